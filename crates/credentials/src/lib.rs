@@ -1,0 +1,1 @@
+//! Naming, passwords, generations and retirement rules of schema-bound credentials.

@@ -1,0 +1,1 @@
+//! What the operator needs of a database, as two traits in the domain's words.

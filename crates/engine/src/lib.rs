@@ -1,0 +1,1 @@
+//! Observe, decide, execute, publish: the reconcile loop behind the Platform port.

@@ -1,0 +1,1 @@
+//! Judges schema operations against facts of the live database, purely.

@@ -1,0 +1,1 @@
+//! The domain's values: names, versions, facts, schema operations, findings.

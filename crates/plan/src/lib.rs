@@ -1,0 +1,1 @@
+//! The planner: one pure function that decides the next step.

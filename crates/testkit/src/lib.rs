@@ -1,0 +1,1 @@
+//! Behaving fakes, the conformance suite and the simulator.

@@ -1,0 +1,1 @@
+//! The operator as a library: wiring, HTTP and the command line.

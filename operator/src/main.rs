@@ -1,0 +1,3 @@
+//! The `database-operator` binary.
+
+fn main() {}
