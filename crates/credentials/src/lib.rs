@@ -1,1 +1,22 @@
-//! Naming, passwords, generations and retirement rules of schema-bound credentials.
+//! Schema-bound credentials: how they are named, what a Secret of one holds, which generations are wanted.
+//!
+//! Pure: randomness comes in as bytes, time as an argument.
+//!
+//! ```
+//! use dbop_credentials::names;
+//! use dbop_model::{ClaimId, MigrationName, ObjectRef};
+//!
+//! let shop = ObjectRef::new("shop", "shop").unwrap();
+//! let v2: MigrationName = "v2".parse().unwrap();
+//! let claim = ClaimId::new("9f31c0de").unwrap();
+//! assert_eq!(names::login(&shop, &v2, &claim).as_str(), "shop_v2_9f31c0de");
+//! assert_eq!(names::secret(&shop, &v2).as_str(), "shop-v2");
+//! ```
+
+pub mod binding;
+pub mod generations;
+pub mod names;
+pub mod password;
+
+pub use binding::Binding;
+pub use generations::Generation;

@@ -1,1 +1,43 @@
 //! The domain's values: names, versions, facts, schema operations, findings.
+//!
+//! Everything here is data and total functions over it. No IO, no clock, no randomness: a value that needs
+//! the world is read by the shell and handed in.
+//!
+//! ```
+//! use dbop_model::{Fact, MigrationName, Why};
+//!
+//! let name: MigrationName = "v3-add-email".parse().unwrap();
+//! assert_eq!(name.as_str(), "v3-add-email");
+//!
+//! // A fact that could not be had is never the same as "no".
+//! let sessions: Fact<u32> = Fact::Unknown(Why::new("the server did not answer"));
+//! assert!(sessions.known().is_none());
+//! ```
+
+pub mod chain;
+pub mod fact;
+pub mod finding;
+pub mod name;
+pub mod observation;
+pub mod operation;
+pub mod run;
+pub mod server;
+pub mod spec;
+pub mod table;
+
+pub use chain::{Chain, ChainBreak, Match};
+pub use fact::{Fact, Why};
+pub use name::{
+    ClaimId, Digest, JobName, LoginName, MigrationName, NameError, ObjectRef, RoleName,
+    SchemaVersion, SecretName,
+};
+pub use observation::{
+    Claim, ClaimOwner, DatabaseFacts, ForeignObject, LoginFacts, MigratorFacts, MissingPrivilege,
+    ObservedVersion, Proof, Session,
+};
+pub use run::{JobFacts, JobPhase, Outcome, RunRecord};
+pub use server::{Engine, ServerInfo};
+pub use spec::{
+    AccessPolicy, CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource, Migration, Orphaned,
+    Privilege, RunSettings, TlsMode, VersionSource,
+};

@@ -1,0 +1,128 @@
+//! What an application Secret holds: a Service Binding (servicebinding.io, specification 1.1) with the
+//! well-known keys of a database, and nothing that would have to be assembled by the application.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use dbop_model::{Engine, LoginName};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Where and how an application connects. Its `data` is a Secret's content.
+#[derive(Debug, Clone)]
+pub struct Binding {
+    /// The engine, which gives `type`.
+    pub engine: Engine,
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// The database's name on the server.
+    pub database: String,
+    /// The login.
+    pub username: LoginName,
+    /// Its password.
+    pub password: SecretString,
+    /// `sslmode` of the URI (libpq's name of the mode).
+    pub sslmode: &'static str,
+    /// The CA certificate, PEM, where TLS is verified.
+    pub ca_certificate: Option<String>,
+}
+
+/// `provider` of every binding.
+pub const PROVIDER: &str = "database-operator";
+
+impl Binding {
+    /// `type` of the binding: `postgresql`.
+    pub fn kind(&self) -> &'static str {
+        match self.engine {
+            Engine::PostgreSql => "postgresql",
+        }
+    }
+
+    /// The connection URI, percent-encoded (RFC 3986): `postgresql://user:password@host:port/db?sslmode=...`.
+    pub fn uri(&self) -> SecretString {
+        format!(
+            "{}://{}:{}@{}:{}/{}?sslmode={}",
+            self.kind(),
+            encoded(self.username.as_str()),
+            encoded(self.password.expose_secret()),
+            if self.host.contains(':') {
+                format!("[{}]", self.host)
+            } else {
+                encoded(&self.host)
+            },
+            self.port,
+            encoded(&self.database),
+            self.sslmode,
+        )
+        .into()
+    }
+
+    /// The keys and values of the Secret.
+    pub fn data(&self) -> BTreeMap<String, SecretString> {
+        let mut data: BTreeMap<String, SecretString> = [
+            ("type", self.kind().to_owned()),
+            ("provider", PROVIDER.to_owned()),
+            ("host", self.host.clone()),
+            ("port", self.port.to_string()),
+            ("database", self.database.clone()),
+            ("username", self.username.as_str().to_owned()),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.into()))
+        .collect();
+        data.insert("password".into(), self.password.clone());
+        data.insert("uri".into(), self.uri());
+        if let Some(ca) = &self.ca_certificate {
+            data.insert("ca.crt".into(), ca.clone().into());
+        }
+        data
+    }
+}
+
+/// Percent-encodes all but RFC 3986's unreserved characters.
+pub fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            _ => {
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_binding_has_all_keys_and_a_uri_that_survives_odd_characters() {
+        let binding = Binding {
+            engine: Engine::PostgreSql,
+            host: "db.shop".into(),
+            port: 5432,
+            database: "shop/1".into(),
+            username: LoginName::new("shop_v2").unwrap(),
+            password: "p@ss:w/rd%".to_owned().into(),
+            sslmode: "require",
+            ca_certificate: None,
+        };
+        assert_eq!(
+            binding.uri().expose_secret(),
+            "postgresql://shop_v2:p%40ss%3Aw%2Frd%25@db.shop:5432/shop%2F1?sslmode=require"
+        );
+        let keys: Vec<String> = binding.data().into_keys().collect();
+        assert_eq!(
+            keys,
+            [
+                "database", "host", "password", "port", "provider", "type", "uri", "username"
+            ]
+        );
+        assert!(!format!("{binding:?}").contains("p@ss"));
+    }
+}

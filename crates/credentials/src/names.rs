@@ -1,0 +1,163 @@
+//! Names derive from the database object, the migration and the claim, and nothing else: a restore, a
+//! failover or a new address changes none of them.
+//!
+//! A login is `<database>_<migration>_<claim>`, a role of ours `<database>_<claim>_<role>`. Object names
+//! hold no underscore, so the two can never meet. What is too long for the server is cut and told apart by
+//! a hash of the whole.
+
+use dbop_model::{ClaimId, JobName, LoginName, MigrationName, ObjectRef, RoleName, SecretName};
+use sha2::{Digest as _, Sha256};
+
+/// PostgreSQL cuts identifiers at `NAMEDATALEN - 1` bytes (PostgreSQL manual, section 4.1.1).
+pub const POSTGRES_NAME_BYTES_MAX: usize = 63;
+/// Kubernetes' limit for the name of a Secret.
+const SECRET_NAME_BYTES_MAX: usize = 253;
+/// Kubernetes' limit for a Job's name: it becomes a label of its Pods.
+const JOB_NAME_BYTES_MAX: usize = 63;
+/// Hexadecimal digits of the hash that tells cut names apart.
+const HASH_DIGITS: usize = 10;
+/// Hexadecimal digits of the hash in a Job's name: collisions must not happen by chance.
+const JOB_HASH_DIGITS: usize = 16;
+/// Random bytes of a claim's id: four give 2^32 ids, enough for the databases of one server.
+pub const CLAIM_ID_BYTES: usize = 4;
+
+/// A claim's id from random bytes.
+pub fn claim_id(random: [u8; CLAIM_ID_BYTES]) -> ClaimId {
+    parsed(hex(&random), ClaimId::new)
+}
+
+/// The login of a migration's credential.
+pub fn login(database: &ObjectRef, migration: &MigrationName, claim: &ClaimId) -> LoginName {
+    let (name, migration) = (database.name(), migration.as_str());
+    parsed(
+        fitted(
+            &format!("{name}_{migration}"),
+            &format!("_{claim}"),
+            POSTGRES_NAME_BYTES_MAX,
+        ),
+        LoginName::new,
+    )
+}
+
+/// The group role that holds the grants of a database's application logins.
+pub fn group_role(database: &ObjectRef, claim: &ClaimId) -> RoleName {
+    parsed(role(database, claim, "app"), RoleName::new)
+}
+
+/// The role that owns the objects, where the user names none of theirs.
+pub fn owner_role(database: &ObjectRef, claim: &ClaimId) -> RoleName {
+    parsed(role(database, claim, "owner"), RoleName::new)
+}
+
+/// The account that migrations run as.
+pub fn migrator(database: &ObjectRef, claim: &ClaimId) -> LoginName {
+    parsed(role(database, claim, "migrator"), LoginName::new)
+}
+
+/// The application Secret of a migration's credential: `<database>-<migration>`.
+pub fn secret(database: &ObjectRef, migration: &MigrationName) -> SecretName {
+    let whole = format!("{}-{migration}", database.name());
+    parsed(fitted(&whole, "", SECRET_NAME_BYTES_MAX), SecretName::new)
+}
+
+/// The Job of a run: a hash of database, from, to and the run before it, so that two operators cannot
+/// start one run twice, and a restored database can take the same step again.
+pub fn job(
+    database: &ObjectRef,
+    from: Option<&MigrationName>,
+    to: &MigrationName,
+    run_before: Option<&JobName>,
+) -> JobName {
+    let run_before = run_before.map_or("", JobName::as_str);
+    let from = from.map_or("", MigrationName::as_str);
+    let seed = format!("{database}\n{from}\n{to}\n{run_before}");
+    let suffix = format!(
+        "-{}",
+        &hex(&Sha256::digest(seed.as_bytes()))[..JOB_HASH_DIGITS]
+    );
+    let readable = format!("{}-{to}", database.name()).replace('.', "-");
+    let mut head = cut(&readable, JOB_NAME_BYTES_MAX - suffix.len()).to_owned();
+    while head.ends_with('-') {
+        head.pop();
+    }
+    parsed(head + &suffix, JobName::new)
+}
+
+fn role(database: &ObjectRef, claim: &ClaimId, role: &str) -> String {
+    fitted(
+        database.name(),
+        &format!("_{claim}_{role}"),
+        POSTGRES_NAME_BYTES_MAX,
+    )
+}
+
+/// `head` and `tail` within `max` bytes: a head that is too long is cut, and its hash put behind it.
+fn fitted(head: &str, tail: &str, max: usize) -> String {
+    if head.len() + tail.len() <= max {
+        return format!("{head}{tail}");
+    }
+    let hash = &hex(&Sha256::digest(head.as_bytes()))[..HASH_DIGITS];
+    let kept = cut(head, max - tail.len() - HASH_DIGITS - 1).trim_end_matches(['-', '.', '_']);
+    format!("{kept}-{hash}{tail}")
+}
+
+/// The longest prefix of `text` of at most `max` bytes.
+fn cut(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Every name made here is well formed by construction: its parts are, and so are the joints.
+fn parsed<T, E: std::fmt::Debug>(name: String, parse: impl FnOnce(String) -> Result<T, E>) -> T {
+    parse(name).expect("names are made of well-formed parts")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shop() -> ObjectRef {
+        ObjectRef::new("shop", "shop").unwrap()
+    }
+
+    fn v(text: &str) -> MigrationName {
+        MigrationName::new(text).unwrap()
+    }
+
+    #[test]
+    fn roles_and_logins_never_meet() {
+        let claim = ClaimId::new("9f31c0de").unwrap();
+        assert_eq!(group_role(&shop(), &claim).as_str(), "shop_9f31c0de_app");
+        assert_eq!(
+            login(&shop(), &v("app"), &claim).as_str(),
+            "shop_app_9f31c0de"
+        );
+    }
+
+    #[test]
+    fn long_names_fit_and_differ() {
+        let claim = ClaimId::new("9f31c0de").unwrap();
+        let long = ObjectRef::new("ns", "d".repeat(60)).unwrap();
+        let one = login(&long, &v(&format!("{}a", "m".repeat(200))), &claim);
+        let two = login(&long, &v(&format!("{}b", "m".repeat(200))), &claim);
+        assert_eq!(one.as_str().len(), POSTGRES_NAME_BYTES_MAX);
+        assert_ne!(one, two);
+        assert!(one.as_str().ends_with("_9f31c0de"));
+    }
+
+    #[test]
+    fn a_run_after_another_has_another_name() {
+        let first = job(&shop(), Some(&v("v1")), &v("v2"), None);
+        let again = job(&shop(), Some(&v("v1")), &v("v2"), Some(&first));
+        assert_ne!(first, again);
+        assert_eq!(first, job(&shop(), Some(&v("v1")), &v("v2"), None));
+        assert!(first.as_str().starts_with("shop-v2-"));
+    }
+}

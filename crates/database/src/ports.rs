@@ -1,0 +1,172 @@
+//! The ports: looking at a database, changing it, connecting to it.
+//!
+//! Every write is safe to repeat: a caller that lost the reply calls again. No write touches anything that
+//! does not bear the scope's claim; a foreign object of a wanted name is [`DatabaseError::Foreign`], bytes
+//! unchanged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dbop_model::table::{FactRequest, TableFactsSet};
+use dbop_model::{
+    AccessPolicy, ClaimId, ClaimOwner, DatabaseFacts, Engine, LoginName, MigrationName, Proof,
+    Session, TlsMode, VersionSource,
+};
+use secrecy::SecretString;
+
+use crate::error::DatabaseError;
+
+/// What a look at a database needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Who looks: a claim of this owner is ours.
+    pub owner: ClaimOwner,
+    /// How the schema version shows.
+    pub version_source: VersionSource,
+    /// What the grants follow from.
+    pub access: AccessPolicy,
+    /// Migrations whose login names must be free or ours.
+    pub migrations: BTreeSet<MigrationName>,
+}
+
+/// What a write needs to know: whose it is, and what the grants follow from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The owner: namespace and name give the names of roles and logins.
+    pub owner: ClaimOwner,
+    /// The claim's id.
+    pub claim: ClaimId,
+    /// What the grants follow from.
+    pub access: AccessPolicy,
+}
+
+/// Looks at a database. Nothing here writes.
+#[async_trait]
+pub trait Introspect: Send + Sync {
+    /// All that one pass needs to know, in one look.
+    async fn observe(&self, look: &Look) -> Result<DatabaseFacts, DatabaseError>;
+
+    /// Who is connected with these logins now; a login without sessions has an empty list. Cheap: it is
+    /// called many times a second while a login is watched.
+    async fn sessions(
+        &self,
+        logins: &BTreeSet<LoginName>,
+    ) -> Result<BTreeMap<LoginName, Vec<Session>>, DatabaseError>;
+
+    /// Facts for the hint rules, within bounds: read-only, and no probe longer than `probe_timeout`.
+    async fn table_facts(
+        &self,
+        wanted: &BTreeSet<FactRequest>,
+        probe_timeout: Duration,
+    ) -> Result<TableFactsSet, DatabaseError>;
+}
+
+/// Changes a database.
+#[async_trait]
+pub trait Administer: Introspect {
+    /// Takes the database's advisory lock for this connection, without waiting. False: another holds it.
+    /// It is released by [`Administer::unlock`] and when the connection ends.
+    async fn try_lock(&self) -> Result<bool, DatabaseError>;
+
+    /// Releases the advisory lock.
+    async fn unlock(&self) -> Result<(), DatabaseError>;
+
+    /// Marks the database as owned by `scope.owner` with id `scope.claim` (and makes the group role).
+    ///
+    /// # Errors
+    /// [`DatabaseError::Foreign`] where another claim is on it.
+    async fn claim(&self, scope: &Scope) -> Result<(), DatabaseError>;
+
+    /// Rewrites the owner in the mark of claim `scope.claim`, whoever it was before.
+    async fn take_over(&self, scope: &Scope) -> Result<(), DatabaseError>;
+
+    /// Makes group, owner and migrator (closed, when it is new) where missing, and applies all grants, also
+    /// to objects that came since: never a write on the version table.
+    async fn prepare(&self, scope: &Scope) -> Result<(), DatabaseError>;
+
+    /// Makes the login of a migration's credential, or brings ours to this password and its grants. A login
+    /// locked for retirement stays locked.
+    async fn ensure_login(
+        &self,
+        scope: &Scope,
+        migration: &MigrationName,
+        password: &SecretString,
+    ) -> Result<LoginName, DatabaseError>;
+
+    /// Locks a login: no new session; existing ones live on.
+    async fn lock_login(
+        &self,
+        scope: &Scope,
+        migration: &MigrationName,
+    ) -> Result<(), DatabaseError>;
+
+    /// Unlocks a login.
+    async fn unlock_login(
+        &self,
+        scope: &Scope,
+        migration: &MigrationName,
+    ) -> Result<(), DatabaseError>;
+
+    /// Drops a login; what it came to own goes to the owner role first. A login that is not there is dropped.
+    ///
+    /// # Errors
+    /// [`DatabaseError::StillOwns`] where something of it cannot be reassigned.
+    async fn drop_login(
+        &self,
+        scope: &Scope,
+        migration: &MigrationName,
+    ) -> Result<(), DatabaseError>;
+
+    /// Gives the migrator a new password and lets it log in.
+    async fn open_migrator(
+        &self,
+        scope: &Scope,
+        password: &SecretString,
+    ) -> Result<LoginName, DatabaseError>;
+
+    /// Closes the migrator's door: no new session.
+    async fn close_migrator(&self, scope: &Scope) -> Result<(), DatabaseError>;
+}
+
+/// Where a database is and how to log in to it as the admin.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The admin DSN.
+    pub dsn: SecretString,
+    /// How TLS is used; `None`: `Require` for remote hosts, `Disable` for loopback.
+    pub tls: Option<TlsMode>,
+    /// The CA certificate, PEM.
+    pub ca_certificate: Option<String>,
+}
+
+/// Where a database is, for those who log in with credentials of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The engine, from the DSN's scheme.
+    pub engine: Engine,
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// The database's name.
+    pub database: String,
+    /// The TLS mode in force.
+    pub tls: TlsMode,
+}
+
+/// Opens connections.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    /// Reads a DSN, without connecting.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Dsn`] naming the part that is wrong; nothing of the DSN's text is shown.
+    fn endpoint(&self, target: &Target) -> Result<Endpoint, DatabaseError>;
+
+    /// Connects as the admin.
+    async fn connect(&self, target: &Target) -> Result<Box<dyn Administer>, DatabaseError>;
+
+    /// Tries a credential by logging in with it.
+    async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof;
+}

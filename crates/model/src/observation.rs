@@ -1,0 +1,183 @@
+//! What was seen in a database, in one look.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::fact::{Fact, Why};
+use crate::name::{ClaimId, LoginName, MigrationName, ObjectRef, SchemaVersion};
+use crate::server::ServerInfo;
+
+/// What was seen in a database, in one look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseFacts {
+    /// Engine and version of the server.
+    pub server: ServerInfo,
+    /// Whose the database is.
+    pub claim: Claim,
+    /// What the schema-version engine reads.
+    pub version: Fact<ObservedVersion>,
+    /// Is there any user table besides the version table?
+    pub has_tables: bool,
+    /// Our application logins, by the migration that each belongs to (from its mark).
+    pub logins: BTreeMap<MigrationName, LoginFacts>,
+    /// The account that migrations run as.
+    pub migrator: Option<MigratorFacts>,
+    /// Are group, owner and migrator all there, with the grants as the policy wants them?
+    pub roles_ready: bool,
+    /// Privileges that the admin lacks for writes to come, each with the statement that grants it.
+    pub missing: Vec<MissingPrivilege>,
+    /// Logins or roles that bear a name we need but not our mark.
+    pub foreign: Vec<ForeignObject>,
+}
+
+/// Who owns a database: the mark in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// Nobody.
+    None,
+    /// The ManagedDatabase that asks.
+    Ours(ClaimId),
+    /// Another one.
+    Elsewhere {
+        /// The id of that claim.
+        id: ClaimId,
+        /// Whose it is.
+        owner: ClaimOwner,
+    },
+}
+
+impl Claim {
+    /// The id, where the claim is ours.
+    pub fn ours(&self) -> Option<&ClaimId> {
+        match self {
+            Claim::Ours(id) => Some(id),
+            Claim::None | Claim::Elsewhere { .. } => None,
+        }
+    }
+}
+
+/// The owner that a claim names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimOwner {
+    /// An id of the cluster (uid of its `kube-system` namespace) or of the local directory's state.
+    pub cluster: String,
+    /// Namespace and name of the ManagedDatabase.
+    pub object: ObjectRef,
+}
+
+impl fmt::Display for ClaimOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "ManagedDatabase {} of cluster {}",
+            self.object, self.cluster
+        )
+    }
+}
+
+/// What a schema-version engine reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ObservedVersion {
+    /// No version: the tool has never run here.
+    None,
+    /// Exactly one.
+    At(SchemaVersion),
+    /// More than one (Alembic with several heads).
+    Several(Vec<SchemaVersion>),
+    /// The tool itself marked a version as half applied.
+    Dirty {
+        /// The version that was being applied.
+        version: SchemaVersion,
+        /// What the tool recorded, for people.
+        detail: String,
+    },
+}
+
+/// An application login of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginFacts {
+    /// Its name.
+    pub name: LoginName,
+    /// Locked: it is being retired.
+    pub locked: bool,
+    /// Does it have all the grants (membership in the group role)?
+    pub granted: bool,
+    /// Who is connected with it now.
+    pub sessions: Fact<Vec<Session>>,
+}
+
+/// The account that migrations run as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigratorFacts {
+    /// Its name.
+    pub name: LoginName,
+    /// Can somebody log in to it?
+    pub open: bool,
+    /// Who is connected with it now.
+    pub sessions: Fact<Vec<Session>>,
+}
+
+/// A session in the database.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Session {
+    /// The server's id of it.
+    pub pid: i64,
+    /// The login it uses.
+    pub user: LoginName,
+    /// The client's address; `None`: the server does not show it (no privilege), or a local socket.
+    pub address: Option<String>,
+    /// The client's own name for itself (`application_name`), where it gave one.
+    pub application: Option<String>,
+    /// How long it has been connected, where the server shows it.
+    pub age: Option<Duration>,
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pid {}, user {}", self.pid, self.user)?;
+        match &self.address {
+            Some(address) => write!(f, ", from {address}")?,
+            None => f.write_str(", address not shown")?,
+        }
+        if let Some(application) = self.application.as_deref().filter(|a| !a.is_empty()) {
+            write!(f, ", {application}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The result of connecting with a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A login with the Secret's password worked, and had its grants.
+    Works,
+    /// The server refused the login or the password: the only proof that it does not work.
+    Refused,
+    /// It could not be tried to the end.
+    Unknown(Why),
+}
+
+/// A privilege that the admin lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingPrivilege {
+    /// What it is needed for, as a clause: "create logins".
+    pub needed_for: String,
+    /// The statement that grants it, to be run by a superuser or the owner.
+    pub grant: String,
+}
+
+/// Something that bears a name we need and is not ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignObject {
+    /// `role`, `login`, `Secret`, `Job`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for ForeignObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}

@@ -1,0 +1,37 @@
+//! Which database server this is.
+
+use std::fmt;
+
+/// A database engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Engine {
+    /// PostgreSQL.
+    PostgreSql,
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Engine::PostgreSql => "PostgreSQL",
+        })
+    }
+}
+
+/// Engine and version of a server, as it reports them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// The engine.
+    pub engine: Engine,
+    /// Major version: 14 to 18 for PostgreSQL.
+    pub major: u32,
+    /// Minor version.
+    pub minor: u32,
+    /// `host:port/database` as connected to, for people.
+    pub address: String,
+}
+
+impl fmt::Display for ServerInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}.{}", self.engine, self.major, self.minor)
+    }
+}

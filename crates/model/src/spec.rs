@@ -1,0 +1,224 @@
+//! What users ask for: the two custom resources, parsed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::finding::{Accept, HintPolicy};
+use crate::name::{Digest, MigrationName, ObjectRef, RoleName, SchemaVersion, SecretName};
+use crate::operation::Operation;
+use crate::table::TableName;
+
+/// A ManagedDatabase's spec.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DatabaseSpec {
+    /// Namespace and name of the object.
+    pub id: ObjectRef,
+    /// Where the admin DSN is.
+    pub dsn: DsnSource,
+    /// How TLS is used; `None` is the default: `Require` for remote hosts, `Disable` for loopback.
+    pub tls: Option<TlsMode>,
+    /// Where the CA certificate is: the name of a Secret with the key `ca.crt`.
+    pub ca_secret: Option<SecretName>,
+    /// The migration whose schema is wanted.
+    pub desired: MigrationName,
+    /// How the schema version shows in the database.
+    pub version_source: VersionSource,
+    /// What holds for every migration run.
+    pub runs: RunSettings,
+    /// How application credentials are made and retired.
+    pub credentials: CredentialPolicy,
+    /// How hints are judged.
+    pub hints: HintPolicy,
+    /// Observe and report only.
+    pub read_only: bool,
+    /// Start nothing new.
+    pub paused: bool,
+    /// What deleting the object does to logins and Secrets.
+    pub deletion: DeletionPolicy,
+}
+
+/// Where the admin DSN is: a key of a Secret in the object's namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DsnSource {
+    /// The Secret.
+    pub secret: SecretName,
+    /// Its key.
+    pub key: String,
+}
+
+/// How a connection uses TLS (libpq's names; PostgreSQL manual, section 32.19).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsMode {
+    /// Never.
+    Disable,
+    /// Encrypted, the certificate is not checked.
+    Require,
+    /// The certificate is signed by the CA.
+    VerifyCa,
+    /// The certificate is signed by the CA and names the host.
+    VerifyFull,
+}
+
+/// How the schema version shows in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VersionSource {
+    /// Alembic's version table.
+    Alembic {
+        /// The version table; default `alembic_version`.
+        table: TableName,
+    },
+    /// sqlx's `_sqlx_migrations`.
+    Sqlx {
+        /// The migrations table; default `_sqlx_migrations`.
+        table: TableName,
+    },
+    /// One read-only statement giving one value.
+    Query {
+        /// The statement.
+        query: String,
+        /// What applications must not write: the table the statement reads.
+        table: Option<TableName>,
+    },
+}
+
+impl VersionSource {
+    /// The table that holds the version: no application login may write it.
+    pub fn table(&self) -> Option<&TableName> {
+        match self {
+            VersionSource::Alembic { table } | VersionSource::Sqlx { table } => Some(table),
+            VersionSource::Query { table, .. } => table.as_ref(),
+        }
+    }
+}
+
+/// What holds for every migration run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunSettings {
+    /// How long the run's statements may wait for a lock (`DBA_OP_LOCK_TIMEOUT`).
+    pub lock_timeout: Option<Duration>,
+    /// `host:port` of an outside Pushgateway; default: the operator's own receiver.
+    pub pushgateway: Option<String>,
+    /// The role that owns the objects; default one of ours.
+    pub owner_role: Option<RoleName>,
+}
+
+/// A privilege on tables that application logins get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "they are SQL's own names")]
+pub enum Privilege {
+    Select,
+    Insert,
+    Update,
+    Delete,
+    Truncate,
+    References,
+    Trigger,
+}
+
+impl Privilege {
+    /// Every privilege, in SQL's usual order.
+    pub const ALL: [Privilege; 7] = [
+        Privilege::Select,
+        Privilege::Insert,
+        Privilege::Update,
+        Privilege::Delete,
+        Privilege::Truncate,
+        Privilege::References,
+        Privilege::Trigger,
+    ];
+
+    /// The SQL keyword.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Privilege::Select => "SELECT",
+            Privilege::Insert => "INSERT",
+            Privilege::Update => "UPDATE",
+            Privilege::Delete => "DELETE",
+            Privilege::Truncate => "TRUNCATE",
+            Privilege::References => "REFERENCES",
+            Privilege::Trigger => "TRIGGER",
+        }
+    }
+
+    /// Does it let a login change the contents of a table?
+    pub fn writes(self) -> bool {
+        !matches!(self, Privilege::Select | Privilege::References)
+    }
+}
+
+/// How application credentials are made and retired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialPolicy {
+    /// What application logins may do with tables.
+    pub privileges: BTreeSet<Privilege>,
+    /// In which schemas; `None`: every user schema.
+    pub schemas: Option<BTreeSet<String>>,
+    /// How long a credential is watched, unused, before it is retired.
+    pub quiet_window: Duration,
+    /// What happens to credentials beyond the current version, after a restore.
+    pub orphaned: Orphaned,
+}
+
+/// What application logins may do, where, and what they never may: all that the grants follow from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessPolicy {
+    /// What application logins may do with tables.
+    pub privileges: BTreeSet<Privilege>,
+    /// In which schemas; `None`: every user schema.
+    pub schemas: Option<BTreeSet<String>>,
+    /// The table that holds the schema version: never written by applications.
+    pub version_table: Option<TableName>,
+    /// The role that owns the objects, where the user names one of theirs.
+    pub owner_role: Option<RoleName>,
+}
+
+impl DatabaseSpec {
+    /// The part that the grants follow from.
+    pub fn access(&self) -> AccessPolicy {
+        AccessPolicy {
+            privileges: self.credentials.privileges.clone(),
+            schemas: self.credentials.schemas.clone(),
+            version_table: self.version_source.table().cloned(),
+            owner_role: self.runs.owner_role.clone(),
+        }
+    }
+}
+
+/// What happens to credentials beyond the current version (a backup was restored).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orphaned {
+    /// They stay.
+    Retain,
+    /// They are retired like old ones, once provably unused.
+    RevokeWhenUnused,
+}
+
+/// What deleting a ManagedDatabase does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    /// Logins and Secrets stay.
+    Retain,
+    /// Logins that are provably unused are dropped, with their Secrets.
+    Revoke,
+}
+
+/// A DatabaseMigration's spec.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Migration {
+    /// The object's name.
+    pub name: MigrationName,
+    /// What the schema-version engine reports once it has run.
+    pub version: SchemaVersion,
+    /// The migration that it supersedes; `None` on the first.
+    pub previous: Option<MigrationName>,
+    /// The oldest migration whose application code works with this schema; default `previous`.
+    pub compatible_from: Option<MigrationName>,
+    /// Its container takes an empty database straight here.
+    pub from_empty: bool,
+    /// Digest of what it runs: when it differs from a run's, the migration has changed since.
+    pub digest: Digest,
+    /// What it does to the schema, as its author says; `None`: not said (`Some(vec![])`: nothing).
+    pub hints: Option<Vec<Operation>>,
+    /// Findings that a person takes responsibility for.
+    pub accept: Vec<Accept>,
+}
