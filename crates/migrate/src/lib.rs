@@ -1,1 +1,34 @@
-//! A ready-made migration program that keeps the container contract: plain SQL files.
+//! A ready-made migration program that keeps Database Operator's container contract: a directory
+//! of plain SQL files, by sqlx's `Migrator`, up to the version that the environment names, on
+//! PostgreSQL.
+//!
+//! The binary `dbop-migrate` is a thin shell around [`run::run`]. What it adds to sqlx: the target
+//! version, the contract's environment and metrics ([`settings`], [`push`]), batch files for data
+//! migrations ([`batch`]), strict checks of directory and record ([`files`], [`order`]), and texts
+//! that hold neither passwords nor user data ([`said`]).
+//!
+//! It deliberately never goes backward, never repairs a record, and tries nothing again that a
+//! person should look at first. MySQL is not supported yet.
+//!
+//! ```
+//! use dbop_migrate::dsn::Dsn;
+//!
+//! let dsn = "postgresql://migrator:s3cret@db.shop:5432/shop?sslmode=verify-full";
+//! let dsn = Dsn::parse(&dsn.into()).unwrap();
+//! assert_eq!(dsn.place(), "shop at db.shop:5432 as migrator");
+//! ```
+
+pub mod batch;
+pub mod dsn;
+pub mod duration;
+pub mod files;
+pub mod order;
+pub mod progress;
+pub mod push;
+pub mod run;
+pub mod said;
+mod session;
+pub mod settings;
+pub mod tell;
+
+pub use session::SessionError;

@@ -1,0 +1,351 @@
+//! Batch files: a SQL file whose single statement is run again and again, each time in its own
+//! transaction, until it changes no row.
+//!
+//! A file becomes one by directives in the comment lines at its top:
+//!
+//! ```sql
+//! -- dbop:batch
+//! -- dbop:total SELECT count(*) FROM customers WHERE full_name IS NULL
+//! -- dbop:pause 50ms
+//! UPDATE customers SET full_name = name
+//!  WHERE id IN (SELECT id FROM customers WHERE full_name IS NULL ORDER BY id LIMIT 1000);
+//! ```
+//!
+//! This reads the directives and refuses what could never end or would end too early. It
+//! deliberately does not read the statement itself: the server does, and it refuses a second one.
+
+use std::time::Duration;
+
+use crate::duration;
+
+/// The longest `dbop:pause`: a longer one is a mistake in the unit.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// What every directive begins with, after `--`.
+const MARK: &str = "dbop:";
+
+/// How a batch file is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// A query that gives one number: how many rows are still to do. It gives the percentage, and
+    /// the file is complete only when it gives 0.
+    pub total: Option<String>,
+    /// The wait after each repetition, which leaves the database room for others.
+    pub pause: Duration,
+}
+
+/// Why a file with directives is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BatchError {
+    /// A directive that is not known: a misspelt one must not turn a backfill into one repetition.
+    #[error("line {line}: '{MARK}{name}' is not a directive")]
+    UnknownDirective {
+        /// From 1.
+        line: usize,
+        /// What follows `dbop:`.
+        name: String,
+    },
+    /// A directive below the first statement.
+    #[error("line {line}: the directive stands below the beginning of the statement")]
+    NotAtTheTop {
+        /// From 1.
+        line: usize,
+    },
+    /// The same directive twice.
+    #[error("line {line}: dbop:{name} stands there twice")]
+    Twice {
+        /// From 1.
+        line: usize,
+        /// The directive.
+        name: &'static str,
+    },
+    /// `dbop:total` or `dbop:pause` without `dbop:batch`.
+    #[error("dbop:{0} stands there without dbop:batch")]
+    WithoutBatch(&'static str),
+    /// `dbop:total` that is no query.
+    #[error("line {line}: dbop:total needs a SELECT that gives one number")]
+    Total {
+        /// From 1.
+        line: usize,
+    },
+    /// `dbop:pause` that is no duration, or a too long one.
+    #[error("line {line}: dbop:pause needs a duration of at most 60s")]
+    Pause {
+        /// From 1.
+        line: usize,
+    },
+    /// `dbop:batch` with words after it.
+    #[error("line {line}: dbop:batch takes no value")]
+    Value {
+        /// From 1.
+        line: usize,
+    },
+    /// sqlx's `-- no-transaction` in the same file.
+    #[error("-- no-transaction does not go with dbop:batch")]
+    NoTransaction,
+    /// Not a statement that changes rows.
+    #[error(
+        "a batch file holds one UPDATE, DELETE, INSERT or MERGE, and this one begins otherwise"
+    )]
+    NotAChange,
+}
+
+impl BatchError {
+    /// The way out, for a person.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::UnknownDirective { .. } | Self::Twice { .. } | Self::Value { .. } => {
+                "the directives are dbop:batch, dbop:total SELECT ..., and dbop:pause 50ms, each once"
+            }
+            Self::NotAtTheTop { .. } => "move it into the comment lines at the top of the file",
+            Self::WithoutBatch(_) => "add the line '-- dbop:batch', or take this one out",
+            Self::Total { .. } => {
+                "for instance: -- dbop:total SELECT count(*) FROM t WHERE c IS NULL"
+            }
+            Self::Pause { .. } => "for instance: -- dbop:pause 50ms",
+            Self::NoTransaction => {
+                "take it out: each repetition of a batch file is a transaction of its own"
+            }
+            Self::NotAChange => {
+                "other statements go into plain files; the count of changed rows tells when a batch \
+                 file is done, so a SELECT of a function cannot be one"
+            }
+        }
+    }
+}
+
+impl Batch {
+    /// Reads the directives of a file; `None` for a plain one.
+    ///
+    /// # Errors
+    /// [`BatchError`] for the first directive that cannot be kept.
+    ///
+    /// ```
+    /// use dbop_migrate::batch::Batch;
+    ///
+    /// let plain = Batch::parse("CREATE TABLE customers (id bigint);").unwrap();
+    /// assert_eq!(plain, None);
+    ///
+    /// let file = "-- dbop:batch\nDELETE FROM t WHERE id IN (SELECT id FROM t LIMIT 100);";
+    /// assert!(Batch::parse(file).unwrap().is_some());
+    /// assert!(Batch::parse("-- dbop:bacth\nDELETE FROM t;").is_err());
+    /// ```
+    pub fn parse(sql: &str) -> Result<Option<Self>, BatchError> {
+        let (mut batch, mut total, mut pause) = (None, None, None);
+        let mut at_top = true;
+        for (line, text) in (1..).zip(sql.lines()) {
+            let text = text.trim();
+            let Some(directive) = directive(text) else {
+                at_top = at_top && (text.is_empty() || text.starts_with("--"));
+                continue;
+            };
+            if !at_top {
+                return Err(BatchError::NotAtTheTop { line });
+            }
+            let (name, value) = directive
+                .split_once(char::is_whitespace)
+                .unwrap_or((directive, ""));
+            let value = value.trim();
+            match name {
+                "batch" if !value.is_empty() => return Err(BatchError::Value { line }),
+                "batch" => once(&mut batch, (), line, "batch")?,
+                "total" => once(&mut total, query(value, line)?, line, "total")?,
+                "pause" => once(&mut pause, pause_of(value, line)?, line, "pause")?,
+                _ => {
+                    let name = name.chars().take(40).collect();
+                    return Err(BatchError::UnknownDirective { line, name });
+                }
+            }
+        }
+        if batch.is_none() {
+            return match (total, pause) {
+                (Some(_), _) => Err(BatchError::WithoutBatch("total")),
+                (None, Some(_)) => Err(BatchError::WithoutBatch("pause")),
+                (None, None) => Ok(None),
+            };
+        }
+        if sql.starts_with("-- no-transaction") {
+            return Err(BatchError::NoTransaction);
+        }
+        let changes = ["UPDATE", "DELETE", "INSERT", "MERGE", "WITH"];
+        if !changes
+            .iter()
+            .any(|word| first_word(sql).eq_ignore_ascii_case(word))
+        {
+            return Err(BatchError::NotAChange);
+        }
+        Ok(Some(Self {
+            total,
+            pause: pause.unwrap_or_default(),
+        }))
+    }
+}
+
+/// What follows `-- dbop:` (or `--dbop:`) on such a line.
+fn directive(line: &str) -> Option<&str> {
+    line.strip_prefix("--")?.trim_start().strip_prefix(MARK)
+}
+
+fn once<T>(
+    slot: &mut Option<T>,
+    value: T,
+    line: usize,
+    name: &'static str,
+) -> Result<(), BatchError> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(BatchError::Twice { line, name }),
+    }
+}
+
+fn query(value: &str, line: usize) -> Result<String, BatchError> {
+    let query = value.trim_end_matches(';').trim_end();
+    let word = first_word(query);
+    if ["SELECT", "WITH"]
+        .iter()
+        .any(|known| word.eq_ignore_ascii_case(known))
+    {
+        Ok(query.to_owned())
+    } else {
+        Err(BatchError::Total { line })
+    }
+}
+
+fn pause_of(value: &str, line: usize) -> Result<Duration, BatchError> {
+    let pause = duration::parse(value)
+        .ok()
+        .filter(|pause| *pause <= PAUSE_MAX);
+    pause.ok_or(BatchError::Pause { line })
+}
+
+/// The first word of the statement, past white space and comments; empty where there is none.
+fn first_word(sql: &str) -> &str {
+    let mut rest = sql.trim_start();
+    loop {
+        if let Some(comment) = rest.strip_prefix("--") {
+            rest = comment
+                .split_once('\n')
+                .map_or("", |(_, after)| after)
+                .trim_start();
+        } else if rest.starts_with("/*") {
+            rest = after_block_comment(rest).trim_start();
+        } else {
+            break;
+        }
+    }
+    let end = rest
+        .find(|c: char| !c.is_ascii_alphabetic())
+        .unwrap_or(rest.len());
+    &rest[..end]
+}
+
+/// What follows the block comment that `sql` begins with; PostgreSQL's block comments nest.
+fn after_block_comment(sql: &str) -> &str {
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while let Some(found) = sql[at..].find(['/', '*']) {
+        at += found;
+        if sql[at..].starts_with("/*") {
+            depth += 1;
+            at += 2;
+        } else if sql[at..].starts_with("*/") {
+            depth = depth.saturating_sub(1);
+            at += 2;
+            if depth == 0 {
+                return &sql[at..];
+            }
+        } else {
+            at += 1;
+        }
+    }
+    ""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_with_all_directives() {
+        let sql = "-- Fills in the new column.\r\n--dbop:batch\r\n\
+                   -- dbop:total SELECT count(*) FROM t WHERE c IS NULL;\r\n\
+                   -- dbop:pause 50ms\r\n\r\n/* one /* nested */ comment */ update t SET c = 1;";
+        let read = Batch::parse(sql).unwrap().unwrap();
+        assert_eq!(
+            read.total.as_deref(),
+            Some("SELECT count(*) FROM t WHERE c IS NULL")
+        );
+        assert_eq!(read.pause, Duration::from_millis(50));
+    }
+
+    #[test]
+    fn a_plain_file_stays_plain() {
+        for sql in [
+            "",
+            "-- only a comment",
+            "SELECT '-- no dbop:batch here';",
+            "CREATE TABLE t();",
+        ] {
+            assert_eq!(Batch::parse(sql), Ok(None), "{sql}");
+        }
+    }
+
+    #[track_caller]
+    fn refused(sql: &str, why: &BatchError) {
+        assert_eq!(Batch::parse(sql).as_ref().err(), Some(why), "{sql}");
+    }
+
+    #[test]
+    fn what_could_go_wrong_silently_is_refused() {
+        let name = |name: &str| name.to_owned();
+        refused(
+            "-- dbop:bacth\nUPDATE t SET c = 1",
+            &BatchError::UnknownDirective {
+                line: 1,
+                name: name("bacth"),
+            },
+        );
+        refused(
+            "UPDATE t SET c = 1\n-- dbop:batch",
+            &BatchError::NotAtTheTop { line: 2 },
+        );
+        refused(
+            "-- dbop:batch\n-- dbop:batch\n",
+            &BatchError::Twice {
+                line: 2,
+                name: "batch",
+            },
+        );
+        refused(
+            "-- dbop:total SELECT 1\nUPDATE t",
+            &BatchError::WithoutBatch("total"),
+        );
+        refused(
+            "-- dbop:pause 5\nUPDATE t",
+            &BatchError::WithoutBatch("pause"),
+        );
+        refused(
+            "-- dbop:batch\n-- dbop:total 5\nUPDATE t",
+            &BatchError::Total { line: 2 },
+        );
+        refused(
+            "-- dbop:batch\n-- dbop:pause 2m\nUPDATE t",
+            &BatchError::Pause { line: 2 },
+        );
+        refused(
+            "-- dbop:batch 1000\nUPDATE t",
+            &BatchError::Value { line: 1 },
+        );
+        refused(
+            "-- no-transaction\n-- dbop:batch\nUPDATE t",
+            &BatchError::NoTransaction,
+        );
+        refused("-- dbop:batch\n", &BatchError::NotAChange);
+        refused("-- dbop:batch\nSELECT backfill()", &BatchError::NotAChange);
+        refused("-- dbop:batch\n/* no end", &BatchError::NotAChange);
+        refused(
+            "-- dbop:batch\nCREATE INDEX i ON t (c)",
+            &BatchError::NotAChange,
+        );
+    }
+}
