@@ -1,0 +1,166 @@
+//! What of SQL differs from server to server, as far as reading a version and naming things go: quoting.
+//!
+//! Text that a server would cut or misread is refused here, before it becomes part of a statement.
+
+use dbop_model::Engine;
+
+/// PostgreSQL cuts longer identifiers, silently but for a notice (manual, section 4.1.1).
+const POSTGRES_IDENTIFIER_BYTES_MAX: usize = 63;
+
+/// A server's SQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// PostgreSQL's.
+    PostgreSql,
+}
+
+impl From<Engine> for Dialect {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::PostgreSql => Dialect::PostgreSql,
+        }
+    }
+}
+
+/// Why a text cannot be part of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum QuoteError {
+    /// No identifier is empty.
+    #[error("a name is empty")]
+    Empty,
+    /// No server takes a NUL character.
+    #[error("it holds a NUL character")]
+    Nul,
+    /// The server would cut the name.
+    #[error("a name is {bytes} bytes long, {max} are allowed")]
+    TooLong {
+        /// Its length in bytes.
+        bytes: usize,
+        /// The limit in bytes.
+        max: usize,
+    },
+}
+
+impl Dialect {
+    /// A name, quoted: it means exactly the object that is so called, whatever characters it is made of.
+    ///
+    /// # Errors
+    /// [`QuoteError`] where the server has no object of such a name.
+    pub fn identifier(self, name: &str) -> Result<String, QuoteError> {
+        if name.is_empty() {
+            return Err(QuoteError::Empty);
+        }
+        refuse_nul(name)?;
+        match self {
+            Dialect::PostgreSql => {
+                let (bytes, max) = (name.len(), POSTGRES_IDENTIFIER_BYTES_MAX);
+                if bytes > max {
+                    return Err(QuoteError::TooLong { bytes, max });
+                }
+                Ok(format!("\"{}\"", name.replace('"', "\"\"")))
+            }
+        }
+    }
+
+    /// A text, quoted as a string.
+    ///
+    /// # Errors
+    /// [`QuoteError::Nul`]: no text of the server's holds one.
+    pub fn literal(self, text: &str) -> Result<String, QuoteError> {
+        refuse_nul(text)?;
+        match self {
+            // The E form means the same whatever `standard_conforming_strings` says.
+            Dialect::PostgreSql if text.contains('\\') => Ok(format!(
+                "E'{}'",
+                text.replace('\\', "\\\\").replace('\'', "''")
+            )),
+            Dialect::PostgreSql => Ok(format!("'{}'", text.replace('\'', "''"))),
+        }
+    }
+}
+
+fn refuse_nul(text: &str) -> Result<(), QuoteError> {
+    if text.contains('\0') {
+        Err(QuoteError::Nul)
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PG: Dialect = Dialect::PostgreSql;
+
+    /// What PostgreSQL's lexer makes of a quoted identifier.
+    fn unquoted(sql: &str) -> Option<String> {
+        let inner = sql.strip_prefix('"')?.strip_suffix('"')?;
+        lexed(inner, '"', None)
+    }
+
+    /// What PostgreSQL's lexer makes of a string, with `standard_conforming_strings` either way.
+    fn text_of(sql: &str, conforming: bool) -> Option<String> {
+        let (inner, escapes) = match sql.strip_prefix('E') {
+            Some(rest) => (rest, true),
+            None => (sql, !conforming),
+        };
+        let inner = inner.strip_prefix('\'')?.strip_suffix('\'')?;
+        lexed(inner, '\'', escapes.then_some('\\'))
+    }
+
+    /// None: the quote ends before the text does, so the rest would be read as SQL.
+    fn lexed(inner: &str, quote: char, escape: Option<char>) -> Option<String> {
+        let mut out = String::new();
+        let mut chars = inner.chars();
+        while let Some(c) = chars.next() {
+            if c == quote || Some(c) == escape {
+                let next = chars.next()?;
+                if next != c {
+                    return None;
+                }
+            }
+            out.push(c);
+        }
+        Some(out)
+    }
+
+    proptest! {
+        #[test]
+        fn an_identifier_reads_back_as_itself(name in "[^\\x00]{1,15}") {
+            prop_assert_eq!(unquoted(&PG.identifier(&name).unwrap()), Some(name));
+        }
+
+        #[test]
+        fn quotes_and_backslashes_never_end_an_identifier(name in "[\"'\\\\a;-]{1,30}") {
+            prop_assert_eq!(unquoted(&PG.identifier(&name).unwrap()), Some(name));
+        }
+
+        #[test]
+        fn a_literal_reads_back_as_itself(text in "([^\\x00]|['\"\\\\;]){0,40}") {
+            let quoted = PG.literal(&text).unwrap();
+            prop_assert_eq!(text_of(&quoted, true), Some(text.clone()));
+            prop_assert_eq!(text_of(&quoted, false), Some(text));
+        }
+
+        #[test]
+        fn nul_is_always_refused(before in ".{0,5}", after in ".{0,5}") {
+            let text = format!("{before}\0{after}");
+            prop_assert_eq!(PG.identifier(&text), Err(QuoteError::Nul));
+            prop_assert_eq!(PG.literal(&text), Err(QuoteError::Nul));
+        }
+    }
+
+    #[test]
+    fn what_the_server_would_cut_is_refused() {
+        assert!(PG.identifier(&"a".repeat(63)).is_ok());
+        assert_eq!(
+            PG.identifier(&"a".repeat(64)),
+            Err(QuoteError::TooLong { bytes: 64, max: 63 })
+        );
+        // 32 characters, 64 bytes: the limit is in bytes.
+        assert!(PG.identifier(&"é".repeat(32)).is_err());
+        assert_eq!(PG.identifier(""), Err(QuoteError::Empty));
+    }
+}
