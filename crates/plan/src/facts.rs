@@ -1,0 +1,109 @@
+//! What the planner reads: what is wanted, and what was seen.
+
+use std::collections::BTreeMap;
+
+use dbop_model::finding::Judgement;
+use dbop_model::{
+    Chain, DatabaseFacts, DatabaseSpec, Fact, ForeignObject, JobFacts, JobName, MigrationName,
+    Proof, RunRecord,
+};
+use jiff::Timestamp;
+
+/// What is wanted: a ManagedDatabase and the migrations of its namespace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// The ManagedDatabase's spec.
+    pub database: DatabaseSpec,
+    /// The migrations.
+    pub chain: Chain,
+}
+
+/// What was seen of the surroundings, in one look. Every fact is known or unknown with a reason.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// The object itself.
+    pub object: ObjectFacts,
+    /// Jobs of this database, and Jobs that bear a name we need.
+    pub jobs: Fact<Vec<JobFacts>>,
+    /// Application Secrets of this database, by the migration that each belongs to.
+    pub secrets: Fact<BTreeMap<MigrationName, SecretFacts>>,
+    /// Workloads that refer to a credential's Secret, by migration; a migration without an entry has none.
+    pub references: Fact<BTreeMap<MigrationName, Vec<Reference>>>,
+    /// Secrets and Jobs that bear a name we need and are not ours.
+    pub foreign: Vec<ForeignObject>,
+    /// The database; unknown where it cannot be reached or logged in to.
+    pub database: Fact<DatabaseFacts>,
+    /// What came of logging in with a credential's Secret, by migration; only where there is a Secret.
+    pub proofs: BTreeMap<MigrationName, Proof>,
+    /// Since when a login has been watched without a session or a reference, by migration.
+    pub quiet: BTreeMap<MigrationName, Quiet>,
+    /// What the live database says of the next migration's hints.
+    pub hints: Option<Hints>,
+    /// Is there room for one more Job?
+    pub slots: Slots,
+}
+
+/// The ManagedDatabase object beside its spec.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObjectFacts {
+    /// It is being deleted.
+    pub deleting: bool,
+    /// The Job that a person says `retry` of.
+    pub retry: Option<JobName>,
+    /// The Job whose version a person accepts as done.
+    pub accept_run: Option<JobName>,
+    /// A person lets this object take over another's claim.
+    pub take_over: bool,
+    /// `status.lastRun`.
+    pub last_run: Option<RunRecord>,
+}
+
+/// An application Secret of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretFacts {
+    /// Does its content (the password aside) stand as we would write it?
+    pub intact: bool,
+}
+
+/// A workload that refers to a credential's Secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reference {
+    /// Its kind: `Pod`, `Deployment`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// How it refers to the Secret, for people: "container api, env DATABASE_URL".
+    pub how: String,
+}
+
+/// How long a login has been seen unused, by unbroken watching.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quiet {
+    /// The first look of the unbroken row that found neither session nor reference.
+    pub since: Timestamp,
+}
+
+/// What the live database said of a migration's hints.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hints {
+    /// The migration judged.
+    pub migration: MigrationName,
+    /// What came of it; unknown where the facts could not be gathered.
+    pub judged: Fact<Judgement>,
+}
+
+/// Room for Jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slots {
+    /// Jobs running for other databases.
+    pub taken: usize,
+    /// How many may run at once; `None`: no limit.
+    pub limit: Option<usize>,
+}
+
+impl Slots {
+    /// Is there room for one more?
+    pub fn free(&self) -> bool {
+        self.limit.is_none_or(|limit| self.taken < limit)
+    }
+}

@@ -1,0 +1,128 @@
+//! Retiring credentials: who is in the way, for how long it has been watched, and which goes first.
+
+use dbop_model::MigrationName;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::decide::{IN_USE_LOOK, after};
+use crate::decision::{Action, Because, Decision, Retirement, Use, WaitingOn};
+use crate::situation::Situation;
+
+/// The credentials to retire for one reason.
+pub(crate) struct Outdated<'a> {
+    /// Theirs.
+    pub(crate) migrations: Vec<MigrationName>,
+    /// The migration that waits for it; `None`: the database is at rest otherwise.
+    pub(crate) next: Option<&'a MigrationName>,
+    /// The schema that their code cannot live with.
+    pub(crate) schema: &'a MigrationName,
+    /// The version whose credential applications can move to.
+    pub(crate) move_to: &'a MigrationName,
+}
+
+/// How near a credential is to being retired.
+enum Readiness {
+    Used(Use),
+    Watched { until: Timestamp },
+    Ready,
+}
+
+/// The step for these credentials: retire one, or wait. `None`: there are none.
+///
+/// Nothing is revoked while any of them is in use: a walk that cannot go on anyway takes nothing away.
+pub(crate) fn retire(s: &Situation<'_>, outdated: &Outdated<'_>) -> Option<Decision> {
+    let readiness: Vec<(&MigrationName, Readiness)> = outdated
+        .migrations
+        .iter()
+        .map(|m| (m, readiness(s, m)))
+        .collect();
+    let used: Vec<(MigrationName, Use)> = readiness
+        .iter()
+        .filter_map(|(migration, readiness)| match readiness {
+            Readiness::Used(usage) => Some(((*migration).clone(), usage.clone())),
+            Readiness::Watched { .. } | Readiness::Ready => None,
+        })
+        .collect();
+    if !used.is_empty() {
+        return Some(Decision::Wait {
+            on: WaitingOn::CredentialInUse {
+                credentials: used,
+                next: outdated.next.cloned(),
+                move_to: outdated.move_to.clone(),
+            },
+            wake_at: after(s.now, IN_USE_LOOK),
+        });
+    }
+    let watched = readiness
+        .iter()
+        .filter_map(|(migration, readiness)| match readiness {
+            Readiness::Watched { until } => Some((*until, *migration)),
+            Readiness::Used(_) | Readiness::Ready => None,
+        });
+    // The last one to become ready decides when the walk goes on.
+    if let Some((until, migration)) = watched.max() {
+        let login = s.login(migration)?.name.clone();
+        return Some(Decision::Wait {
+            on: WaitingOn::QuietWindow {
+                migration: migration.clone(),
+                login,
+                until,
+            },
+            wake_at: until,
+        });
+    }
+    // One that is locked already is carried on first: nobody can log in to it.
+    let locked = |m: &&MigrationName| s.login(m).is_some_and(|login| login.locked);
+    let mut ready = outdated.migrations.iter();
+    let migration = ready.clone().find(locked).or_else(|| ready.next())?;
+    Some(retirement(migration, outdated.schema))
+}
+
+/// The first of these credentials that can be retired now; the others are not waited for.
+pub(crate) fn retire_when_unused(
+    s: &Situation<'_>,
+    migrations: &[MigrationName],
+    schema: &MigrationName,
+) -> Option<Decision> {
+    let ready = migrations
+        .iter()
+        .find(|m| matches!(readiness(s, m), Readiness::Ready))?;
+    Some(retirement(ready, schema))
+}
+
+fn retirement(migration: &MigrationName, schema: &MigrationName) -> Decision {
+    Decision::Act {
+        action: Action::Retire(Retirement {
+            migration: migration.clone(),
+        }),
+        because: Because::CredentialOutdated {
+            migration: migration.clone(),
+            schema: schema.clone(),
+        },
+    }
+}
+
+fn readiness(s: &Situation<'_>, migration: &MigrationName) -> Readiness {
+    if let Some(usage) = s.usage(migration) {
+        return Readiness::Used(usage);
+    }
+    match s.login(migration) {
+        // Without a login there is nothing to watch; a login found locked was watched before that.
+        None => Readiness::Ready,
+        Some(login) if login.locked => Readiness::Ready,
+        Some(_) => {
+            let window = SignedDuration::try_from(s.desired.database.credentials.quiet_window)
+                .unwrap_or(SignedDuration::MAX);
+            let since = s
+                .facts
+                .quiet
+                .get(migration)
+                .map_or(s.now, |quiet| quiet.since);
+            let until = after(since, window);
+            if until <= s.now && s.facts.quiet.contains_key(migration) {
+                Readiness::Ready
+            } else {
+                Readiness::Watched { until }
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Where a database stands: the facts, seen from the chain of migrations.
+
+use std::collections::BTreeSet;
+
+use dbop_credentials::generations::{Generation, generation};
+use dbop_model::{
+    ChainBreak, Claim, DatabaseFacts, Fact, JobFacts, LoginFacts, Match, MigrationName,
+    ObservedVersion, Proof, RunRecord, Why,
+};
+use jiff::Timestamp;
+
+use crate::decision::{Blocker, Defect, Use, WaitingOn};
+use crate::facts::{Desired, Facts};
+
+/// The facts of one pass, and what follows from them.
+pub(crate) struct Situation<'a> {
+    pub(crate) desired: &'a Desired,
+    pub(crate) facts: &'a Facts,
+    pub(crate) now: Timestamp,
+}
+
+/// Where the database stands on the chain.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Position {
+    /// No version and no tables.
+    Empty,
+    /// At this migration.
+    At(MigrationName),
+}
+
+/// Why there is no position.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum NoPosition {
+    /// The database or its version is not known.
+    Unknown(WaitingOn),
+    /// The version belongs to no place on the chain.
+    Off(Blocker),
+}
+
+impl<'a> Situation<'a> {
+    pub(crate) fn new(desired: &'a Desired, facts: &'a Facts, now: Timestamp) -> Self {
+        Self {
+            desired,
+            facts,
+            now,
+        }
+    }
+
+    /// The database, where it is reachable and not another's.
+    pub(crate) fn database(&self) -> Option<&'a DatabaseFacts> {
+        self.facts
+            .database
+            .known()
+            .filter(|database| !matches!(database.claim, Claim::Elsewhere { .. }))
+    }
+
+    /// Does the database bear our claim, so that our writes have something to hold on to?
+    pub(crate) fn claimed(&self) -> bool {
+        self.database()
+            .is_some_and(|database| database.claim.ours().is_some())
+    }
+
+    pub(crate) fn last_run(&self) -> Option<&'a RunRecord> {
+        self.facts.object.last_run.as_ref()
+    }
+
+    pub(crate) fn jobs(&self) -> &'a [JobFacts] {
+        self.facts.jobs.known().map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn login(&self, migration: &MigrationName) -> Option<&'a LoginFacts> {
+        self.database()
+            .and_then(|database| database.logins.get(migration))
+    }
+
+    /// Where the database stands (line 8). After a failed run of which a person says `retry`, a database
+    /// that shows no place on the chain stands where that run began.
+    pub(crate) fn position(&self) -> Result<Position, NoPosition> {
+        let shown = self.shown_position();
+        match (&shown, self.last_run()) {
+            (
+                Err(NoPosition::Off(
+                    Blocker::UnknownVersion { .. } | Blocker::TablesWithoutVersion,
+                )),
+                Some(run),
+            ) if !run.outcome.is_complete()
+                && self.facts.object.retry.as_ref() == Some(&run.job)
+                && self.desired.chain.get(&run.migration).is_some() =>
+            {
+                Ok(run.from.clone().map_or(Position::Empty, Position::At))
+            }
+            _ => shown,
+        }
+    }
+
+    fn shown_position(&self) -> Result<Position, NoPosition> {
+        let database = self
+            .facts
+            .database
+            .as_result()
+            .map_err(|why| NoPosition::Unknown(WaitingOn::Database { why: why.clone() }))?;
+        let version = database.version.as_result().map_err(|why| {
+            NoPosition::Unknown(WaitingOn::Unknown {
+                what: "the schema version".to_owned(),
+                why: why.clone(),
+            })
+        })?;
+        let goal = &self.desired.database.desired;
+        let chain = &self.desired.chain;
+        let off = |blocker| Err(NoPosition::Off(blocker));
+        match version {
+            ObservedVersion::None if database.has_tables => off(Blocker::TablesWithoutVersion),
+            ObservedVersion::None => Ok(Position::Empty),
+            ObservedVersion::Several(versions) => off(Blocker::SeveralVersions {
+                versions: versions.clone(),
+            }),
+            ObservedVersion::Dirty { version, detail } => off(Blocker::DirtyVersion {
+                version: version.clone(),
+                detail: detail.clone(),
+            }),
+            ObservedVersion::At(version) => match chain.find_version(version, goal) {
+                Match::One(migration) => Ok(Position::At(migration.name.clone())),
+                Match::Ambiguous(migrations) => off(Blocker::AmbiguousVersion {
+                    version: version.clone(),
+                    migrations,
+                }),
+                Match::Unknown => match chain.lineage(goal) {
+                    // A chain that is broken on the way back is the likelier reason.
+                    (_, Some(broken)) => off(Blocker::NoPath { broken }),
+                    (line, None) => off(Blocker::UnknownVersion {
+                        version: version.clone(),
+                        known: line.iter().rev().map(|m| m.name.clone()).collect(),
+                    }),
+                },
+            },
+        }
+    }
+
+    /// Does the database have the schema of `migration`, or one further on its way?
+    pub(crate) fn reached(&self, migration: &MigrationName) -> bool {
+        match self.shown_position() {
+            Ok(Position::At(current)) => {
+                &current == migration || self.desired.chain.is_ancestor(migration, &current)
+            }
+            _ => false,
+        }
+    }
+
+    /// Every credential of ours that exists in any part: a login, a Secret, or both.
+    pub(crate) fn credentials(&self) -> BTreeSet<&'a MigrationName> {
+        let logins = self
+            .database()
+            .into_iter()
+            .flat_map(|database| database.logins.keys());
+        let secrets = self
+            .facts
+            .secrets
+            .known()
+            .into_iter()
+            .flat_map(|secrets| secrets.keys());
+        logins.chain(secrets).collect()
+    }
+
+    pub(crate) fn generation(&self, current: &MigrationName, of: &MigrationName) -> Generation {
+        generation(&self.desired.chain, current, of)
+    }
+
+    /// Is the database at desired, or ahead of it and compatible? `None`: neither.
+    pub(crate) fn at_rest(&self, current: &MigrationName) -> Option<Rest> {
+        let goal = &self.desired.database.desired;
+        if current == goal {
+            return Some(Rest::AtDesired);
+        }
+        let chain = &self.desired.chain;
+        (chain.is_ancestor(goal, current) && chain.compatible(current).contains(goal))
+            .then_some(Rest::Ahead)
+    }
+
+    /// What is wrong with an existing credential.
+    ///
+    /// # Errors
+    /// The reason, where it cannot be told whether it works.
+    pub(crate) fn defects(&self, migration: &MigrationName) -> Result<Vec<Defect>, Why> {
+        let secrets = self.facts.secrets.as_result().map_err(Clone::clone)?;
+        let (login, secret) = (self.login(migration), secrets.get(migration));
+        let mut defects = Vec::new();
+        match login {
+            None => defects.push(Defect::LoginMissing),
+            Some(login) if !login.granted => defects.push(Defect::GrantsMissing),
+            Some(_) => {}
+        }
+        match secret {
+            None => defects.push(Defect::SecretMissing),
+            Some(secret) if !secret.intact => defects.push(Defect::SecretChanged),
+            Some(_) => {}
+        }
+        if login.is_some() && secret.is_some() {
+            match self.facts.proofs.get(migration) {
+                Some(Proof::Works) => {}
+                Some(Proof::Refused) => defects.push(Defect::Refused),
+                Some(Proof::Unknown(why)) if defects.is_empty() => return Err(why.clone()),
+                None if defects.is_empty() => return Err(Why::new("it has not been tried")),
+                Some(Proof::Unknown(_)) | None => {}
+            }
+        }
+        Ok(defects)
+    }
+
+    /// Who uses a credential; `None`: provably nobody.
+    pub(crate) fn usage(&self, migration: &MigrationName) -> Option<Use> {
+        let sessions = match self.login(migration).map(|login| &login.sessions) {
+            None => Vec::new(),
+            Some(Fact::Known(sessions)) => sessions.clone(),
+            Some(Fact::Unknown(why)) => return Some(Use::Unknown(why.clone())),
+        };
+        let references = match &self.facts.references {
+            Fact::Known(references) => references.get(migration).cloned().unwrap_or_default(),
+            Fact::Unknown(why) => return Some(Use::Unknown(why.clone())),
+        };
+        match (sessions.is_empty(), references.is_empty()) {
+            (true, true) => None,
+            (false, true) => Some(Use::Sessions(sessions)),
+            (true, false) => Some(Use::References(references)),
+            (false, false) => Some(Use::Both(sessions, references)),
+        }
+    }
+
+    /// The way to desired from `position`: the migrations still to run, oldest first.
+    pub(crate) fn path(&self, position: &Position) -> Result<Vec<MigrationName>, ChainBreak> {
+        let current = match position {
+            Position::Empty => None,
+            Position::At(current) => Some(current),
+        };
+        let path = self
+            .desired
+            .chain
+            .path(current, &self.desired.database.desired)?;
+        Ok(path.into_iter().map(|m| m.name.clone()).collect())
+    }
+}
+
+/// How a database is at rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// At the desired version.
+    AtDesired,
+    /// Newer, and compatible with it.
+    Ahead,
+}

@@ -1,0 +1,387 @@
+//! The words: one line for every decision, the same in status, Events, `plan` and the demo.
+//!
+//! A wait says what it waits for and the way on; a blocker says what is wrong and the way out.
+
+use std::fmt;
+
+use dbop_model::{Fact, JobName, MigrationName, Outcome, RunRecord, Session};
+use jiff::Timestamp;
+
+use crate::decision::{
+    Action, Because, Blocker, Decision, Defect, DeletionStep, JobEnd, Run, Undo, Use, WaitingOn,
+};
+use crate::facts::{Facts, Reference};
+
+/// How many sessions, references or findings are named before the rest is counted.
+const NAMED_MAX: usize = 3;
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Decision::Act { action, because } => write!(f, "{action}: {because}"),
+            Decision::Wait { on, .. } => write!(f, "waits: {on}"),
+            Decision::Blocked { by } => write!(f, "blocked: {by}"),
+            Decision::Converged { ahead: false, .. } => f.write_str("at rest"),
+            Decision::Converged { ahead: true, .. } => {
+                f.write_str("at rest, newer than desired and compatible with it")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Undo(Undo::Unlock { migration }) => write!(f, "unlock credential {migration}"),
+            Action::Undo(Undo::CloseDoor) => f.write_str("lock the migrator"),
+            Action::Heal { migration } => write!(f, "repair credential {migration}"),
+            Action::DeleteJob { job } => write!(f, "delete Job {job}"),
+            Action::RecordRun { record, .. } => {
+                write!(f, "record the run of {}", record.migration)
+            }
+            Action::ReleaseJob { job } => write!(f, "let Job {job} go"),
+            Action::Delete(DeletionStep::Revoke(r)) => {
+                write!(f, "revoke credential {}", r.migration)
+            }
+            Action::Delete(DeletionStep::Finish { kept, .. }) if kept.is_empty() => {
+                f.write_str("let the object go")
+            }
+            Action::Delete(DeletionStep::Finish { kept, .. }) => {
+                let kept = kept
+                    .iter()
+                    .map(|(m, usage)| format!("{m} (used by {usage})"));
+                write!(f, "let the object go and keep credential {}", list(kept))
+            }
+            Action::TakeOver => f.write_str("take over the claim"),
+            Action::CreateCredential { migration } => write!(f, "create credential {migration}"),
+            Action::AcceptRun { record } => {
+                write!(f, "take {} as done", record.migration)
+            }
+            Action::Retire(r) => write!(f, "retire credential {}", r.migration),
+            Action::StartRun(run) => write!(f, "run {run}"),
+        }
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.from {
+            Some(from) => write!(f, "{} on {from}", self.to),
+            None => write!(f, "{} on the empty database", self.to),
+        }
+    }
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Because::RetirementInterrupted { migration } => {
+                write!(
+                    f,
+                    "the retirement of credential {migration} does not go on now"
+                )
+            }
+            Because::DoorLeftOpen => f.write_str("no migration is running"),
+            Because::CredentialDefective { defects, .. } => {
+                let words: Vec<String> = defects.iter().map(Defect::to_string).collect();
+                f.write_str(&words.join(", "))
+            }
+            Because::RunEnded { end, .. } => write!(f, "it {end}"),
+            Because::RunRecorded => f.write_str("its outcome stands in the status"),
+            Because::JobOutdated { migration, reason } => {
+                write!(f, "it would run {migration}, but {reason}")
+            }
+            Because::ObjectDeleted => f.write_str("the database object is being deleted"),
+            Because::PersonTakesOver => f.write_str("a person said take-over"),
+            Because::PersonAccepts { job } => write!(f, "a person said accept-run of {job}"),
+            Because::CredentialWanted { migration, current } if migration == current => {
+                write!(f, "the database is at {current}")
+            }
+            Because::CredentialWanted { current, .. } => {
+                write!(f, "its code works with the schema of {current}")
+            }
+            Because::CredentialOutdated { schema, .. } => {
+                write!(
+                    f,
+                    "unused, and its code cannot live with the schema of {schema}"
+                )
+            }
+            Because::OnTheWay { migration, desired } if migration == desired => {
+                write!(f, "{desired} is desired")
+            }
+            Because::OnTheWay { migration, desired } => {
+                write!(f, "{migration} is on the way to {desired}")
+            }
+            Because::PersonRetries { job } => write!(f, "a person said retry of {job}"),
+            Because::MigrationChanged { migration } => {
+                write!(
+                    f,
+                    "{migration} has changed since its last run did not complete"
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for JobEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.outcome, self.exit_code) {
+            (Outcome::Completed, _) => f.write_str("succeeded, and the database says so"),
+            (Outcome::VersionNotReached, _) => {
+                f.write_str("succeeded, but the database does not show its version")
+            }
+            (Outcome::Accepted, _) => f.write_str("did not complete, and a person accepts it"),
+            (Outcome::Failed, Some(code)) => write!(f, "failed with exit status {code}"),
+            (Outcome::Failed, None) => f.write_str("failed"),
+        }
+    }
+}
+
+impl fmt::Display for Defect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Defect::LoginMissing => "its login is gone",
+            Defect::Refused => "the server refuses the password in its Secret",
+            Defect::GrantsMissing => "its login lacks grants",
+            Defect::SecretMissing => "its Secret is gone",
+            Defect::SecretChanged => "its Secret was changed",
+        })
+    }
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Use::Sessions(sessions) => write!(f, "{}", Sessions(sessions)),
+            Use::References(references) => f.write_str(&list(references.iter())),
+            Use::Both(sessions, references) => {
+                write!(f, "{} and {}", Sessions(sessions), list(references.iter()))
+            }
+            Use::Unknown(why) => write!(f, "not known: {why}"),
+        }
+    }
+}
+
+struct Sessions<'a>(&'a [Session]);
+
+impl fmt::Display for Sessions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [one] => write!(f, "a session ({one})"),
+            many => write!(f, "{} sessions ({})", many.len(), list(many.iter())),
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({})", self.kind, self.name, self.how)
+    }
+}
+
+impl fmt::Display for WaitingOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WaitingOn::Run {
+                migration,
+                not_started: None,
+                ..
+            } => {
+                write!(f, "migration {migration} is running")
+            }
+            WaitingOn::Run {
+                migration,
+                not_started: Some(reason),
+                job,
+            } => {
+                write!(
+                    f,
+                    "migration {migration} has not started: {reason} (Job {job})"
+                )
+            }
+            WaitingOn::MigratorSessions { sessions } => {
+                write!(
+                    f,
+                    "the migrator is still connected, with {}",
+                    Sessions(sessions)
+                )
+            }
+            WaitingOn::Paused => {
+                f.write_str("paused by a person; set spec.paused to false to go on")
+            }
+            WaitingOn::ReadOnly => {
+                f.write_str("readOnly is set: only observed; set spec.readOnly to false to go on")
+            }
+            WaitingOn::Database { why } => write!(f, "{why}"),
+            WaitingOn::Unknown { what, why } => write!(f, "{what} not known: {why}"),
+            WaitingOn::CredentialInUse {
+                credentials,
+                next,
+                move_to,
+            } => {
+                let used = credentials.iter().map(|(m, usage)| match usage {
+                    Use::Unknown(why) => {
+                        format!("whether credential {m} is used is not known: {why}")
+                    }
+                    usage => format!("credential {m} is still used by {usage}"),
+                });
+                f.write_str(&list(used))?;
+                match next {
+                    Some(next) => write!(
+                        f,
+                        "; its code cannot live with {next}: deploy the application of {move_to} first"
+                    ),
+                    None => write!(f, "; move it to the credential of {move_to}"),
+                }
+            }
+            WaitingOn::QuietWindow {
+                migration, until, ..
+            } => {
+                write!(
+                    f,
+                    "credential {migration} is unused and watched until {}",
+                    second(*until)
+                )
+            }
+            WaitingOn::Hints {
+                migration,
+                findings,
+            } => {
+                write!(f, "migration {migration} {}", list(findings.iter()))
+            }
+            WaitingOn::Slot { taken, limit } => {
+                write!(
+                    f,
+                    "{taken} migrations of other databases are running, {limit} may"
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Blocker::ClaimedElsewhere { owner } => write!(
+                f,
+                "the database belongs to {owner}; delete that object, or set the annotation \
+                 database-operator.dev/take-over on this one"
+            ),
+            Blocker::MissingPrivilege { missing } => {
+                let each = missing.iter().map(|m| format!("{}; run: {}", m.needed_for, m.grant));
+                write!(f, "the admin may not {}", list(each))
+            }
+            Blocker::ForeignObject { objects } => write!(
+                f,
+                "{} exists and is not ours; rename or remove it, nothing of it was changed",
+                list(objects.iter())
+            ),
+            Blocker::TablesWithoutVersion => f.write_str(
+                "the database has tables but no schema version; record the version that they are at \
+                 with the migration tool (alembic stamp and the like)",
+            ),
+            Blocker::UnknownVersion { version, known } => write!(
+                f,
+                "the database is at version {version}, which no migration of this chain has (known: \
+                 {}); create that migration, or restore the version",
+                range(known)
+            ),
+            Blocker::AmbiguousVersion { version, migrations } => write!(
+                f,
+                "the migrations {} all have version {version}; give each a version of its own",
+                list(migrations.iter())
+            ),
+            Blocker::SeveralVersions { versions } => write!(
+                f,
+                "the database records several versions at once ({}); merge the heads with the \
+                 migration tool",
+                list(versions.iter())
+            ),
+            Blocker::DirtyVersion { version, detail } => write!(
+                f,
+                "version {version} is half applied: {detail}; repair the schema and the record with \
+                 the migration tool"
+            ),
+            Blocker::RunIncomplete { run, version_moved } => incomplete(f, run, *version_moved),
+            Blocker::NoPath { broken } => write!(f, "{broken}"),
+            Blocker::Hints { migration, findings } => {
+                write!(f, "{migration} {}", list(findings.iter()))
+            }
+            Blocker::HintsRequired { migration } => write!(
+                f,
+                "{migration} says nothing of what it does to the schema, and requireHints is set; \
+                 add schemaHints to it"
+            ),
+        }
+    }
+}
+
+fn incomplete(f: &mut fmt::Formatter<'_>, run: &RunRecord, version_moved: bool) -> fmt::Result {
+    let RunRecord {
+        migration,
+        job,
+        exit_code,
+        message,
+        outcome,
+        finished_at,
+        ..
+    } = run;
+    let end = JobEnd {
+        outcome: *outcome,
+        exit_code: *exit_code,
+    };
+    write!(
+        f,
+        "the run of {migration} {end} at {}",
+        second(*finished_at)
+    )?;
+    if !message.is_empty() {
+        write!(f, " ({message})")?;
+    }
+    match version_moved {
+        false => write!(f, "; change the migration, or say retry (Job {job})"),
+        true => write!(
+            f,
+            "; the database shows its version all the same: say retry to run it again, or \
+             accept-run to go on (Job {job})"
+        ),
+    }
+}
+
+/// The first few of them, the rest counted.
+fn list<T: fmt::Display>(items: impl Iterator<Item = T>) -> String {
+    let all: Vec<String> = items.map(|item| item.to_string()).collect();
+    match all.len().checked_sub(NAMED_MAX) {
+        None | Some(0) => all.join(", "),
+        Some(more) => format!("{} and {more} more", all[..NAMED_MAX].join(", ")),
+    }
+}
+
+/// `v1 ... v7`, or the few there are.
+fn range(names: &[MigrationName]) -> String {
+    match names {
+        [first, _, _, .., last] => format!("{first} ... {last}"),
+        few => few
+            .iter()
+            .map(MigrationName::as_str)
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+/// A point in time to the second: what a person can compare with a clock.
+fn second(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+impl Facts {
+    /// The Job that is under way, with its migration, if one is.
+    pub fn live_job(&self) -> Option<(&JobName, &MigrationName)> {
+        let Fact::Known(jobs) = &self.jobs else {
+            return None;
+        };
+        jobs.iter()
+            .find(|job| job.is_live())
+            .map(|job| (&job.name, &job.to))
+    }
+}

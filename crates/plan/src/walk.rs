@@ -1,0 +1,294 @@
+//! The walk: lines 10 to 14, from the outcome of the last run to the start of the next.
+
+use dbop_credentials::generations::Generation;
+use dbop_credentials::names;
+use dbop_model::finding::{Gate, gate};
+use dbop_model::{Fact, JobFacts, Migration, MigrationName, Orphaned, RunRecord};
+
+use crate::decide::{HEARTBEAT, HINTS_LOOK, SLOT_LOOK, after, record};
+use crate::decision::{Action, Because, Blocker, Decision, Run, WaitingOn};
+use crate::retire::{Outdated, retire, retire_when_unused};
+use crate::situation::{Position, Rest, Situation};
+
+/// What lines 10 to 14 come to, and the run that line 14 is about, if it is about one.
+pub(crate) struct Walk {
+    pub(crate) decision: Decision,
+    pub(crate) run: Option<Run>,
+}
+
+impl From<Decision> for Walk {
+    fn from(decision: Decision) -> Self {
+        Self {
+            decision,
+            run: None,
+        }
+    }
+}
+
+/// The run that the walk is about to make.
+struct Step<'a> {
+    from: Option<MigrationName>,
+    to: &'a Migration,
+    because: Because,
+}
+
+pub(crate) fn walk(s: &Situation<'_>, position: &Position) -> Walk {
+    match last_run(s, position) {
+        LastRun::Decided(decision) => (*decision).into(),
+        LastRun::Again(step) => take(s, position, &step),
+        LastRun::GoOn(because) => {
+            if let Some(decision) = at_rest(s, position) {
+                return decision.into();
+            }
+            match next_step(s, position, because) {
+                Ok(step) => take(s, position, &step),
+                Err(blocked) => (*blocked).into(),
+            }
+        }
+    }
+}
+
+/// What the last run means for the walk (line 10).
+enum LastRun<'a> {
+    Decided(Box<Decision>),
+    /// Run the step to the current version again.
+    Again(Step<'a>),
+    /// Go on; a person or a change is the reason for the next run, where it is one.
+    GoOn(Option<Because>),
+}
+
+fn last_run<'a>(s: &Situation<'a>, position: &Position) -> LastRun<'a> {
+    let Some(run) = s.last_run().filter(|run| !run.outcome.is_complete()) else {
+        return LastRun::GoOn(None);
+    };
+    let version_moved = matches!(position, Position::At(current) if current == &run.migration);
+    let was_next = || {
+        s.path(position)
+            .is_ok_and(|path| path.first() == Some(&run.migration))
+    };
+    if !version_moved && !was_next() {
+        return LastRun::GoOn(None);
+    }
+    let object = &s.facts.object;
+    if version_moved && object.accept_run.as_ref() == Some(&run.job) {
+        let record = RunRecord {
+            outcome: dbop_model::Outcome::Accepted,
+            ..run.clone()
+        };
+        return LastRun::Decided(Box::new(Decision::Act {
+            action: Action::AcceptRun { record },
+            because: Because::PersonAccepts {
+                job: run.job.clone(),
+            },
+        }));
+    }
+    let migration = s.desired.chain.get(&run.migration);
+    let because = if object.retry.as_ref() == Some(&run.job) {
+        Because::PersonRetries {
+            job: run.job.clone(),
+        }
+    } else if migration.is_some_and(|m| m.digest != run.digest) {
+        Because::MigrationChanged {
+            migration: run.migration.clone(),
+        }
+    } else {
+        let by = Blocker::RunIncomplete {
+            run: run.clone(),
+            version_moved,
+        };
+        return LastRun::Decided(Box::new(Decision::Blocked { by }));
+    };
+    match migration {
+        Some(to) if version_moved => LastRun::Again(Step {
+            from: run.from.clone(),
+            to,
+            because,
+        }),
+        _ => LastRun::GoOn(Some(because)),
+    }
+}
+
+/// At rest (line 11): nothing to run; old credentials go, those beyond by the policy.
+fn at_rest(s: &Situation<'_>, position: &Position) -> Option<Decision> {
+    let Position::At(current) = position else {
+        return None;
+    };
+    let rest = s.at_rest(current)?;
+    let of = |wanted| -> Vec<MigrationName> {
+        let mut those: Vec<MigrationName> = s.credentials().into_iter().cloned().collect();
+        those.retain(|m| s.generation(current, m) == wanted);
+        those
+    };
+    let older = Outdated {
+        migrations: of(Generation::Older),
+        next: None,
+        schema: current,
+        move_to: current,
+    };
+    retire(s, &older)
+        .or_else(|| match s.desired.database.credentials.orphaned {
+            Orphaned::Retain => None,
+            Orphaned::RevokeWhenUnused => retire_when_unused(s, &of(Generation::Beyond), current),
+        })
+        .or_else(|| {
+            Some(Decision::Converged {
+                ahead: rest == Rest::Ahead,
+                look_again: after(s.now, HEARTBEAT),
+            })
+        })
+}
+
+fn next_step<'a>(
+    s: &Situation<'a>,
+    position: &Position,
+    because: Option<Because>,
+) -> Result<Step<'a>, Box<Decision>> {
+    let blocked = |broken| {
+        Box::new(Decision::Blocked {
+            by: Blocker::NoPath { broken },
+        })
+    };
+    let path = s.path(position).map_err(blocked)?;
+    let desired = &s.desired.database.desired;
+    let to = path
+        .first()
+        .and_then(|next| s.desired.chain.get(next))
+        .ok_or_else(|| {
+            blocked(dbop_model::ChainBreak::DesiredMissing {
+                desired: desired.clone(),
+            })
+        })?;
+    let because = because.unwrap_or_else(|| Because::OnTheWay {
+        migration: to.name.clone(),
+        desired: desired.clone(),
+    });
+    let from = match position {
+        Position::Empty => None,
+        Position::At(current) => Some(current.clone()),
+    };
+    Ok(Step { from, to, because })
+}
+
+/// Lines 12 to 14 for one step.
+fn take(s: &Situation<'_>, position: &Position, step: &Step<'_>) -> Walk {
+    let to = &step.to.name;
+    let run = Run {
+        job: names::job(
+            &s.desired.database.id,
+            step.from.as_ref(),
+            to,
+            s.last_run().map(|run| &run.job),
+        ),
+        from: step.from.clone(),
+        to: to.clone(),
+        digest: step.to.digest.clone(),
+    };
+    let decision = judged(s, to)
+        .or_else(|| match position {
+            Position::Empty => None,
+            Position::At(current) => retire(
+                s,
+                &Outdated {
+                    migrations: outdated(s, current, to),
+                    next: Some(to),
+                    schema: to,
+                    move_to: current,
+                },
+            ),
+        })
+        .or_else(|| no_slot(s))
+        .or_else(|| already_ran(s, &run))
+        .unwrap_or_else(|| Decision::Act {
+            action: Action::StartRun(run.clone()),
+            because: step.because.clone(),
+        });
+    Walk {
+        decision,
+        run: Some(run),
+    }
+}
+
+/// Credentials whose code cannot live with the schema of `next`; those beyond the current version are not
+/// in the way.
+fn outdated(
+    s: &Situation<'_>,
+    current: &MigrationName,
+    next: &MigrationName,
+) -> Vec<MigrationName> {
+    let compatible = s.desired.chain.compatible(next);
+    let mut those: Vec<MigrationName> = s.credentials().into_iter().cloned().collect();
+    those.retain(|m| !compatible.contains(m) && s.generation(current, m) != Generation::Beyond);
+    those
+}
+
+/// The findings about the next migration, where they stop it or make it wait.
+fn judged(s: &Situation<'_>, next: &MigrationName) -> Option<Decision> {
+    let wait = |on| {
+        Some(Decision::Wait {
+            on,
+            wake_at: after(s.now, HINTS_LOOK),
+        })
+    };
+    let policy = &s.desired.database.hints;
+    let judgement = match &s.facts.hints {
+        Some(hints) if &hints.migration == next => match &hints.judged {
+            Fact::Known(judgement) => judgement,
+            // Only mode Block has a finding stop a migration, so only there a missing one does.
+            Fact::Unknown(_) if policy.mode != dbop_model::finding::HintMode::Block => return None,
+            Fact::Unknown(why) => {
+                let what = format!("the live facts about migration {next}");
+                return wait(WaitingOn::Unknown {
+                    what,
+                    why: why.clone(),
+                });
+            }
+        },
+        _ if policy.mode != dbop_model::finding::HintMode::Block => return None,
+        _ => {
+            let what = format!("the live facts about migration {next}");
+            let why = dbop_model::Why::new("they have not been gathered");
+            return wait(WaitingOn::Unknown { what, why });
+        }
+    };
+    let migration = next.clone();
+    match gate(judgement, policy) {
+        Gate::Clear => None,
+        Gate::Stop(findings) => Some(Decision::Blocked {
+            by: Blocker::Hints {
+                migration,
+                findings,
+            },
+        }),
+        Gate::Wait(findings) => wait(WaitingOn::Hints {
+            migration,
+            findings,
+        }),
+        Gate::HintsRequired => Some(Decision::Blocked {
+            by: Blocker::HintsRequired { migration },
+        }),
+    }
+}
+
+fn no_slot(s: &Situation<'_>) -> Option<Decision> {
+    let slots = s.facts.slots;
+    match slots.limit {
+        Some(limit) if !slots.free() => Some(Decision::Wait {
+            on: WaitingOn::Slot {
+                taken: slots.taken,
+                limit,
+            },
+            wake_at: after(s.now, SLOT_LOOK),
+        }),
+        _ => None,
+    }
+}
+
+/// A finished Job of this very run whose record was lost with the object's status: it is recorded, not run
+/// a second time.
+fn already_ran(s: &Situation<'_>, run: &Run) -> Option<Decision> {
+    let job: &JobFacts = s
+        .jobs()
+        .iter()
+        .find(|job| job.name == run.job && job.is_finished())?;
+    record(s, job)
+}
