@@ -144,8 +144,8 @@ impl fmt::Debug for Dsn {
 /// The value of the last of `names` in `query`, as it stands there.
 fn parameter<'q>(query: &'q str, names: &[&str]) -> Option<&'q str> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let named = pairs.filter(|(name, value)| names.contains(name) && !value.is_empty());
-    named.last().map(|(_, value)| value)
+    let mut named = pairs.filter(|(name, value)| names.contains(name) && !value.is_empty());
+    named.next_back().map(|(_, value)| value)
 }
 
 /// Whether the server is on this machine, where nobody listens in between.

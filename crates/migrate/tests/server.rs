@@ -1,0 +1,17 @@
+//! `dbop-migrate` as a process, against real PostgreSQL servers, oldest and newest.
+//!
+//! The servers come from `DBOP_TEST_POSTGRES_14` and `DBOP_TEST_POSTGRES_18` (DSNs of superusers).
+//! Where one is missing, a test fails and says how to get it: nothing is skipped.
+
+#[path = "server/batches.rs"]
+mod batches;
+#[path = "server/metrics.rs"]
+mod metrics;
+#[path = "server/refusals.rs"]
+mod refusals;
+#[path = "server/secrets.rs"]
+mod secrets;
+#[path = "server/support.rs"]
+mod support;
+#[path = "server/walk.rs"]
+mod walk;
