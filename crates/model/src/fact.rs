@@ -56,17 +56,36 @@ impl<T, E: fmt::Display> From<Result<T, E>> for Fact<T> {
 
 /// Why a fact is unknown: one clause a person can read, without a trailing period and without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Why(String);
+pub struct Why {
+    reason: String,
+    passing: bool,
+}
 
 impl Why {
     /// A reason in words.
     pub fn new(reason: impl Into<String>) -> Self {
-        Why(reason.into())
+        Why {
+            reason: reason.into(),
+            passing: false,
+        }
+    }
+
+    /// A reason that passes by itself: looking again, with nothing else changed, can have the fact.
+    pub fn passing(reason: impl Into<String>) -> Self {
+        Why {
+            reason: reason.into(),
+            passing: true,
+        }
+    }
+
+    /// Can looking again, with nothing else changed, have the fact?
+    pub fn is_passing(&self) -> bool {
+        self.passing
     }
 }
 
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.reason)
     }
 }
