@@ -5,8 +5,14 @@
 
 mod cache;
 mod clock;
+mod codegen;
 mod process;
+mod progress;
+mod prove;
+mod python;
 mod servers;
+mod test;
+mod tidy;
 mod workspace;
 
 use std::path::PathBuf;
@@ -25,6 +31,33 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Runs the tests: prints the tiers, runs them, and counts.
+    Test {
+        /// Only these tiers.
+        tiers: Vec<test::Tier>,
+        /// Print the tiers and run none.
+        #[arg(long)]
+        list: bool,
+    },
+    /// Checks what the architecture promises: layers, purity, headers, generated files, lints.
+    Tidy,
+    /// Writes the files that are generated from code: the CRDs in deploy/crds.
+    Codegen {
+        /// Write nothing: tell what is not in step.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Runs what takes long, and writes its result to docs/proof.
+    Prove {
+        /// What to prove.
+        name: prove::Proof,
+        /// Repeat a run with its seed.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// How many random histories the simulation runs.
+        #[arg(long)]
+        histories: Option<u64>,
+    },
     /// Runs PostgreSQL servers for development, until Ctrl-C or as long as COMMAND runs.
     ///
     /// Prints the environment variables by which tests find the servers. With a command, the
@@ -60,18 +93,30 @@ fn main() -> ExitCode {
 }
 
 fn run(task: Task) -> Result<ExitCode> {
-    if let Task::KeepPostgres { major, bin } = &task {
-        servers::keep(*major, bin)?;
-        return Ok(ExitCode::SUCCESS);
+    // A keeper has signal handlers of its own.
+    if !matches!(task, Task::KeepPostgres { .. }) {
+        process::watch_signals()?;
     }
-    process::watch_signals()?;
-    match task {
-        Task::Servers { names, command } => match servers::serve(&names, &command)? {
-            Some(status) if !status.success() => Ok(ExitCode::FAILURE),
-            _ => Ok(ExitCode::SUCCESS),
-        },
-        Task::KeepPostgres { .. } => Ok(ExitCode::SUCCESS),
-    }
+    let passed = match task {
+        Task::Test { tiers, list } => test::run(&tiers, list)?,
+        Task::Tidy => tidy::run_alone()?,
+        Task::Codegen { check } => codegen::run(check)?,
+        Task::Prove {
+            name,
+            seed,
+            histories,
+        } => prove::run(name, seed, histories)?,
+        Task::Servers { names, command } => servers::serve(&names, &command)?,
+        Task::KeepPostgres { major, bin } => {
+            servers::keep(major, &bin)?;
+            true
+        }
+    };
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// An error and its causes in one sentence.

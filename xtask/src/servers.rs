@@ -16,8 +16,8 @@ pub(crate) use keeper::{Keeper, keep};
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::path::PathBuf;
+use std::process::Command;
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result};
@@ -113,6 +113,11 @@ impl Server {
         })
     }
 
+    /// Its major version.
+    pub(crate) fn major(&self) -> u8 {
+        self.major
+    }
+
     /// The superuser's DSN. It holds the password: not for logs.
     pub(crate) fn admin_url(&self) -> &str {
         &self.admin_url
@@ -123,14 +128,9 @@ impl Server {
         &self.version
     }
 
-    /// The server's own log, which has every statement; absent for a developer's own server.
-    pub(crate) fn log(&self) -> Option<&Path> {
-        self.log.as_deref()
-    }
-
     /// What tests find the server by: environment variables and their values.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
-        let mut variables = vec![(variable(self.major), self.admin_url.clone())];
+        let mut variables = vec![(variable(self.major), self.admin_url().to_owned())];
         if let Some(log) = &self.log {
             variables.push((log_variable(self.major), log.display().to_string()));
         }
@@ -155,8 +155,8 @@ impl Drop for Server {
 }
 
 /// `cargo xtask servers`: keeps servers running for a developer, until Ctrl-C, or as long as
-/// `command` runs with the servers in its environment. The status is the command's.
-pub(crate) fn serve(names: &[Name], command: &[String]) -> Result<Option<ExitStatus>> {
+/// `command` runs with the servers in its environment; tells whether the command succeeded.
+pub(crate) fn serve(names: &[Name], command: &[String]) -> Result<bool> {
     let cache = Cache::open()?;
     let names: BTreeSet<Name> = if names.is_empty() {
         OUTER_MAJORS
@@ -176,7 +176,7 @@ pub(crate) fn serve(names: &[Name], command: &[String]) -> Result<Option<ExitSta
     if let Some((program, arguments)) = command.split_first() {
         let mut child = Command::new(program);
         child.args(arguments).envs(variables);
-        return Ok(Some(process::run_shared(&mut child, &mut || {})?));
+        return Ok(process::run_shared(&mut child, &mut || {})?.success());
     }
     for (name, value) in &variables {
         println!("export {name}='{value}'");

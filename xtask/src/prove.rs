@@ -1,0 +1,232 @@
+//! `cargo xtask prove NAME`: what takes too long for every change, with its result written down.
+//!
+//! A proof is a test program at full length (or a measurement) and a page in `docs/proof/` with
+//! date, versions and seed, so that anybody can repeat it. A proof that fails changes no page.
+
+mod size;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+
+use crate::cache::Cache;
+use crate::clock;
+use crate::python;
+use crate::servers::{MAJORS, OUTER_MAJORS, Server};
+use crate::test::{self, CRASHES, Programs, SIMULATION, Tally};
+use crate::workspace::{self, capture};
+
+/// Where the pages are.
+const FOLDER: &str = "docs/proof";
+
+/// What can be proved.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Proof {
+    /// Walks killed at many points, on real servers, end like undisturbed ones.
+    Crashes,
+    /// The same in simulation, exhaustively for single faults, and random histories.
+    Simulation,
+    /// The release binary is static and small, and a cold build of the demo is short.
+    Size,
+    /// The PostgreSQL backend behaves alike on every supported version.
+    Conformance,
+}
+
+impl Proof {
+    fn name(self) -> &'static str {
+        match self {
+            Proof::Crashes => "crashes",
+            Proof::Simulation => "simulation",
+            Proof::Size => "size",
+            Proof::Conformance => "conformance",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Proof::Crashes => "A killed walk ends like an undisturbed one, on real servers",
+            Proof::Simulation => "Every single fault in simulation, and random histories",
+            Proof::Size => "Size of the release binary, and time of a cold build",
+            Proof::Conformance => "The PostgreSQL backend on every supported version",
+        }
+    }
+}
+
+/// The facts of a page.
+struct Page {
+    versions: Vec<String>,
+    result: String,
+    lines: Vec<String>,
+    passed: bool,
+}
+
+/// Proves, writes the page, and tells whether it held.
+pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Result<bool> {
+    let root = workspace::root()?;
+    let seed = match seed {
+        Some(seed) => seed,
+        None => test::seed()?,
+    };
+    let commit = commit(&root)?;
+    println!("{}; seed {seed}", proof.title());
+    let started = clock::now();
+    let page = match proof {
+        Proof::Size => size::measure(&root)?,
+        Proof::Simulation => {
+            let mut environment = vec![];
+            if let Some(histories) = histories {
+                environment.push(("DBOP_HISTORIES".to_owned(), histories.to_string()));
+            }
+            with_programs(&root, seed, environment, Vec::new(), |programs| {
+                programs
+                    .tests()
+                    .filter(|program| program.is(SIMULATION))
+                    .collect()
+            })?
+        }
+        Proof::Crashes => {
+            let alembic = python::alembic(&Cache::open()?)?;
+            let environment = vec![(
+                "DBOP_TEST_ALEMBIC_VENV".to_owned(),
+                alembic.display().to_string(),
+            )];
+            with_programs(
+                &root,
+                seed,
+                environment,
+                start(&OUTER_MAJORS)?,
+                |programs| {
+                    programs
+                        .tests()
+                        .filter(|program| program.is(CRASHES))
+                        .collect()
+                },
+            )?
+        }
+        Proof::Conformance => {
+            with_programs(&root, seed, Vec::new(), start(&MAJORS)?, |programs| {
+                let backend = |program: &&test::Program| {
+                    program.is_integration() && program.package == "dbop-postgres"
+                };
+                programs.tests().filter(backend).collect()
+            })?
+        }
+    };
+    println!("\n{}", page.result);
+    if !page.passed {
+        return Ok(false);
+    }
+    let took = clock::spell(started.elapsed());
+    let path = write(&root, proof, seed, &commit, &took, &page)?;
+    println!("written to {}", path.display());
+    Ok(true)
+}
+
+fn start(majors: &[u8]) -> Result<Vec<Server>> {
+    let cache = Cache::open()?;
+    let mut servers = Vec::new();
+    for major in majors {
+        let server = Server::provide(*major, &cache)?;
+        println!("  {}", server.describe());
+        servers.push(server);
+    }
+    Ok(servers)
+}
+
+/// Runs test programs at full length, and makes a page of what they say.
+fn with_programs(
+    root: &Path,
+    seed: u64,
+    mut environment: Vec<(String, String)>,
+    servers: Vec<Server>,
+    choose: impl Fn(&Programs) -> Vec<&test::Program>,
+) -> Result<Page> {
+    let programs = Programs::build(root)?;
+    let chosen = choose(&programs);
+    if chosen.is_empty() {
+        bail!("the workspace has no test program for this proof");
+    }
+    environment.push(("DBOP_SEED".into(), seed.to_string()));
+    environment.push(("DBOP_PROVE".into(), "full".into()));
+    if !servers.is_empty() {
+        environment.extend(test::server_environment(&servers));
+    }
+    let (mut tally, mut lines) = (Tally::default(), Vec::new());
+    for program in chosen {
+        for line in test::run_program(program, &environment, &["--show-output"], &mut tally)? {
+            println!("    {line}");
+            lines.push(line);
+        }
+    }
+    Ok(Page {
+        versions: servers
+            .iter()
+            .map(|server| format!("PostgreSQL {}", server.version()))
+            .collect(),
+        result: format!("{} passed, {} failed", tally.passed, tally.failed.len()),
+        lines,
+        passed: tally.failed.is_empty() && tally.passed > 0,
+    })
+}
+
+/// The commit that was proved, and whether files differed from it.
+fn commit(root: &Path) -> Result<String> {
+    let git = |arguments: &[&str]| {
+        capture(
+            std::process::Command::new("git")
+                .current_dir(root)
+                .args(arguments),
+        )
+    };
+    let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
+    let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
+    Ok(if changed.is_empty() {
+        commit
+    } else {
+        format!("{commit}, with changes not committed")
+    })
+}
+
+fn write(
+    root: &Path,
+    proof: Proof,
+    seed: u64,
+    commit: &str,
+    took: &str,
+    page: &Page,
+) -> Result<PathBuf> {
+    let mut versions = vec![capture(workspace::cargo(root).arg("--version"))?];
+    versions.extend(page.versions.iter().cloned());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let machine = format!(
+        "{} {}, {cores} cores",
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    );
+    let name = proof.name();
+    let mut text = format!("# {}\n\n", proof.title());
+    text.push_str(&format!(
+        "Made by `cargo xtask prove {name} --seed {seed}`.\n\n| | |\n|---|---|\n"
+    ));
+    for (what, value) in [
+        ("date", clock::today().as_str()),
+        ("commit", commit),
+        ("seed", &seed.to_string()),
+        ("versions", &versions.join("; ")),
+        ("machine", &machine),
+        ("took", took),
+        ("result", &page.result),
+    ] {
+        text.push_str(&format!("| {what} | {value} |\n"));
+    }
+    text.push('\n');
+    for line in &page.lines {
+        text.push_str(&format!("- {line}\n"));
+    }
+    let folder = root.join(FOLDER);
+    std::fs::create_dir_all(&folder).with_context(|| format!("{FOLDER} cannot be created"))?;
+    let path = folder.join(format!("{name}.md"));
+    std::fs::write(&path, text).with_context(|| format!("{FOLDER}/{name}.md cannot be written"))?;
+    Ok(path.strip_prefix(root).unwrap_or(&path).to_path_buf())
+}

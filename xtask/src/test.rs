@@ -1,0 +1,405 @@
+//! `cargo xtask test`: all tests, tier by tier, on one build of the workspace.
+//!
+//! Test programs are run by name and not through `cargo test -p`, because each other choice of
+//! packages would build the dependencies once more with other features. `DBOP_SEED` repeats a run.
+
+mod libtest;
+mod programs;
+
+pub(crate) use libtest::Tally;
+pub(crate) use programs::{Program, Programs};
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::str::FromStr;
+
+use anyhow::{Context as _, Result};
+
+use crate::cache::Cache;
+use crate::clock;
+use crate::progress::{self, Progress};
+use crate::python;
+use crate::servers::{OUTER_MAJORS, Server};
+use crate::tidy;
+use crate::workspace;
+use libtest::Reader;
+
+/// A group of tests with the same needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Tier {
+    Tidy,
+    Unit,
+    Docs,
+    Simulation,
+    Postgres,
+    Crashes,
+}
+
+/// What the table says about a tier.
+struct Description {
+    name: &'static str,
+    covers: &'static str,
+    needs: &'static str,
+    takes: &'static str,
+}
+
+/// The packages whose own tests need a server; tests of all others need nothing.
+const WITH_SERVERS: &[&str] = &["dbop-postgres", "dbop-migrate", "dbop-tests"];
+/// The simulation, and the package that it is in.
+pub(crate) const SIMULATION: (&str, &str) = ("dbop-testkit", "simulation");
+/// The walks that are killed at many points, and the package that they are in.
+pub(crate) const CRASHES: (&str, &str) = ("dbop-tests", "crashes");
+/// Tests with servers mostly wait, so that more of them run side by side than there are cores.
+const THREADS_WITH_SERVERS: &str = "6";
+
+impl Tier {
+    const ALL: [Tier; 6] = [
+        Tier::Tidy,
+        Tier::Unit,
+        Tier::Docs,
+        Tier::Simulation,
+        Tier::Postgres,
+        Tier::Crashes,
+    ];
+
+    fn describe(self) -> Description {
+        let (name, covers, needs, takes) = match self {
+            Tier::Tidy => (
+                "tidy",
+                "format, clippy, layers, purity, CRDs in step",
+                "git",
+                "3 min",
+            ),
+            Tier::Unit => (
+                "unit",
+                "every crate by itself, and examples in docs",
+                "-",
+                "2 min",
+            ),
+            Tier::Docs => (
+                "docs",
+                "the documentation builds without warnings",
+                "-",
+                "1 min",
+            ),
+            Tier::Simulation => (
+                "simulation",
+                "a slice of `prove simulation`, fresh seed",
+                "-",
+                "1 min",
+            ),
+            Tier::Postgres => (
+                "postgres",
+                "real servers 14 and 18, a real Alembic",
+                "curl, python3",
+                "5 min",
+            ),
+            Tier::Crashes => (
+                "crashes",
+                "a slice of `prove crashes`, fresh seed",
+                "curl",
+                "2 min",
+            ),
+        };
+        Description {
+            name,
+            covers,
+            needs,
+            takes,
+        }
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.describe().name)
+    }
+}
+
+impl FromStr for Tier {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Tier, String> {
+        let names: Vec<String> = Tier::ALL.iter().map(ToString::to_string).collect();
+        let known = || format!("no such tier; there are {}", names.join(", "));
+        Tier::ALL
+            .into_iter()
+            .find(|tier| tier.describe().name == text)
+            .ok_or_else(known)
+    }
+}
+
+/// Prints the tiers, runs those that are named (all, if none is), and tells whether all passed.
+pub(crate) fn run(tiers: &[Tier], only_list: bool) -> Result<bool> {
+    print_table();
+    if only_list {
+        return Ok(true);
+    }
+    let seed = seed()?;
+    println!("\nseed of this run: {seed}; to repeat it: DBOP_SEED={seed} cargo xtask test");
+    let mut run = Run::new(workspace::root()?, seed);
+    let mut total = Tally::default();
+    for tier in Tier::ALL {
+        if !tiers.is_empty() && !tiers.contains(&tier) {
+            continue;
+        }
+        println!("\n== {tier}: {}", tier.describe().covers);
+        let started = clock::now();
+        let mut tally = Tally::default();
+        if let Err(error) = run.tier(tier, &mut tally) {
+            println!("  {}", crate::spell(&error));
+            tally.fail(format!("{tier}: {}", first_line(&crate::spell(&error))));
+        }
+        if tally.count() == 0 {
+            tally.fail(format!("{tier}: ran no test"));
+        }
+        println!(
+            "== {tier}: {} passed, {} failed in {}",
+            tally.passed,
+            tally.failed.len(),
+            clock::spell(started.elapsed())
+        );
+        total.add(tally);
+    }
+    drop(run);
+    summarize(&total);
+    Ok(total.failed.is_empty())
+}
+
+/// The seed of this run: `DBOP_SEED`, else a fresh one.
+pub(crate) fn seed() -> Result<u64> {
+    match std::env::var("DBOP_SEED") {
+        Ok(text) if !text.is_empty() => text
+            .parse()
+            .with_context(|| format!("DBOP_SEED is a whole number below 2^64, not {text:?}")),
+        // Nine digits are enough to differ, and short enough to copy.
+        _ => Ok(u64::from_str_radix(&crate::cache::random_hex(7)?, 16)? % 1_000_000_000),
+    }
+}
+
+/// Runs a test program out of sight, with these variables and arguments, and adds to `tally`.
+/// Gives the lines that begin with `proof: `, without that word.
+pub(crate) fn run_program(
+    program: &Program,
+    environment: &[(String, String)],
+    arguments: &[&str],
+    tally: &mut Tally,
+) -> Result<Vec<String>> {
+    let mut command = program.command();
+    command.envs(environment.iter().cloned()).args(arguments);
+    observe(&program.label(), &program.package, &mut command, tally)
+}
+
+fn print_table() {
+    let row = |name: &str, covers: &str, needs: &str, root: &str, takes: &str| {
+        println!("{name:<11} {covers:<46} {needs:<14} {root:<6} {takes}");
+    };
+    row("tier", "what it covers", "needs", "root", "about");
+    for tier in Tier::ALL {
+        let Description {
+            name,
+            covers,
+            needs,
+            takes,
+        } = tier.describe();
+        row(name, covers, needs, "either", takes);
+    }
+    println!("\nOf servers and Alembic nothing needs to be installed: what is not there is");
+    println!("fetched once into a cache. A first run builds everything: about 10 min more.");
+}
+
+fn summarize(total: &Tally) {
+    println!();
+    if !total.failed.is_empty() {
+        println!("failed:");
+        for name in &total.failed {
+            println!("  {name}");
+        }
+        println!();
+    }
+    println!("{} passed, {} failed", total.passed, total.failed.len());
+}
+
+/// What tiers share: the build, the servers, Alembic.
+struct Run {
+    root: PathBuf,
+    seed: u64,
+    programs: Option<Programs>,
+    servers: Vec<Server>,
+}
+
+impl Run {
+    fn new(root: PathBuf, seed: u64) -> Run {
+        Run {
+            root,
+            seed,
+            programs: None,
+            servers: Vec::new(),
+        }
+    }
+
+    fn tier(&mut self, tier: Tier, tally: &mut Tally) -> Result<()> {
+        match tier {
+            Tier::Tidy => {
+                let operator = self.programs()?.binary("database-operator")?;
+                let (passed, failed) = tidy::run(&self.root, Some(&operator));
+                tally.passed += passed.len();
+                for name in failed {
+                    tally.fail(format!("tidy: {name}"));
+                }
+                Ok(())
+            }
+            Tier::Unit => {
+                self.select(tally, &[], |program| {
+                    !program.is_integration()
+                        || (!WITH_SERVERS.contains(&program.package.as_str())
+                            && !program.is(SIMULATION))
+                })?;
+                let mut cargo = workspace::cargo(&self.root);
+                cargo.args(["test", "--workspace", "--doc", "--no-fail-fast", "--locked"]);
+                observe("examples in docs", "docs", &mut cargo, tally).map(drop)
+            }
+            Tier::Docs => docs(&self.root, tally),
+            Tier::Simulation => {
+                self.select(tally, &["--show-output"], |program| program.is(SIMULATION))
+            }
+            Tier::Postgres => {
+                let alembic = python::alembic(&Cache::open()?)?;
+                let mut environment = self.servers()?;
+                environment.push((
+                    "DBOP_TEST_ALEMBIC_VENV".into(),
+                    alembic.display().to_string(),
+                ));
+                self.select_with(tally, &environment, &[], |program| {
+                    program.is_integration()
+                        && WITH_SERVERS.contains(&program.package.as_str())
+                        && !program.is(CRASHES)
+                })
+            }
+            Tier::Crashes => {
+                let environment = self.servers()?;
+                self.select_with(tally, &environment, &["--show-output"], |program| {
+                    program.is(CRASHES)
+                })
+            }
+        }
+    }
+
+    fn select(
+        &mut self,
+        tally: &mut Tally,
+        arguments: &[&str],
+        chosen: impl Fn(&Program) -> bool,
+    ) -> Result<()> {
+        self.select_with(tally, &[], arguments, chosen)
+    }
+
+    fn select_with(
+        &mut self,
+        tally: &mut Tally,
+        environment: &[(String, String)],
+        arguments: &[&str],
+        chosen: impl Fn(&Program) -> bool,
+    ) -> Result<()> {
+        let mut environment = environment.to_vec();
+        environment.push(("DBOP_SEED".into(), self.seed.to_string()));
+        for program in self.programs()?.tests().filter(|program| chosen(program)) {
+            for line in run_program(program, &environment, arguments, tally)? {
+                println!("    {line}");
+            }
+        }
+        Ok(())
+    }
+
+    /// All programs of the workspace, built once.
+    fn programs(&mut self) -> Result<&Programs> {
+        if self.programs.is_none() {
+            self.programs = Some(Programs::build(&self.root)?);
+        }
+        self.programs
+            .as_ref()
+            .context("the workspace was built a moment ago")
+    }
+
+    /// The variables by which tests find the servers, which are started once.
+    fn servers(&mut self) -> Result<Vec<(String, String)>> {
+        if self.servers.is_empty() {
+            let cache = Cache::open()?;
+            for major in OUTER_MAJORS {
+                let server = Server::provide(major, &cache)?;
+                println!("  {}", server.describe());
+                self.servers.push(server);
+            }
+        }
+        Ok(server_environment(&self.servers))
+    }
+}
+
+/// The variables by which tests find these servers and know that there are no others.
+pub(crate) fn server_environment(servers: &[Server]) -> Vec<(String, String)> {
+    let majors: Vec<String> = servers
+        .iter()
+        .map(|server| server.major().to_string())
+        .collect();
+    let mut environment: Vec<(String, String)> =
+        servers.iter().flat_map(Server::environment).collect();
+    environment.push(("DBOP_TEST_MAJORS".into(), majors.join(",")));
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        environment.push(("RUST_TEST_THREADS".into(), THREADS_WITH_SERVERS.into()));
+    }
+    environment
+}
+
+fn docs(root: &Path, tally: &mut Tally) -> Result<()> {
+    let mut cargo = workspace::cargo(root);
+    cargo.args(["doc", "--workspace", "--no-deps", "--locked"]);
+    cargo.env("RUSTDOCFLAGS", "--deny warnings");
+    let outcome = progress::run("cargo doc", &mut cargo)?;
+    if outcome.succeeded {
+        tally.passed += 1;
+    } else {
+        for line in &outcome.output {
+            println!("    {line}");
+        }
+        tally.fail("docs: cargo doc".to_owned());
+    }
+    Ok(())
+}
+
+/// Runs a program that reports like libtest, shows what failed, and adds to `tally`.
+fn observe(
+    label: &str,
+    package: &str,
+    command: &mut Command,
+    tally: &mut Tally,
+) -> Result<Vec<String>> {
+    let mut progress = Progress::new(label);
+    let mut reader = Reader::new(package, label);
+    let status = crate::process::run(command, &mut |event| match event {
+        crate::process::Event::Line(line) => reader.line(line),
+        crate::process::Event::Tick => progress.tick(&reader.to_string()),
+    })?;
+    let finished = reader.finish(status.success());
+    if finished.tally.count() > 0 {
+        let took = clock::spell(progress.elapsed());
+        let (passed, failed) = (finished.tally.passed, finished.tally.failed.len());
+        let failures = if failed == 0 {
+            String::new()
+        } else {
+            format!(", {failed} FAILED")
+        };
+        progress.line(&format!(
+            "  {label:<34} {passed:>5} passed{failures}  {took:>12}"
+        ));
+    }
+    for line in &finished.shown {
+        progress.line(&format!("    {line}"));
+    }
+    tally.add(finished.tally);
+    Ok(finished.proofs)
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
