@@ -58,6 +58,27 @@ impl Binding {
         .into()
     }
 
+    /// The JDBC URL, without login and password: drivers take these apart (PostgreSQL JDBC, "Connecting to
+    /// the Database").
+    pub fn jdbc_url(&self) -> String {
+        format!(
+            "jdbc:{}://{}:{}/{}?sslmode={}",
+            self.kind(),
+            self.url_host(),
+            self.port,
+            encoded(&self.database),
+            self.sslmode
+        )
+    }
+
+    fn url_host(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            encoded(&self.host)
+        }
+    }
+
     /// The keys and values of the Secret.
     pub fn data(&self) -> BTreeMap<String, SecretString> {
         let mut data: BTreeMap<String, SecretString> = [

@@ -1,1 +1,32 @@
-//! Observe, decide, execute, publish: the reconcile loop behind the Platform port.
+//! Observe, decide, execute, publish: the reconcile loop behind the [`Platform`] port.
+//!
+//! A [`Worker`] walks one database. Each pass observes the surroundings, asks [`dbop_plan::decide`] for one
+//! step, carries it out under the database's lock, and publishes where things stand. It remembers nothing
+//! that matters: sessions watched over time and a connection, both of which a restart only makes it get anew.
+//!
+//! ```
+//! use dbop_engine::{Next, backoff};
+//! use std::time::Duration;
+//!
+//! // Failures in a row wait longer each time, up to a bound.
+//! assert_eq!(backoff(1), Duration::from_secs(1));
+//! assert_eq!(backoff(3), Duration::from_secs(4));
+//! assert_eq!(backoff(40), Duration::from_secs(60));
+//! # fn of(next: Next) -> bool { next.failure.is_none() }
+//! ```
+
+pub mod error;
+pub mod memory;
+pub mod platform;
+pub mod worker;
+
+mod execute;
+mod observe;
+
+pub use error::StepError;
+pub use memory::Memory;
+pub use platform::{
+    AppSecret, Clock, Entropy, JobSpec, Platform, PlatformError, Report, Revision, SecretSeen,
+    Subject,
+};
+pub use worker::{Engine, Next, Worker, backoff};

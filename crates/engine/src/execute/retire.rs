@@ -1,0 +1,79 @@
+//! A retirement: lock, look twice, delete the Secret, look once more, drop.
+//!
+//! The login is locked before anything is taken away, so that nobody can come in between the last look and
+//! the drop; a session found after all gives everything back.
+
+use std::time::Duration;
+
+use dbop_credentials::names;
+use dbop_model::MigrationName;
+
+use super::Step;
+use crate::error::StepError;
+use crate::platform::{AppSecret, SecretSeen};
+
+/// A login attempt that was let in just before the lock shows as a session within this time (the server
+/// checks the lock before it starts the session).
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+pub(super) async fn retire(
+    step: &mut Step<'_>,
+    migration: &MigrationName,
+) -> Result<(), StepError> {
+    let scope = step.scope()?;
+    let admin = step.admin()?;
+    let has_login = |step: &Step<'_>| {
+        let database = step.seen.facts.database.known();
+        database.is_some_and(|database| database.logins.contains_key(migration))
+    };
+    if has_login(step) {
+        admin.lock_login(&scope, migration).await?;
+    }
+    if !step.still().await? {
+        return give_back(step, migration, None).await;
+    }
+    step.engine.clock.sleep(LOOK_AGAIN_AFTER).await;
+    if !step.still().await? {
+        return give_back(step, migration, None).await;
+    }
+    let secret = step.seen.secrets.get(migration).cloned();
+    if let Some(secret) = &secret {
+        let platform = &step.engine.platform;
+        platform
+            .delete_secret(step.database, &secret.name, &secret.revision)
+            .await?;
+        // With neither login nor Secret there is nothing left of the credential to decide on.
+        if !has_login(step) {
+            return Ok(());
+        }
+        if !step.still().await? {
+            return give_back(step, migration, Some(secret)).await;
+        }
+    }
+    Ok(admin.drop_login(&scope, migration).await?)
+}
+
+/// Somebody came after all: the login is opened, and the same Secret put back.
+async fn give_back(
+    step: &Step<'_>,
+    migration: &MigrationName,
+    secret: Option<&SecretSeen>,
+) -> Result<(), StepError> {
+    let scope = step.scope()?;
+    step.admin()?.unlock_login(&scope, migration).await?;
+    let Some(secret) = secret else { return Ok(()) };
+    let kind = secret
+        .data
+        .get("type")
+        .map(secrecy::ExposeSecret::expose_secret)
+        .unwrap_or_default();
+    let secret = AppSecret {
+        database: step.database.clone(),
+        migration: migration.clone(),
+        name: names::secret(step.database, migration),
+        kind: format!("servicebinding.io/{kind}"),
+        claim: scope.claim.to_string(),
+        data: secret.data.clone(),
+    };
+    Ok(step.engine.platform.write_secret(&secret, None).await?)
+}

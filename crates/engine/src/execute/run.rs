@@ -1,0 +1,126 @@
+//! A run, started and recorded.
+//!
+//! Started: Job suspended, migrator's password, Job's Secret, door open, release; before each write `decide`
+//! must still say so. Recorded: door closed, grants reapplied (to what the run made), outcome in the status,
+//! finalizer off.
+
+use std::collections::BTreeMap;
+
+use dbop_credentials::names;
+use dbop_model::{MigrationName, RunRecord};
+use dbop_plan::{Desired, Run};
+use secrecy::SecretString;
+
+use super::Step;
+use super::credential::generated;
+use crate::error::StepError;
+use crate::observe::Place;
+use crate::platform::JobSpec;
+
+pub(super) async fn start(step: &mut Step<'_>, run: &Run) -> Result<(), StepError> {
+    let platform = step.engine.platform.clone();
+    let scope = step.prepared().await?;
+    if !step.still().await? {
+        return Ok(());
+    }
+    let environment = environment(&step.seen.desired, run);
+    platform
+        .create_job(&JobSpec {
+            database: step.database.clone(),
+            run: run.clone(),
+            environment,
+        })
+        .await?;
+    if !step.still().await? {
+        return Ok(());
+    }
+    let place = step.place()?;
+    let password = generated(step.engine.entropy.as_ref());
+    let migrator = names::migrator(step.database, &scope.claim);
+    let secrets = secrets(&place, &migrator, &password);
+    platform
+        .write_job_secret(step.database, &run.job, &secrets)
+        .await?;
+    if !step.still().await? {
+        return Ok(());
+    }
+    step.admin()?.open_migrator(&scope, &password).await?;
+    if !step.still().await? {
+        // The next pass finds the door open without a run and closes it.
+        return Ok(());
+    }
+    Ok(platform.release_job(step.database, &run.job).await?)
+}
+
+pub(super) async fn record(
+    step: &Step<'_>,
+    record: &RunRecord,
+    with_database: bool,
+) -> Result<(), StepError> {
+    if with_database {
+        let (admin, scope) = (step.admin()?, step.scope()?);
+        admin.close_migrator(&scope).await?;
+        admin.prepare(&scope).await?;
+    }
+    let platform = &step.engine.platform;
+    platform.record_run(step.database, record).await?;
+    Ok(platform.finish_job(step.database, &record.job).await?)
+}
+
+/// The container's environment that is no secret.
+fn environment(desired: &Desired, run: &Run) -> BTreeMap<String, String> {
+    let version = |name: &MigrationName| {
+        desired
+            .chain
+            .get(name)
+            .map_or_else(|| name.to_string(), |m| m.version.to_string())
+    };
+    let mut environment = BTreeMap::from([
+        ("DBA_OP_JOB_ID".to_owned(), run.job.to_string()),
+        (
+            "DBA_OP_LABEL_DATABASE".to_owned(),
+            desired.database.id.name().to_owned(),
+        ),
+        ("DBA_OP_LABEL_MIGRATION".to_owned(), run.to.to_string()),
+        ("DBA_OP_TARGET_VERSION".to_owned(), version(&run.to)),
+    ]);
+    if let Some(from) = &run.from {
+        environment.insert("DBA_OP_PREVIOUS_VERSION".to_owned(), version(from));
+    }
+    let runs = &desired.database.runs;
+    if let Some(timeout) = runs.lock_timeout {
+        environment.insert(
+            "DBA_OP_LOCK_TIMEOUT".to_owned(),
+            format!("{}ms", timeout.as_millis()),
+        );
+    }
+    if let Some(gateway) = &runs.pushgateway {
+        environment.insert(
+            "DBA_OP_PROMETHEUS_PUSH_GATEWAY_ADDR".to_owned(),
+            gateway.clone(),
+        );
+    }
+    environment
+}
+
+/// The container's environment that logs in as the migrator, in the forms that migration tools take.
+fn secrets(
+    place: &Place,
+    migrator: &dbop_model::LoginName,
+    password: &SecretString,
+) -> BTreeMap<String, SecretString> {
+    let binding = place.binding(migrator, password);
+    let jdbc = binding.jdbc_url();
+    BTreeMap::from(
+        [
+            ("DBA_OP_CONNECTION_STRING", binding.uri()),
+            ("DBA_OP_JDBC_URL", jdbc.into()),
+            ("DBA_OP_HOST", binding.host.into()),
+            ("DBA_OP_PORT", binding.port.to_string().into()),
+            ("DBA_OP_DATABASE", binding.database.into()),
+            ("DBA_OP_USERNAME", migrator.to_string().into()),
+            ("DBA_OP_PASSWORD", password.clone()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value)),
+    )
+}

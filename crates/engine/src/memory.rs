@@ -1,0 +1,123 @@
+//! What a worker remembers between passes. A restart loses it, and only looks anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dbop_database::{Administer, Target};
+use dbop_model::{LoginName, MigrationName, Proof};
+use dbop_plan::{Hints, Quiet};
+use jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret;
+
+/// Two looks at a login's sessions further apart than this do not make one unbroken row: a client that
+/// connects briefly could have come and gone. Ten sampling steps, so that a busy machine does not break it.
+pub const LOOK_GAP_MAX: SignedDuration = SignedDuration::from_secs(1);
+/// A credential that worked is not tried again for this long, unless its Secret changed.
+pub const PROOF_AGE_MAX: SignedDuration = SignedDuration::from_secs(30);
+
+/// What a worker remembers between passes.
+#[derive(Default)]
+pub struct Memory {
+    pub(crate) connection: Option<Connection>,
+    pub(crate) watch: Watch,
+    /// The logins of the last look, for watching between looks.
+    pub(crate) logins: BTreeMap<MigrationName, LoginName>,
+    pub(crate) proofs: BTreeMap<MigrationName, Tried>,
+    pub(crate) hints: Option<(Hints, Timestamp)>,
+    pub(crate) failures: u32,
+}
+
+/// A connection as the admin, and what it was opened with.
+pub(crate) struct Connection {
+    pub(crate) target: Target,
+    pub(crate) admin: Arc<dyn Administer>,
+}
+
+impl Connection {
+    /// Is it still the way to the database, or has the DSN changed?
+    pub(crate) fn is_to(&self, target: &Target) -> bool {
+        self.target.dsn.expose_secret() == target.dsn.expose_secret()
+            && self.target.tls == target.tls
+            && self.target.ca_certificate == target.ca_certificate
+    }
+}
+
+/// A credential that was tried, with what.
+pub(crate) struct Tried {
+    pub(crate) secret: crate::platform::Revision,
+    pub(crate) login: LoginName,
+    pub(crate) proof: Proof,
+    pub(crate) at: Timestamp,
+}
+
+/// Logins watched for disuse: the unbroken row of looks that found nobody.
+#[derive(Default)]
+pub(crate) struct Watch {
+    unused: BTreeMap<MigrationName, Row>,
+}
+
+#[derive(Clone, Copy)]
+struct Row {
+    since: Timestamp,
+    last: Timestamp,
+}
+
+impl Watch {
+    /// One look: `unused` are the credentials that were *known* to have no session and no reference.
+    pub(crate) fn look(&mut self, unused: &BTreeSet<MigrationName>, now: Timestamp) {
+        self.unused
+            .retain(|migration, _| unused.contains(migration));
+        for migration in unused {
+            let row = self.unused.entry(migration.clone()).or_insert(Row {
+                since: now,
+                last: now,
+            });
+            if now.duration_since(row.last) > LOOK_GAP_MAX || now < row.last {
+                row.since = now;
+            }
+            row.last = now;
+        }
+    }
+
+    /// Since when each has been seen unused.
+    pub(crate) fn quiet(&self) -> BTreeMap<MigrationName, Quiet> {
+        self.unused
+            .iter()
+            .map(|(m, row)| (m.clone(), Quiet { since: row.since }))
+            .collect()
+    }
+
+    /// Forgets everything: the looks were of something else.
+    pub(crate) fn clear(&mut self) {
+        self.unused.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_breaks_at_a_use_and_at_a_gap() {
+        let v1 = MigrationName::new("v1").unwrap();
+        let unused = BTreeSet::from([v1.clone()]);
+        let at = |ms| Timestamp::from_millisecond(ms).unwrap();
+        let mut watch = Watch::default();
+        let since = |watch: &Watch| watch.quiet().get(&v1).map(|q| q.since.as_millisecond());
+        for ms in [0, 500, 1500] {
+            watch.look(&unused, at(ms));
+        }
+        assert_eq!(since(&watch), Some(0));
+        watch.look(&BTreeSet::new(), at(1600));
+        assert_eq!(since(&watch), None, "a use ends the row");
+        watch.look(&unused, at(1700));
+        watch.look(&unused, at(2701));
+        assert_eq!(since(&watch), Some(2701), "a gap ends the row");
+        watch.look(&unused, at(2000));
+        assert_eq!(
+            since(&watch),
+            Some(2000),
+            "a clock that jumps back ends the row"
+        );
+    }
+}

@@ -1,0 +1,411 @@
+//! Observe: all that one decision needs, gathered in one look.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dbop_credentials::{Binding, names};
+use dbop_database::{Administer, Endpoint, Look, Target};
+use dbop_model::finding::{HintMode, Judgement};
+use dbop_model::{
+    ClaimOwner, DatabaseFacts, DatabaseSpec, Fact, ForeignObject, LoginName, MigrationName,
+    ObjectRef, Proof, SecretName, TlsMode, Why,
+};
+use dbop_plan::{Desired, Facts, Hints, SecretFacts, forecast};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::memory::{Connection, Memory, PROOF_AGE_MAX, Tried};
+use crate::platform::{PlatformError, SecretSeen, Subject};
+use crate::worker::Engine;
+
+/// How fresh a look must be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// What was proven or judged moments ago may be used again.
+    Recent,
+    /// Everything is looked at now: a write depends on it.
+    Live,
+}
+
+/// One look at the surroundings, with what a step needs to carry on from it.
+pub(crate) struct Seen {
+    pub(crate) desired: Desired,
+    pub(crate) facts: Facts,
+    /// The Secrets behind `facts.secrets`, content and revision.
+    pub(crate) secrets: BTreeMap<MigrationName, SecretSeen>,
+    /// The connection as the admin, where there is one.
+    pub(crate) admin: Option<Arc<dyn Administer>>,
+    /// Where the database is.
+    pub(crate) place: Option<Place>,
+}
+
+/// Where a database is: for credentials that are made or tried.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) target: Target,
+    pub(crate) endpoint: Endpoint,
+}
+
+impl Place {
+    /// What a login's Secret holds here.
+    pub(crate) fn binding(&self, login: &LoginName, password: &SecretString) -> Binding {
+        let endpoint = &self.endpoint;
+        let verified = matches!(endpoint.tls, TlsMode::VerifyCa | TlsMode::VerifyFull);
+        Binding {
+            engine: endpoint.engine,
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+            database: endpoint.database.clone(),
+            username: login.clone(),
+            password: password.clone(),
+            sslmode: match endpoint.tls {
+                TlsMode::Disable => "disable",
+                TlsMode::Require => "require",
+                TlsMode::VerifyCa => "verify-ca",
+                TlsMode::VerifyFull => "verify-full",
+            },
+            ca_certificate: self.target.ca_certificate.clone().filter(|_| verified),
+        }
+    }
+}
+
+/// Whose claims are ours.
+pub(crate) fn claim_owner(engine: &Engine, database: &ObjectRef) -> ClaimOwner {
+    ClaimOwner {
+        cluster: engine.platform.cluster(),
+        object: database.clone(),
+    }
+}
+
+/// Looks at everything. `None`: the object does not exist.
+///
+/// # Errors
+/// Only where the object itself cannot be read; everything else becomes an unknown fact.
+pub(crate) async fn observe(
+    engine: &Engine,
+    memory: &mut Memory,
+    database: &ObjectRef,
+    freshness: Freshness,
+) -> Result<Option<Seen>, PlatformError> {
+    let platform = &engine.platform;
+    let Some(Subject { desired, object }) = platform.subject(database).await? else {
+        return Ok(None);
+    };
+    let jobs = Fact::from(platform.jobs(database).await);
+    let connected: BTreeSet<MigrationName> = desired
+        .chain
+        .connected(&desired.database.desired)
+        .into_iter()
+        .cloned()
+        .collect();
+    let secret_names: BTreeMap<MigrationName, SecretName> = connected
+        .iter()
+        .map(|m| (m.clone(), names::secret(database, m)))
+        .collect();
+    let seen_secrets = platform.secrets(database, &secret_names).await;
+    let slots = platform.slots(database).await;
+
+    let look = Look {
+        owner: claim_owner(engine, database),
+        version_source: desired.database.version_source.clone(),
+        access: desired.database.access(),
+        migrations: connected,
+    };
+    let reached = reach(engine, memory, &desired.database, &look).await;
+    let now = engine.clock.now();
+
+    let mut facts = Facts {
+        object,
+        jobs,
+        secrets: Fact::Known(BTreeMap::new()),
+        references: Fact::Known(BTreeMap::new()),
+        foreign: Vec::new(),
+        database: Fact::Unknown(Why::new("it has not been looked at")),
+        proofs: BTreeMap::new(),
+        quiet: BTreeMap::new(),
+        hints: None,
+        slots,
+    };
+    let (admin, place) = match reached {
+        Ok((admin, place, seen)) => {
+            facts.database = Fact::Known(seen);
+            (Some(admin), Some(place))
+        }
+        Err(why) => {
+            facts.database = Fact::Unknown(why);
+            (None, None)
+        }
+    };
+    let secrets = match seen_secrets {
+        Ok(seen) => sort_secrets(seen, &mut facts, place.as_ref()),
+        Err(error) => {
+            facts.secrets = Fact::Unknown(Why::new(error.to_string()));
+            BTreeMap::new()
+        }
+    };
+    let held: BTreeMap<MigrationName, SecretName> = secrets
+        .iter()
+        .map(|(m, secret)| (m.clone(), secret.name.clone()))
+        .collect();
+    facts.references = platform.references(database, &held).await;
+    if let Some(place) = &place {
+        facts.proofs = prove(engine, memory, place, &secrets, &facts, freshness).await;
+    }
+    memory.logins = logins(&facts);
+    memory.watch.look(&unused(&facts), now);
+    facts.quiet = memory.watch.quiet();
+    if let Some(admin) = &admin {
+        facts.hints = hints(engine, memory, admin.as_ref(), &desired, &facts, freshness).await;
+    }
+    Ok(Some(Seen {
+        desired,
+        facts,
+        secrets,
+        admin,
+        place,
+    }))
+}
+
+/// Connects where that is needed, and looks at the database.
+async fn reach(
+    engine: &Engine,
+    memory: &mut Memory,
+    spec: &DatabaseSpec,
+    look: &Look,
+) -> Result<(Arc<dyn Administer>, Place, DatabaseFacts), Why> {
+    let why = |error: &dyn std::fmt::Display| Why::new(error.to_string());
+    let target = engine.platform.target(spec).await.map_err(|e| why(&e))?;
+    let endpoint = engine
+        .connector
+        .endpoint(&target)
+        .map_err(|e| why(&dsn_error(spec, &e)))?;
+    if memory
+        .connection
+        .as_ref()
+        .is_some_and(|connection| !connection.is_to(&target))
+    {
+        memory.connection = None;
+        memory.watch.clear();
+    }
+    let admin = match &memory.connection {
+        Some(connection) => connection.admin.clone(),
+        None => {
+            let admin: Arc<dyn Administer> = engine
+                .connector
+                .connect(&target)
+                .await
+                .map_err(|e| why(&dsn_error(spec, &e)))?
+                .into();
+            memory.connection = Some(Connection {
+                target: target.clone(),
+                admin: admin.clone(),
+            });
+            admin
+        }
+    };
+    match admin.observe(look).await {
+        Ok(seen) => Ok((admin, Place { target, endpoint }, seen)),
+        Err(error) => {
+            // A connection that failed once may be broken; the next pass opens a new one.
+            memory.connection = None;
+            Err(why(&error))
+        }
+    }
+}
+
+/// What is wrong with the DSN or its login is mended in the Secret that holds it: its name belongs to the
+/// message.
+fn dsn_error(spec: &DatabaseSpec, error: &dbop_database::DatabaseError) -> String {
+    let namespace = spec.id.namespace();
+    format!(
+        "{error} (DSN from Secret {namespace}/{}, key {})",
+        spec.dsn.secret, spec.dsn.key
+    )
+}
+
+/// Ours by migration, with what the planner needs to know of each; foreign ones are only named.
+fn sort_secrets(
+    seen: BTreeMap<MigrationName, SecretSeen>,
+    facts: &mut Facts,
+    place: Option<&Place>,
+) -> BTreeMap<MigrationName, SecretSeen> {
+    let (ours, foreign): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        seen.into_iter().partition(|(_, secret)| secret.ours);
+    facts
+        .foreign
+        .extend(foreign.into_values().map(|secret| ForeignObject {
+            kind: "Secret".to_owned(),
+            name: secret.name.to_string(),
+        }));
+    let logins = facts.database.known().map(|database| &database.logins);
+    let secret_facts = ours
+        .iter()
+        .map(|(migration, secret)| {
+            let login = logins
+                .and_then(|logins| logins.get(migration))
+                .map(|login| &login.name);
+            // Without a login to compare with there is nothing that a changed Secret could differ from.
+            let intact = match (place, login) {
+                (Some(place), Some(login)) => is_intact(secret, place, login),
+                _ => true,
+            };
+            (migration.clone(), SecretFacts { intact })
+        })
+        .collect();
+    facts.secrets = Fact::Known(secret_facts);
+    ours
+}
+
+/// Does the Secret hold what we would write, given its own password?
+fn is_intact(secret: &SecretSeen, place: &Place, login: &LoginName) -> bool {
+    let Some(password) = secret.data.get("password") else {
+        return false;
+    };
+    let wanted = place.binding(login, password).data();
+    wanted.iter().all(|(key, value)| {
+        secret
+            .data
+            .get(key)
+            .is_some_and(|held| held.expose_secret() == value.expose_secret())
+    })
+}
+
+/// Tries each credential that has both a login and a Secret, by logging in with it.
+async fn prove(
+    engine: &Engine,
+    memory: &mut Memory,
+    place: &Place,
+    secrets: &BTreeMap<MigrationName, SecretSeen>,
+    facts: &Facts,
+    freshness: Freshness,
+) -> BTreeMap<MigrationName, Proof> {
+    let Some(database) = facts.database.known() else {
+        return BTreeMap::new();
+    };
+    memory
+        .proofs
+        .retain(|migration, _| secrets.contains_key(migration));
+    let mut proofs = BTreeMap::new();
+    for (migration, secret) in secrets {
+        // A locked login is being retired: that it refuses us is no news.
+        let Some(login) = database.logins.get(migration).filter(|login| !login.locked) else {
+            continue;
+        };
+        let now = engine.clock.now();
+        let recent = memory.proofs.get(migration).filter(|tried| {
+            freshness == Freshness::Recent
+                && tried.secret == secret.revision
+                && tried.login == login.name
+                && tried.proof == Proof::Works
+                && now.duration_since(tried.at) <= PROOF_AGE_MAX
+        });
+        let proof = match (recent, secret.data.get("password")) {
+            (Some(tried), _) => tried.proof.clone(),
+            (None, Some(password)) => {
+                engine
+                    .connector
+                    .prove(&place.target, &login.name, password)
+                    .await
+            }
+            (None, None) => Proof::Refused,
+        };
+        if recent.is_none() {
+            let tried = Tried {
+                secret: secret.revision.clone(),
+                login: login.name.clone(),
+                proof: proof.clone(),
+                at: now,
+            };
+            memory.proofs.insert(migration.clone(), tried);
+        }
+        proofs.insert(migration.clone(), proof);
+    }
+    proofs
+}
+
+/// The credentials that are *known* to have no session and no reference, and could be used.
+pub(crate) fn unused(facts: &Facts) -> BTreeSet<MigrationName> {
+    let (Some(database), Some(references)) = (facts.database.known(), facts.references.known())
+    else {
+        return BTreeSet::new();
+    };
+    database
+        .logins
+        .iter()
+        .filter(|(_, login)| login.sessions.is_known_and(Vec::is_empty))
+        .filter(|(migration, _)| references.get(*migration).is_none_or(Vec::is_empty))
+        .map(|(migration, _)| migration.clone())
+        .collect()
+}
+
+fn logins(facts: &Facts) -> BTreeMap<MigrationName, LoginName> {
+    let logins = facts
+        .database
+        .known()
+        .into_iter()
+        .flat_map(|database| &database.logins);
+    logins
+        .map(|(migration, login)| (migration.clone(), login.name.clone()))
+        .collect()
+}
+
+/// What the live database says of the next migration's hints.
+async fn hints(
+    engine: &Engine,
+    memory: &mut Memory,
+    admin: &dyn Administer,
+    desired: &Desired,
+    facts: &Facts,
+    freshness: Freshness,
+) -> Option<Hints> {
+    let now = engine.clock.now();
+    let next = forecast::next(desired, facts, now)?;
+    if desired.database.hints.mode == HintMode::Off {
+        return None;
+    }
+    if let Some((hints, at)) = &memory.hints
+        && freshness == Freshness::Recent
+        && hints.migration == next
+        && now.duration_since(*at) <= dbop_model::finding::FACTS_AGE_MAX
+    {
+        return Some(hints.clone());
+    }
+    let judged = judge(engine, admin, desired, facts, &next).await;
+    let hints = Hints {
+        migration: next,
+        judged,
+    };
+    memory.hints = Some((hints.clone(), now));
+    Some(hints)
+}
+
+/// Gathers the facts that a migration's hints need, and judges.
+pub(crate) async fn judge(
+    engine: &Engine,
+    admin: &dyn Administer,
+    desired: &Desired,
+    facts: &Facts,
+    next: &MigrationName,
+) -> Fact<Judgement> {
+    let (Some(database), Some(migration)) = (facts.database.known(), desired.chain.get(next))
+    else {
+        return Fact::Unknown(Why::new("the database was not looked at"));
+    };
+    let Some(operations) = &migration.hints else {
+        return Fact::Known(Judgement::not_analysed(engine.clock.now()));
+    };
+    let policy = desired
+        .database
+        .hints
+        .for_migration(next, &migration.accept);
+    let wanted = dbop_hints::facts_wanted(operations);
+    match admin.table_facts(&wanted, policy.probe_timeout).await {
+        Ok(tables) => Fact::Known(dbop_hints::judge(
+            &database.server,
+            operations,
+            &tables,
+            &policy,
+            engine.clock.now(),
+        )),
+        Err(error) => Fact::Unknown(Why::new(error.to_string())),
+    }
+}

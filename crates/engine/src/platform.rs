@@ -1,0 +1,227 @@
+//! The ports to the surroundings: where objects, Secrets and Jobs live, what time it is, what is random.
+//!
+//! Three platforms stand behind [`Platform`]: a directory, a Kubernetes cluster, a simulation. Every write is
+//! safe to repeat, and none touches an object that is not ours.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dbop_database::Target;
+use dbop_model::{
+    DatabaseSpec, Fact, JobFacts, JobName, MigrationName, ObjectRef, RunRecord, SecretName,
+};
+use dbop_plan::{Decision, Desired, Facts, ObjectFacts, Reference, Run, Slots};
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+/// A ManagedDatabase as the platform has it now, with the migrations of its namespace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subject {
+    /// What is wanted.
+    pub desired: Desired,
+    /// The object beside its spec.
+    pub object: ObjectFacts,
+}
+
+/// An opaque revision of a stored object: a write that names it fails if the object has changed since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision(pub String);
+
+/// A Secret of a name that a credential of this database has or would have.
+#[derive(Clone)]
+pub struct SecretSeen {
+    /// The Secret's name.
+    pub name: SecretName,
+    /// Is it ours, by its label? One that is not is never read further or written.
+    pub ours: bool,
+    /// Its revision.
+    pub revision: Revision,
+    /// Its content; empty where it is not ours.
+    pub data: BTreeMap<String, SecretString>,
+}
+
+impl fmt::Debug for SecretSeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretSeen({}, ours: {})", self.name, self.ours)
+    }
+}
+
+/// An application Secret to be written.
+#[derive(Debug, Clone)]
+pub struct AppSecret {
+    /// The ManagedDatabase.
+    pub database: ObjectRef,
+    /// The migration that the credential belongs to.
+    pub migration: MigrationName,
+    /// The Secret's name.
+    pub name: SecretName,
+    /// Its type: `servicebinding.io/postgresql`.
+    pub kind: String,
+    /// The claim that the login's name derives from.
+    pub claim: String,
+    /// Its content.
+    pub data: BTreeMap<String, SecretString>,
+}
+
+/// A Job to be created, suspended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSpec {
+    /// The ManagedDatabase.
+    pub database: ObjectRef,
+    /// The run: Job name, from, to and digest, all of which the Job carries.
+    pub run: Run,
+    /// Environment of the container that is no secret. The platform adds where to push metrics.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// What a platform call failed with, in words for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlatformError {
+    /// Something that is needed does not exist.
+    #[error("{0}")]
+    Missing(String),
+    /// An object is not well formed: it says which field, and the way out.
+    #[error("{0}")]
+    Refused(String),
+    /// The object has changed since it was read: look again.
+    #[error("{what} has changed since it was read")]
+    Conflict {
+        /// Which object.
+        what: String,
+    },
+    /// An object of that name exists and is not ours. Nothing was changed.
+    #[error("{what} exists and is not ours")]
+    Foreign {
+        /// Which object.
+        what: String,
+    },
+    /// The platform itself failed.
+    #[error("{operation}: {reason}")]
+    Failed {
+        /// What was under way.
+        operation: String,
+        /// Why it failed.
+        reason: String,
+    },
+}
+
+impl PlatformError {
+    /// Does it take a person or a change to be mended?
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            PlatformError::Refused(_) | PlatformError::Foreign { .. }
+        )
+    }
+}
+
+/// Where a database stands after a pass: what the platform shows to people.
+#[derive(Debug)]
+pub struct Report<'a> {
+    /// What is wanted.
+    pub desired: &'a Desired,
+    /// What was seen.
+    pub facts: &'a Facts,
+    /// What comes next.
+    pub decision: &'a Decision,
+    /// What the last step failed with, where it did: the same step is tried again.
+    pub failure: Option<&'a str>,
+    /// When this was observed.
+    pub now: Timestamp,
+}
+
+/// Where objects, Secrets and Jobs live.
+#[async_trait]
+pub trait Platform: Send + Sync {
+    /// An id of these surroundings that claims carry: two platforms never share one.
+    fn cluster(&self) -> String;
+
+    /// The object and the migrations of its namespace; `None`: there is no such object.
+    async fn subject(&self, database: &ObjectRef) -> Result<Option<Subject>, PlatformError>;
+
+    /// Where the database is and how the admin logs in.
+    async fn target(&self, spec: &DatabaseSpec) -> Result<Target, PlatformError>;
+
+    /// The Jobs of this database.
+    async fn jobs(&self, database: &ObjectRef) -> Result<Vec<JobFacts>, PlatformError>;
+
+    /// The application Secrets of this database, and any that bears one of `names`; by migration.
+    async fn secrets(
+        &self,
+        database: &ObjectRef,
+        names: &BTreeMap<MigrationName, SecretName>,
+    ) -> Result<BTreeMap<MigrationName, SecretSeen>, PlatformError>;
+
+    /// Who refers to these Secrets: unfinished Pods and workload templates; by migration.
+    async fn references(
+        &self,
+        database: &ObjectRef,
+        secrets: &BTreeMap<MigrationName, SecretName>,
+    ) -> Fact<BTreeMap<MigrationName, Vec<Reference>>>;
+
+    /// Room for a Job of this database.
+    async fn slots(&self, database: &ObjectRef) -> Slots;
+
+    /// Creates an application Secret (`at`: `None`), or replaces ours at that revision.
+    async fn write_secret(
+        &self,
+        secret: &AppSecret,
+        at: Option<&Revision>,
+    ) -> Result<(), PlatformError>;
+
+    /// Deletes an application Secret of ours at that revision. One that is gone is deleted.
+    async fn delete_secret(
+        &self,
+        database: &ObjectRef,
+        name: &SecretName,
+        at: &Revision,
+    ) -> Result<(), PlatformError>;
+
+    /// Creates a run's Job: suspended, with our finalizer. One of this very run that exists is created.
+    async fn create_job(&self, job: &JobSpec) -> Result<(), PlatformError>;
+
+    /// Writes (or replaces) the Secret of a Job's own: environment with the migrator's credential.
+    async fn write_job_secret(
+        &self,
+        database: &ObjectRef,
+        job: &JobName,
+        environment: &BTreeMap<String, SecretString>,
+    ) -> Result<(), PlatformError>;
+
+    /// Lets a suspended Job run. One that runs or has run is released.
+    async fn release_job(&self, database: &ObjectRef, job: &JobName) -> Result<(), PlatformError>;
+
+    /// Deletes a Job that never ran. One that is gone is deleted.
+    async fn delete_job(&self, database: &ObjectRef, job: &JobName) -> Result<(), PlatformError>;
+
+    /// Removes our finalizer from a Job, and the Job's own Secret with it.
+    async fn finish_job(&self, database: &ObjectRef, job: &JobName) -> Result<(), PlatformError>;
+
+    /// Writes `status.lastRun`.
+    async fn record_run(&self, database: &ObjectRef, run: &RunRecord) -> Result<(), PlatformError>;
+
+    /// Removes our finalizers from the object and its Jobs: it is being deleted.
+    async fn let_go(&self, database: &ObjectRef) -> Result<(), PlatformError>;
+
+    /// Shows where a database stands; written only where it differs from what is shown.
+    async fn publish(&self, database: &ObjectRef, report: &Report<'_>)
+    -> Result<(), PlatformError>;
+}
+
+/// Time.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+
+    /// Returns after this long.
+    async fn sleep(&self, span: Duration);
+}
+
+/// Randomness.
+pub trait Entropy: Send + Sync {
+    /// Fills the bytes with randomness fit for passwords.
+    fn fill(&self, bytes: &mut [u8]);
+}

@@ -1,0 +1,352 @@
+//! The worker: one database, one pass after the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dbop_database::Connector;
+use dbop_model::finding::Judgement;
+use dbop_model::{Fact, LoginName, MigrationName, ObjectRef};
+use dbop_plan::{Action, Decision, DeletionStep, Desired, Facts, WaitingOn, decide, forecast};
+use jiff::Timestamp;
+
+use crate::error::StepError;
+use crate::execute;
+use crate::memory::Memory;
+use crate::observe::{Freshness, judge, observe};
+use crate::platform::{Clock, Entropy, Platform, PlatformError, Report};
+
+/// Steps of one reconcile: a hundred migrations in a row, then others get their turn.
+const STEPS_MAX: usize = 500;
+/// While a login is watched, its sessions are looked at this often: a client that connects for 200 ms is
+/// seen, and the server is asked ten times a second at most.
+const WATCH_STEP: Duration = Duration::from_millis(100);
+/// The first failure waits this long ...
+const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+/// ... and none longer than this: a repaired database is found within a minute.
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// What a worker works with.
+#[derive(Clone)]
+pub struct Engine {
+    /// Where objects, Secrets and Jobs live.
+    pub platform: Arc<dyn Platform>,
+    /// The way to databases.
+    pub connector: Arc<dyn Connector>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// One database's worker.
+pub struct Worker {
+    engine: Engine,
+    database: ObjectRef,
+    memory: Memory,
+}
+
+/// Where a reconcile left a database.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Next {
+    /// The last decision; `None`: the object does not exist, or cannot be read.
+    pub decision: Option<Decision>,
+    /// What the last step failed with.
+    pub failure: Option<StepError>,
+    /// When to come back at the latest.
+    pub wake_at: Timestamp,
+}
+
+/// How long to wait after so many failures in a row: doubling, bounded.
+pub fn backoff(failures: u32) -> Duration {
+    BACKOFF_FIRST
+        .saturating_mul(1 << failures.saturating_sub(1).min(16))
+        .min(BACKOFF_MAX)
+}
+
+impl Worker {
+    /// A worker for this database.
+    pub fn new(engine: Engine, database: ObjectRef) -> Self {
+        Self {
+            engine,
+            database,
+            memory: Memory::default(),
+        }
+    }
+
+    /// The database.
+    pub fn database(&self) -> &ObjectRef {
+        &self.database
+    }
+
+    /// Goes as far as it can: observes, decides, acts, and again, until there is something to wait for.
+    pub async fn reconcile(&mut self) -> Next {
+        for _ in 0..STEPS_MAX {
+            match self.pass().await {
+                Pass::GoOn => {}
+                Pass::Rest(next) => return next,
+            }
+        }
+        Next {
+            decision: None,
+            failure: None,
+            wake_at: self.engine.clock.now(),
+        }
+    }
+
+    async fn pass(&mut self) -> Pass {
+        let looked = observe(
+            &self.engine,
+            &mut self.memory,
+            &self.database,
+            Freshness::Recent,
+        )
+        .await;
+        let now = self.engine.clock.now();
+        let seen = match looked {
+            Ok(Some(seen)) => seen,
+            Ok(None) => {
+                return Pass::Rest(Next {
+                    decision: None,
+                    failure: None,
+                    wake_at: Timestamp::MAX,
+                });
+            }
+            Err(error) => return Pass::Rest(self.failed(None, error.into())),
+        };
+        let decision = decide(&seen.desired, &seen.facts, now);
+        if let Err(error) = self
+            .publish(&seen.desired, &seen.facts, &decision, None)
+            .await
+        {
+            tracing::warn!(database = %self.database, %error, "the status could not be written");
+        }
+        let Decision::Act { action, .. } = &decision else {
+            let unreachable = matches!(
+                &decision,
+                Decision::Wait {
+                    on: WaitingOn::Database { .. },
+                    ..
+                }
+            );
+            self.memory.failures = if unreachable {
+                self.memory.failures + 1
+            } else {
+                0
+            };
+            let wake_at = if unreachable {
+                self.after_failure()
+            } else {
+                wake_at(&decision, now)
+            };
+            return Pass::Rest(Next {
+                decision: Some(decision),
+                failure: None,
+                wake_at,
+            });
+        };
+        tracing::info!(database = %self.database, "{decision}");
+        match execute::execute(&self.engine, &mut self.memory, &self.database, action).await {
+            Ok(()) => {
+                self.memory.failures = 0;
+                match action {
+                    Action::Delete(DeletionStep::Finish { .. }) => Pass::Rest(Next {
+                        decision: Some(decision),
+                        failure: None,
+                        wake_at: Timestamp::MAX,
+                    }),
+                    _ => Pass::GoOn,
+                }
+            }
+            Err(error) => {
+                // What failed may have broken the connection, the lock with it.
+                self.memory.connection = None;
+                let text = error.to_string();
+                if let Err(error) = self
+                    .publish(&seen.desired, &seen.facts, &decision, Some(&text))
+                    .await
+                {
+                    tracing::warn!(database = %self.database, %error, "the status could not be written");
+                }
+                Pass::Rest(self.failed(Some(decision), error))
+            }
+        }
+    }
+
+    fn failed(&mut self, decision: Option<Decision>, failure: StepError) -> Next {
+        tracing::warn!(database = %self.database, error = %failure, "the step failed");
+        self.memory.failures += 1;
+        Next {
+            decision,
+            failure: Some(failure),
+            wake_at: self.after_failure(),
+        }
+    }
+
+    fn after_failure(&self) -> Timestamp {
+        later(self.engine.clock.now(), backoff(self.memory.failures))
+    }
+
+    async fn publish(
+        &self,
+        desired: &Desired,
+        facts: &Facts,
+        decision: &Decision,
+        failure: Option<&str>,
+    ) -> Result<(), PlatformError> {
+        let now = self.engine.clock.now();
+        let report = Report {
+            desired,
+            facts,
+            decision,
+            failure,
+            now,
+        };
+        self.engine.platform.publish(&self.database, &report).await
+    }
+
+    /// Rests until `next` says to come back, keeping an eye on the logins that are waited for. Returns
+    /// early when one of them is used again, or when the last of the used ones no longer is. The caller
+    /// races it against the platform's events.
+    pub async fn rest(&mut self, next: &Next) {
+        let watched = match &next.decision {
+            Some(Decision::Wait {
+                on: WaitingOn::QuietWindow { .. },
+                ..
+            }) => true,
+            Some(Decision::Wait {
+                on: WaitingOn::CredentialInUse { .. },
+                ..
+            }) => true,
+            _ => false,
+        };
+        if !watched {
+            self.sleep_until(next.wake_at).await;
+            return;
+        }
+        let before = self.memory.watch.quiet();
+        while self.engine.clock.now() < next.wake_at {
+            self.engine.clock.sleep(WATCH_STEP).await;
+            if !self.look_at_sessions().await {
+                return;
+            }
+            let now = self.memory.watch.quiet();
+            if before.iter().any(|(m, quiet)| now.get(m) != Some(quiet)) {
+                return;
+            }
+        }
+    }
+
+    /// One look at the sessions of the logins that were seen unused. False: it cannot be had.
+    async fn look_at_sessions(&mut self) -> bool {
+        let Some(connection) = &self.memory.connection else {
+            return false;
+        };
+        let watched = self.memory.logins.clone();
+        let logins: BTreeSet<LoginName> = watched.values().cloned().collect();
+        let sessions = connection.admin.sessions(&logins).await;
+        let now = self.engine.clock.now();
+        match sessions {
+            Ok(sessions) => {
+                let quiet = self.memory.watch.quiet();
+                let unused = watched
+                    .iter()
+                    .filter(|(m, login)| {
+                        quiet.contains_key(*m) && sessions.get(*login).is_none_or(Vec::is_empty)
+                    })
+                    .map(|(migration, _)| migration.clone())
+                    .collect();
+                self.memory.watch.look(&unused, now);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(database = %self.database, %error, "sessions could not be looked at");
+                self.memory.connection = None;
+                self.memory.watch.clear();
+                false
+            }
+        }
+    }
+
+    async fn sleep_until(&self, wake_at: Timestamp) {
+        let span = wake_at.duration_since(self.engine.clock.now());
+        if let Ok(span) = Duration::try_from(span) {
+            self.engine.clock.sleep(span).await;
+        }
+    }
+
+    /// What would happen now, step by step, without writing anything anywhere.
+    ///
+    /// # Errors
+    /// Where the object cannot be read.
+    pub async fn plan(&mut self) -> Result<Option<Plan>, PlatformError> {
+        let seen = observe(
+            &self.engine,
+            &mut self.memory,
+            &self.database,
+            Freshness::Live,
+        )
+        .await?;
+        let Some(seen) = seen else { return Ok(None) };
+        let now = self.engine.clock.now();
+        let mut judgements = BTreeMap::new();
+        if let Some(admin) = &seen.admin {
+            for migration in forecast::path(&seen.desired, &seen.facts, now) {
+                let judged = judge(
+                    &self.engine,
+                    admin.as_ref(),
+                    &seen.desired,
+                    &seen.facts,
+                    &migration,
+                )
+                .await;
+                if let Fact::Known(judgement) = judged {
+                    judgements.insert(migration, judgement);
+                }
+            }
+        }
+        // Later migrations are judged when they are reached: their tables may be made on the way.
+        let forecast = forecast::forecast(&seen.desired, &seen.facts, &BTreeMap::new(), now);
+        Ok(Some(Plan {
+            desired: seen.desired,
+            facts: seen.facts,
+            judgements,
+            forecast,
+        }))
+    }
+}
+
+/// What would happen now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// What is wanted.
+    pub desired: Desired,
+    /// What was seen.
+    pub facts: Facts,
+    /// What the hints of each migration on the way come to against the database as it is now.
+    pub judgements: BTreeMap<MigrationName, Judgement>,
+    /// The steps, as if each succeeded.
+    pub forecast: forecast::Forecast,
+}
+
+enum Pass {
+    GoOn,
+    Rest(Next),
+}
+
+fn wake_at(decision: &Decision, now: Timestamp) -> Timestamp {
+    match decision {
+        Decision::Wait { wake_at, .. } => *wake_at,
+        Decision::Converged { look_again, .. } => *look_again,
+        // A change of the object wakes it; a slow look finds what no event tells.
+        Decision::Blocked { .. } => later(now, BLOCKED_LOOK),
+        Decision::Act { .. } => now,
+    }
+}
+
+/// Blocked databases are looked at this often, besides every event: data may have been put right by hand.
+const BLOCKED_LOOK: Duration = Duration::from_secs(15);
+
+fn later(from: Timestamp, span: Duration) -> Timestamp {
+    from.checked_add(span).unwrap_or(Timestamp::MAX)
+}
