@@ -1,5 +1,7 @@
 //! What each engine makes of each kind of answer, as tables.
 
+#![expect(clippy::unwrap_used, reason = "it is a test")]
+
 use dbop_model::{Fact, ObservedVersion, SchemaVersion, VersionSource};
 use dbop_versions::{Answer, Author, Dialect, Row, Step, read};
 

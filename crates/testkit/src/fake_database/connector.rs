@@ -1,0 +1,111 @@
+//! Connecting to the server in memory. Its DSN is `fake://user:password@host:port/database`, its engine
+//! PostgreSQL, since that is what the code under test knows.
+
+use async_trait::async_trait;
+use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Target};
+use dbop_model::{Engine, LoginName, Proof, TlsMode, Why};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::connection::Connection;
+use super::server::Mark;
+use super::{ADMIN, FakeDatabase, OpenError};
+
+struct Dsn<'a> {
+    user: &'a str,
+    password: &'a str,
+    host: &'a str,
+    port: u16,
+    database: &'a str,
+}
+
+fn parse(dsn: &str) -> Option<Dsn<'_>> {
+    let (credentials, place) = dsn.strip_prefix("fake://")?.split_once('@')?;
+    let (user, password) = credentials.split_once(':')?;
+    let (authority, database) = place.split_once('/')?;
+    let (host, port) = authority.split_once(':')?;
+    Some(Dsn {
+        user,
+        password,
+        host,
+        port: port.parse().ok()?,
+        database,
+    })
+}
+
+fn parsed(target: &Target) -> Result<Dsn<'_>, DatabaseError> {
+    parse(target.dsn.expose_secret()).ok_or_else(|| DatabaseError::Dsn {
+        reason: "is not of the form fake://...".into(),
+    })
+}
+
+#[async_trait]
+impl Connector for FakeDatabase {
+    fn endpoint(&self, target: &Target) -> Result<Endpoint, DatabaseError> {
+        let dsn = parsed(target)?;
+        Ok(Endpoint {
+            engine: Engine::PostgreSql,
+            host: dsn.host.to_owned(),
+            port: dsn.port,
+            database: dsn.database.to_owned(),
+            tls: target.tls.unwrap_or(TlsMode::Require),
+        })
+    }
+
+    async fn connect(&self, target: &Target) -> Result<Box<dyn Administer>, DatabaseError> {
+        let dsn = parsed(target)?;
+        let address = format!("{}:{}", dsn.host, dsn.port);
+        let mut server = self.locked();
+        if !server.reachable {
+            let reason = "connection refused".to_owned();
+            return Err(DatabaseError::Unreachable { address, reason });
+        }
+        if dsn.user != ADMIN || dsn.password != server.admin_password {
+            let (user, code) = (dsn.user.to_owned(), "28P01".to_owned());
+            return Err(DatabaseError::Refused {
+                address,
+                user,
+                code,
+            });
+        }
+        if !server.databases.contains_key(dsn.database) {
+            let database = dsn.database.to_owned();
+            return Err(DatabaseError::NoDatabase { address, database });
+        }
+        let id = server.next_id();
+        server.connections.insert(id, dsn.database.to_owned());
+        drop(server);
+        let database = FakeDatabase {
+            server: self.server.clone(),
+            name: dsn.database.to_owned(),
+        };
+        Ok(Box::new(Connection::new(database, id, address)))
+    }
+
+    async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {
+        let unknown = |reason: String| Proof::Unknown(Why::new(reason));
+        let dsn = match parsed(target) {
+            Ok(dsn) => dsn,
+            Err(error) => return unknown(error.to_string()),
+        };
+        let server = self.locked();
+        if !server.databases.contains_key(dsn.database) {
+            return unknown(format!("database '{}' does not exist", dsn.database));
+        }
+        match server.admits(login.as_str(), password.expose_secret()) {
+            Ok(()) => {}
+            Err(OpenError::Refused(_)) => return Proof::Refused,
+            Err(error) => return unknown(error.to_string()),
+        }
+        let claim = |name: &str| Some(server.roles.get(name)?.mark.as_ref()?.claim().clone());
+        let own = claim(login.as_str());
+        let is_group = |name: &&String| {
+            matches!(server.roles[*name].mark, Some(Mark::Group { .. })) && claim(name) == own
+        };
+        let roles = server.all_roles_of(login.as_str());
+        if own.is_some() && roles.iter().any(|name| is_group(&name)) {
+            Proof::Works
+        } else {
+            unknown(format!("{login} can log in, but has not its grants"))
+        }
+    }
+}
