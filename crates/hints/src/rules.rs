@@ -1,0 +1,102 @@
+//! The rules, one per file. A rule says which facts it needs, then judges purely from them.
+//!
+//! To add one: its file under `rules/`, its row in [`RULES`], its page `docs/rules/<id>.md`.
+
+mod add_column_large_table;
+mod missing_object;
+mod not_null_over_nulls;
+mod not_null_without_default;
+
+use std::collections::BTreeSet;
+
+use dbop_model::finding::Finding;
+use dbop_model::operation::Operation;
+use dbop_model::table::FactRequest;
+
+use crate::case::Case;
+use crate::steps::Step;
+
+/// A rule.
+pub struct Rule {
+    /// Its id, as findings and `accept` name it.
+    pub id: &'static str,
+    /// What it looks for, in a line.
+    pub title: &'static str,
+    /// Is an operation judged, once this rule has looked at it?
+    pub(crate) covers: fn(&Operation) -> bool,
+    /// The facts that it needs for an operation.
+    pub(crate) wants: fn(&Step<'_>, &mut BTreeSet<FactRequest>),
+    /// What it says of an operation.
+    pub(crate) judge: fn(&Case<'_>) -> Vec<Finding>,
+}
+
+impl Rule {
+    /// Its page in the repository, without the ending: `docs/rules/not-null-over-nulls`.
+    pub fn page(&self) -> String {
+        page(self.id)
+    }
+}
+
+/// The page of the rule with this id.
+pub(crate) fn page(id: &str) -> String {
+    format!("docs/rules/{id}")
+}
+
+/// Every rule, in the order in which they judge an operation.
+pub const RULES: &[Rule] = &[
+    missing_object::RULE,
+    add_column_large_table::RULE,
+    not_null_without_default::RULE,
+    not_null_over_nulls::RULE,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_rule_has_its_page_and_every_page_its_rule() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut ids = BTreeSet::new();
+        for rule in RULES {
+            let path = root.join(rule.page()).with_extension("md");
+            let text = std::fs::read_to_string(&path)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert!(
+                text.starts_with(&format!("# {}\n", rule.id)),
+                "{}",
+                path.display()
+            );
+            assert!(
+                text.contains(rule.title),
+                "{} says: {}",
+                path.display(),
+                rule.title
+            );
+            assert!(
+                ids.insert(rule.id.to_owned()),
+                "{} stands twice in RULES",
+                rule.id
+            );
+        }
+        let pages = std::fs::read_dir(root.join("docs/rules"))
+            .unwrap()
+            .map(|entry| {
+                entry
+                    .unwrap()
+                    .path()
+                    .file_stem()
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned()
+            });
+        for page in pages {
+            assert!(
+                page == "README" || ids.contains(&page),
+                "docs/rules/{page}.md has no rule"
+            );
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! `not-null-over-nulls`: a column becomes NOT NULL while rows hold NULL, or by a scan of a large table.
+//!
+//! PostgreSQL reads the whole table under ACCESS EXCLUSIVE to be sure, unless a valid CHECK proves it
+//! (manual, ALTER TABLE, SET NOT NULL). A CHECK that is NOT VALID proves nothing.
+
+use std::collections::BTreeSet;
+
+use dbop_model::finding::{Evidence, Finding, Verdict};
+use dbop_model::operation::{ConstraintKind, Operation};
+use dbop_model::table::{ColumnFacts, ColumnName, FactRequest, TableFacts};
+use dbop_model::{Fact, Why};
+
+use crate::case::{Case, sql_column, sql_table, unknown};
+use crate::effect::{Form, effect};
+use crate::rules::Rule;
+use crate::rules::not_null_without_default::has_value;
+use crate::size::{Size, age_in_words, in_words, weigh};
+use crate::steps::{ColumnStanding, Standing, Step};
+
+pub(crate) const RULE: Rule = Rule {
+    id: "not-null-over-nulls",
+    title: "A column becomes NOT NULL while rows hold NULL, or by a scan of a large table",
+    covers: |operation| !becoming_not_null(operation).is_empty(),
+    wants,
+    judge,
+};
+
+/// The columns that an operation makes NOT NULL.
+fn becoming_not_null(operation: &Operation) -> Vec<&ColumnName> {
+    match operation {
+        Operation::AlterColumn { columns, .. } => columns
+            .iter()
+            .filter(|c| c.nullable == Some(false))
+            .map(|c| &c.name)
+            .collect(),
+        Operation::AddConstraint { constraint, .. }
+            if constraint.kind() == ConstraintKind::NotNull =>
+        {
+            constraint.columns().iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn wants(step: &Step<'_>, wanted: &mut BTreeSet<FactRequest>) {
+    for name in becoming_not_null(step.operation) {
+        for table in step.tables() {
+            wanted.insert(FactRequest::Table(table.clone()));
+            wanted.insert(FactRequest::Size(table.clone()));
+            wanted.insert(FactRequest::AnyRow(table.clone()));
+            for column in step.column_names(name) {
+                wanted.insert(FactRequest::Nulls {
+                    table: table.clone(),
+                    column,
+                });
+            }
+        }
+    }
+}
+
+fn judge(case: &Case<'_>) -> Vec<Finding> {
+    let columns = becoming_not_null(case.step.operation).into_iter();
+    match &case.standing {
+        Standing::Missing | Standing::New => Vec::new(),
+        Standing::Unknown(why) => columns.take(1).map(|_| case.unseen(RULE.id, why)).collect(),
+        Standing::Present(facts) => columns
+            .filter_map(|column| judge_column(case, facts, column))
+            .collect(),
+    }
+}
+
+/// What is known of the NULLs that SET NOT NULL would meet.
+enum Nulls {
+    /// There is one.
+    Some(Evidence),
+    /// There is none, and the server has to read every row to see it.
+    None(Evidence),
+    /// It cannot be said.
+    Unknown(Why),
+}
+
+fn judge_column(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> Option<Finding> {
+    let what = format!("NOT NULL on {}.{column}", case.table());
+    let scan = effect(case.server, Form::SetNotNull, facts.bytes.known().copied());
+    let finding = |verdict, claim: String, evidence: Vec<Evidence>| Finding {
+        evidence,
+        effect: scan.clone(),
+        ..case.finding(RULE.id, verdict, claim)
+    };
+    let instant = |claim: String, evidence: Evidence| Finding {
+        effect: effect(case.server, Form::SetNotNullProven, None),
+        ..finding(Verdict::Clean, claim, vec![evidence])
+    };
+    let nulls = match case.step.column(column, facts) {
+        // `missing-object` says so.
+        ColumnStanding::Missing => return None,
+        ColumnStanding::Present(_, catalogue) if !catalogue.nullable => {
+            let seen = case.seen("declared NOT NULL", "the catalogue");
+            return Some(instant(format!("{what}: it is already"), seen));
+        }
+        _ if facts.any_row.is_known_and(|any| !any) => {
+            let claim = format!("{what}: the table has no row");
+            return Some(instant(claim, case.seen_empty()));
+        }
+        ColumnStanding::Present(
+            _,
+            ColumnFacts {
+                proven_not_null_by: Some(check),
+                ..
+            },
+        ) => {
+            let seen = case.seen(format!("the valid constraint {check}"), "the catalogue");
+            return Some(instant(
+                format!("{what}: {check} proves it, so nothing is scanned"),
+                seen,
+            ));
+        }
+        ColumnStanding::Present(name, _) => probed(case, facts, &name),
+        ColumnStanding::Added(added) if has_value(added) => {
+            let value = "this migration adds it with a value for every row";
+            Nulls::None(case.seen(value, "the operation"))
+        }
+        ColumnStanding::Added(_) => Nulls::Unknown(Why::new(
+            "this migration adds the column, and its operations do not say what it writes there",
+        )),
+    };
+    let size = in_words(facts).map(|(value, source)| case.seen(value, source));
+    Some(match nulls {
+        Nulls::Some(seen) => Finding {
+            advice: fill_first(case, column),
+            ..finding(
+                Verdict::WillFail,
+                format!("{what}: at least one row holds NULL"),
+                [seen].into_iter().chain(size).collect(),
+            )
+        },
+        Nulls::Unknown(why) => Finding {
+            advice: prove_or_probe(case, column),
+            ..finding(
+                unknown(&why),
+                format!("{what}: whether a row holds NULL is not known: {why}"),
+                size.into_iter().collect(),
+            )
+        },
+        Nulls::None(seen) => {
+            let evidence = [seen].into_iter().chain(size).collect();
+            let (verdict, claim) = match weigh(facts, case.policy) {
+                Size::Small => (
+                    Verdict::Clean,
+                    format!("{what}: no row holds NULL, and the scan is short"),
+                ),
+                Size::Large => (
+                    Verdict::Blocks,
+                    format!("{what}: no row holds NULL, but the whole large table is scanned"),
+                ),
+                Size::Unknown(why) => (
+                    unknown(&why),
+                    format!(
+                        "{what}: no row holds NULL, but how large the table is cannot be seen: {why}"
+                    ),
+                ),
+            };
+            let advice = if verdict == Verdict::Clean {
+                Vec::new()
+            } else {
+                prove_first(case, column)
+            };
+            Finding {
+                advice,
+                ..finding(verdict, claim, evidence)
+            }
+        }
+    })
+}
+
+fn probed(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> Nulls {
+    match facts.nulls_in(column) {
+        Fact::Unknown(why) => Nulls::Unknown(why),
+        Fact::Known(probe) => {
+            let source = format!("a bounded probe of {}", age_in_words(probe.took));
+            if probe.found {
+                Nulls::Some(case.seen("a row that holds NULL", source))
+            } else {
+                Nulls::None(case.seen("no row that holds NULL", source))
+            }
+        }
+    }
+}
+
+fn fill_first(case: &Case<'_>, column: &ColumnName) -> Vec<String> {
+    let (table, column) = (sql_table(case.table()), sql_column(column));
+    vec![
+        format!(
+            "fill the rows that hold NULL, in batches; they are: SELECT count(*) FROM {table} WHERE \
+             {column} IS NULL"
+        ),
+        "or have the migration fill them in an earlier step, and accept the finding".to_owned(),
+    ]
+}
+
+fn prove_first(case: &Case<'_>, column: &ColumnName) -> Vec<String> {
+    let (table, name) = (sql_table(case.table()), sql_column(column));
+    let check = proof_name(column);
+    vec![
+        format!(
+            "prove it first, while reads and writes go on: ALTER TABLE {table} ADD CONSTRAINT \
+             {check} CHECK ({name} IS NOT NULL) NOT VALID; then, in another transaction, ALTER \
+             TABLE {table} VALIDATE CONSTRAINT {check}; SET NOT NULL then takes an instant"
+        ),
+        "or raise hints.probeTimeout, if a probe took too long and the scan does no harm"
+            .to_owned(),
+    ]
+}
+
+fn prove_or_probe(case: &Case<'_>, column: &ColumnName) -> Vec<String> {
+    let mut advice = prove_first(case, column);
+    advice.push("or raise hints.probeTimeout, if it was the probe that took too long".to_owned());
+    advice
+}
+
+fn proof_name(column: &ColumnName) -> String {
+    let plain: String = column
+        .as_str()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .take(40)
+        .collect();
+    format!("{}_not_null", plain.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use dbop_model::finding::HintPolicy;
+    use dbop_model::operation::{Column, Constraint, ServerDefault};
+    use dbop_model::table::RowEstimate;
+    use dbop_model::table::RowSource;
+
+    use super::*;
+    use crate::testing::{check, column, facts_of, findings, large, name, present, rows, unknown};
+
+    const ID: &str = RULE.id;
+
+    fn not_null(column_name: &str) -> Operation {
+        let column = column(column_name).with_nullable(false);
+        Operation::alter_column("users".parse().unwrap(), vec![column]).unwrap()
+    }
+
+    fn add(column: Column) -> Operation {
+        Operation::add_column("users".parse().unwrap(), vec![column]).unwrap()
+    }
+
+    fn proven() -> TableFacts {
+        let mut facts = large();
+        let email = facts.columns.get_mut(&name("email")).unwrap();
+        email.proven_not_null_by = Some("email_not_null".to_owned());
+        facts
+            .nulls
+            .insert(name("email"), unknown("the probe took longer than 5 s"));
+        facts
+    }
+
+    #[test]
+    fn nulls_make_it_fail_on_any_table() {
+        for table in [present(), large()] {
+            check(
+                ID,
+                &[not_null("phone")],
+                &table,
+                "WillFail: NOT NULL on users.phone: at least one row holds NULL",
+            );
+        }
+        let columns = vec![name("email"), name("phone")];
+        let constraint = Constraint::new(ConstraintKind::NotNull, columns).unwrap();
+        check(
+            ID,
+            &[Operation::AddConstraint {
+                table: "users".parse().unwrap(),
+                constraint,
+            }],
+            &present(),
+            "Clean: NOT NULL on users.email: no row holds NULL, and the scan is short\n\
+             WillFail: NOT NULL on users.phone: at least one row holds NULL",
+        );
+    }
+
+    #[test]
+    fn without_nulls_the_size_decides() {
+        check(
+            ID,
+            &[not_null("email")],
+            &present(),
+            "Clean: NOT NULL on users.email: no row holds NULL, and the scan is short",
+        );
+        check(
+            ID,
+            &[not_null("email")],
+            &large(),
+            "Blocks: NOT NULL on users.email: no row holds NULL, but the whole large table is \
+             scanned",
+        );
+        let unsized_table = TableFacts {
+            rows: unknown("permission denied"),
+            ..present()
+        };
+        check(
+            ID,
+            &[not_null("email")],
+            &unsized_table,
+            "Unknown: NOT NULL on users.email: no row holds NULL, but how large the table is \
+             cannot be seen: permission denied",
+        );
+        let source = RowSource::PlannerGuess;
+        let guessed = Fact::Known(RowEstimate {
+            rows: 400_000,
+            source,
+            age: None,
+        });
+        check(
+            ID,
+            &[not_null("email")],
+            &TableFacts {
+                rows: guessed,
+                ..present()
+            },
+            "Unknown: NOT NULL on users.email: no row holds NULL, but how large the table is \
+             cannot be seen: the table was never analysed, and a guess of 400 k rows can be off by \
+             a factor of 3",
+        );
+    }
+
+    #[test]
+    fn proofs_clear_it() {
+        check(
+            ID,
+            &[not_null("id")],
+            &large(),
+            "Clean: NOT NULL on users.id: it is already",
+        );
+        check(
+            ID,
+            &[not_null("email")],
+            &proven(),
+            "Clean: NOT NULL on users.email: email_not_null proves it, so nothing is scanned",
+        );
+        let empty = TableFacts {
+            any_row: Fact::Known(false),
+            rows: rows(0),
+            ..large()
+        };
+        check(
+            ID,
+            &[not_null("email")],
+            &empty,
+            "Clean: NOT NULL on users.email: the table has no row",
+        );
+        check(ID, &[add(column("email"))], &large(), "");
+    }
+
+    #[test]
+    fn a_probe_without_an_answer_is_unknown() {
+        let mut facts = large();
+        facts
+            .nulls
+            .insert(name("email"), unknown("the probe took longer than 5 s"));
+        let expect = "Unknown: NOT NULL on users.email: whether a row holds NULL is not known: the \
+                      probe took longer than 5 s";
+        check(ID, &[not_null("email")], &facts, expect);
+        let found = findings(
+            ID,
+            18,
+            &[not_null("email")],
+            facts.clone(),
+            &HintPolicy::default(),
+        );
+        assert!(found[0].stops(), "waiting does not help");
+        let locked = Fact::Unknown(Why::passing("another session holds a lock"));
+        facts.nulls.insert(name("email"), locked);
+        let found = findings(ID, 18, &[not_null("email")], facts, &HintPolicy::default());
+        assert!(found[0].waits(), "waiting helps");
+    }
+
+    #[test]
+    fn columns_that_the_migration_adds() {
+        let zero = ServerDefault::new(None, Some("0")).unwrap();
+        check(
+            ID,
+            &[add(column("n").with_default(zero)), not_null("n")],
+            &present(),
+            "Clean: NOT NULL on users.n: no row holds NULL, and the scan is short",
+        );
+        check(
+            ID,
+            &[add(column("n")), not_null("n")],
+            &present(),
+            "Unknown: NOT NULL on users.n: whether a row holds NULL is not known: this migration \
+             adds the column, and its operations do not say what it writes there",
+        );
+    }
+
+    #[test]
+    fn a_renamed_column_is_probed_under_its_name_of_today() {
+        let rename = Operation::RenameColumn {
+            table: "users".parse().unwrap(),
+            from: name("phone"),
+            to: name("mobile"),
+        };
+        let operations = [rename, not_null("mobile")];
+        let facts = facts_of(&operations, present());
+        assert!(facts.tables.contains_key(&"users".parse().unwrap()));
+        check(
+            ID,
+            &operations,
+            &present(),
+            "WillFail: NOT NULL on users.mobile: at least one row holds NULL",
+        );
+    }
+}

@@ -1,0 +1,267 @@
+//! `not-null-without-default`: a NOT NULL column without a server default is added to a table that has rows.
+//!
+//! PostgreSQL refuses it whatever the rows are: it has no value for them. An estimate never proves a table
+//! empty; a probe does.
+
+use std::collections::BTreeSet;
+
+use dbop_model::Fact;
+use dbop_model::finding::{Finding, Verdict};
+use dbop_model::operation::{Column, Filled, Operation, ServerDefault};
+use dbop_model::table::{FactRequest, TableFacts};
+
+use crate::case::{Case, sql_column, sql_table, unknown};
+use crate::effect::{Form, effect};
+use crate::expression;
+use crate::rules::Rule;
+use crate::steps::{ColumnStanding, Standing, Step};
+
+pub(crate) const RULE: Rule = Rule {
+    id: "not-null-without-default",
+    title: "A NOT NULL column without a server default is added to a table that has rows",
+    covers: |operation| matches!(operation, Operation::AddColumn { .. }),
+    wants,
+    judge,
+};
+
+/// The columns of an addColumn that no row of today would have a value for, as far as the operation tells.
+fn without_value(operation: &Operation) -> impl Iterator<Item = &Column> {
+    let columns = match operation {
+        Operation::AddColumn { columns, .. } => columns.as_slice(),
+        _ => &[],
+    };
+    columns
+        .iter()
+        .filter(|column| column.nullable == Some(false) && !has_value(column))
+}
+
+/// Does the server give today's rows a value? A default of NULL is none.
+pub(crate) fn has_value(column: &Column) -> bool {
+    let filled = column
+        .sql_type
+        .as_ref()
+        .is_some_and(|t| t.filled() != Filled::No);
+    let default = match &column.default {
+        ServerDefault::NotSaid | ServerDefault::Absent => false,
+        ServerDefault::Present => true,
+        ServerDefault::Expression(text) => !expression::read(text).is_some_and(|e| e.is_null),
+    };
+    filled || default
+}
+
+fn wants(step: &Step<'_>, wanted: &mut BTreeSet<FactRequest>) {
+    for column in without_value(step.operation) {
+        for table in step.tables() {
+            wanted.insert(FactRequest::Table(table.clone()));
+            wanted.insert(FactRequest::AnyRow(table.clone()));
+            if let Some(sql_type) = &column.sql_type {
+                let (table, sql_type) = (table.clone(), sql_type.name().to_owned());
+                wanted.insert(FactRequest::Type { table, sql_type });
+            }
+        }
+    }
+}
+
+fn judge(case: &Case<'_>) -> Vec<Finding> {
+    let columns = without_value(case.step.operation);
+    match &case.standing {
+        Standing::Missing | Standing::New => Vec::new(),
+        Standing::Unknown(why) => columns.take(1).map(|_| case.unseen(RULE.id, why)).collect(),
+        Standing::Present(facts) => columns
+            .map(|column| judge_column(case, facts, column))
+            .collect(),
+    }
+}
+
+fn judge_column(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Finding {
+    let what = format!("NOT NULL column {} without a server default", column.name);
+    let table = case.table();
+    let instant = effect(case.server, Form::AddColumnInstant, None);
+    let clean = |claim: String, evidence| {
+        let mut finding = case.finding(RULE.id, Verdict::Clean, claim);
+        finding.evidence = vec![evidence];
+        finding.effect = instant.clone();
+        finding
+    };
+    if let ColumnStanding::Present(..) = case.step.column(&column.name, facts) {
+        let seen = case.seen(format!("column {}", column.name), "the catalogue");
+        return clean(format!("{what}: {table} has it already"), seen);
+    }
+    if facts.any_row.is_known_and(|any| !any) {
+        return clean(format!("{what}: {table} has no row"), case.seen_empty());
+    }
+    // A domain can bring a default of its own, and then every row has a value.
+    if let Some(sql_type) = &column.sql_type {
+        match facts.type_named(sql_type.name()) {
+            Fact::Known(known) if known.domain_default => {
+                let seen = case.seen(
+                    format!("a default of the domain {sql_type}"),
+                    "the catalogue",
+                );
+                return clean(format!("{what}: its domain has one"), seen);
+            }
+            Fact::Known(_) => {}
+            Fact::Unknown(why) => {
+                let claim = format!("{what}: its type cannot be looked up: {why}");
+                let mut finding = case.finding(RULE.id, unknown(&why), claim);
+                finding.advice = ways_out(case, column);
+                return finding;
+            }
+        }
+    }
+    match &facts.any_row {
+        Fact::Known(_) => {
+            let claim = format!("{what}: {table} has rows, and the server has no value for them");
+            let mut finding = case.finding(RULE.id, Verdict::WillFail, claim);
+            finding.evidence = vec![case.seen("at least one row", "a probe for any row")];
+            finding.advice = ways_out(case, column);
+            finding
+        }
+        Fact::Unknown(why) => {
+            let claim = format!("{what}: whether {table} has rows cannot be seen: {why}");
+            let mut finding = case.finding(RULE.id, unknown(why), claim);
+            finding.advice = ways_out(case, column);
+            finding
+        }
+    }
+}
+
+fn ways_out(case: &Case<'_>, column: &Column) -> Vec<String> {
+    let (table, name) = (sql_table(case.table()), sql_column(&column.name));
+    let sql_type = column.sql_type.as_ref().map_or("<type>", |t| t.as_str());
+    vec![
+        format!(
+            "give it a constant default, which takes an instant: ALTER TABLE {table} ADD COLUMN \
+             {name} {sql_type} NOT NULL DEFAULT <value>"
+        ),
+        "or add it as NULL, fill the rows in batches, and make it NOT NULL in a later migration"
+            .to_owned(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use dbop_model::table::TableFacts;
+
+    use super::*;
+    use crate::testing::{check, column, present, unknown};
+
+    const ID: &str = RULE.id;
+    const FAILS: &str = "WillFail: NOT NULL column code without a server default: users has rows, \
+                         and the server has no value for them";
+
+    fn add(column: Column) -> [Operation; 1] {
+        [Operation::add_column("users".parse().unwrap(), vec![column]).unwrap()]
+    }
+
+    fn code(sql_type: &str) -> Column {
+        column("code")
+            .with_type(sql_type.parse().unwrap())
+            .with_nullable(false)
+    }
+
+    fn default(text: &str) -> ServerDefault {
+        ServerDefault::new(None, Some(text)).unwrap()
+    }
+
+    #[test]
+    fn rows_without_a_value_fail() {
+        check(
+            ID,
+            &add(column("code").with_nullable(false)),
+            &present(),
+            FAILS,
+        );
+        check(ID, &add(code("text")), &present(), FAILS);
+        check(
+            ID,
+            &add(code("text").with_default(default("NULL::text"))),
+            &present(),
+            FAILS,
+        );
+        check(
+            ID,
+            &add(code("text").with_default(ServerDefault::Absent)),
+            &present(),
+            FAILS,
+        );
+        let both = vec![column("note"), code("text")];
+        let both = [Operation::add_column("users".parse().unwrap(), both).unwrap()];
+        check(ID, &both, &present(), FAILS);
+    }
+
+    #[test]
+    fn a_value_for_every_row_is_not_its_business() {
+        check(ID, &add(column("code")), &present(), "");
+        check(
+            ID,
+            &add(code("text").with_default(default("''"))),
+            &present(),
+            "",
+        );
+        check(
+            ID,
+            &add(code("text").with_default(ServerDefault::Present)),
+            &present(),
+            "",
+        );
+        check(ID, &add(code("bigserial")), &present(), "");
+        check(
+            ID,
+            &add(code("bigint generated always as identity")),
+            &present(),
+            "",
+        );
+    }
+
+    #[test]
+    fn a_domain_may_bring_the_value() {
+        check(
+            ID,
+            &add(code("default_domain")),
+            &present(),
+            "Clean: NOT NULL column code without a server default: its domain has one",
+        );
+        check(
+            ID,
+            &add(code("odd_type")),
+            &present(),
+            "Unknown: NOT NULL column code without a server default: its type cannot be looked up: \
+             no type odd_type is there yet",
+        );
+    }
+
+    #[test]
+    fn only_a_probe_proves_a_table_empty() {
+        let clean =
+            "Clean: NOT NULL column code without a server default: users has no row".to_owned();
+        let empty = TableFacts {
+            any_row: Fact::Known(false),
+            ..present()
+        };
+        check(ID, &add(code("text")), &empty, &clean);
+        check(ID, &add(code("odd_type")), &empty, &clean);
+        let unseen = TableFacts {
+            any_row: unknown("the probe took longer than 5 s"),
+            ..present()
+        };
+        check(
+            ID,
+            &add(code("text")),
+            &unseen,
+            "Unknown: NOT NULL column code without a server default: whether users has rows cannot \
+             be seen: the probe took longer than 5 s",
+        );
+    }
+
+    #[test]
+    fn a_column_that_is_there_already_is_skipped() {
+        let again = add(column("email").with_nullable(false));
+        check(
+            ID,
+            &again,
+            &present(),
+            "Clean: NOT NULL column email without a server default: users has it already",
+        );
+    }
+}

@@ -1,0 +1,168 @@
+//! What the tests of the rules share: one database to judge against, and one `check`.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use dbop_model::finding::{Finding, HintPolicy};
+use dbop_model::operation::{Column, Operation};
+use dbop_model::table::{
+    ColumnFacts, ColumnName, FactRequest, NullProbe, RowEstimate, RowSource, TableFacts,
+    TableFactsSet, TableKind, TableState, TypeFacts, Volatility,
+};
+use dbop_model::{Engine, Fact, ServerInfo, Why};
+
+use crate::{facts_wanted, judge};
+
+/// Noon.
+pub(crate) const NOW: Timestamp = Timestamp::constant(1_767_268_800, 0);
+
+pub(crate) fn server(major: u32) -> ServerInfo {
+    let address = "db.shop:5432/shop".to_owned();
+    ServerInfo {
+        engine: Engine::PostgreSql,
+        major,
+        minor: 6,
+        address,
+    }
+}
+
+pub(crate) fn name(text: &str) -> ColumnName {
+    text.parse().unwrap()
+}
+
+pub(crate) fn column(text: &str) -> Column {
+    Column::new(name(text))
+}
+
+pub(crate) fn probed(found: bool) -> Fact<NullProbe> {
+    Fact::Known(NullProbe {
+        found,
+        took: Duration::from_millis(41),
+    })
+}
+
+pub(crate) fn unknown<T>(why: &str) -> Fact<T> {
+    Fact::Unknown(Why::new(why))
+}
+
+pub(crate) fn rows(rows: u64) -> Fact<RowEstimate> {
+    let age = Some(Duration::from_secs(7500));
+    Fact::Known(RowEstimate {
+        rows,
+        source: RowSource::Statistics,
+        age,
+    })
+}
+
+/// A small table with rows: `id` NOT NULL, `email` nullable without NULLs, `phone` nullable with some.
+pub(crate) fn present() -> TableFacts {
+    let mut facts = TableFacts::new(TableKind::Ordinary);
+    facts.rows = rows(4200);
+    facts.bytes = Fact::Known(300_000);
+    facts.any_row = Fact::Known(true);
+    for (column, nullable) in [("id", false), ("email", true), ("phone", true)] {
+        let column_facts = ColumnFacts {
+            sql_type: "text".to_owned(),
+            nullable,
+            has_default: false,
+            proven_not_null_by: None,
+        };
+        facts.columns.insert(name(column), column_facts);
+    }
+    facts.nulls.insert(name("email"), probed(false));
+    facts.nulls.insert(name("phone"), probed(true));
+    facts
+}
+
+/// As [`present`], with 12.3 million rows.
+pub(crate) fn large() -> TableFacts {
+    let mut facts = present();
+    facts.rows = rows(12_345_678);
+    facts.bytes = Fact::Known(4_180_000_000);
+    facts
+}
+
+/// Answers everything that the operations want: every table is there as `table`, with what a server knows
+/// of types and functions, and columns not mentioned in `table` probed as free of NULLs.
+pub(crate) fn facts_of(operations: &[Operation], table: TableFacts) -> TableFactsSet {
+    let mut set = TableFactsSet::new(NOW);
+    for request in facts_wanted(operations) {
+        let entry = set
+            .tables
+            .entry(request.table().clone())
+            .or_insert_with(|| Fact::Known(TableState::Present(Box::new(table.clone()))));
+        let Fact::Known(TableState::Present(facts)) = entry else {
+            continue;
+        };
+        match request {
+            FactRequest::Table(_) | FactRequest::Size(_) | FactRequest::AnyRow(_) => {}
+            FactRequest::Nulls { column, .. } => {
+                facts.nulls.entry(column).or_insert_with(|| probed(false));
+            }
+            FactRequest::Type { sql_type, .. } => {
+                let known = TypeFacts {
+                    constrained_domain: sql_type == "checked_domain",
+                    domain_default: sql_type == "default_domain",
+                };
+                let fact = if sql_type == "odd_type" {
+                    unknown("no type odd_type is there yet")
+                } else {
+                    Fact::Known(known)
+                };
+                facts.types.insert(sql_type, fact);
+            }
+            FactRequest::Volatility { function, .. } => {
+                let fact = match function.as_str() {
+                    "now" => Fact::Known(Volatility::Stable),
+                    "random" | "gen_random_uuid" | "nextval" => Fact::Known(Volatility::Volatile),
+                    "lower" => Fact::Known(Volatility::Immutable),
+                    _ => unknown("no function of this name is there yet"),
+                };
+                facts.functions.insert(function, fact);
+            }
+        }
+    }
+    set
+}
+
+/// What one rule says of operations on PostgreSQL `major`, in a database where every table is `table`.
+pub(crate) fn findings(
+    rule: &str,
+    major: u32,
+    operations: &[Operation],
+    table: TableFacts,
+    policy: &HintPolicy,
+) -> Vec<Finding> {
+    let facts = facts_of(operations, table);
+    let judgement = judge(&server(major), operations, &facts, policy, NOW);
+    judgement
+        .findings
+        .into_iter()
+        .filter(|finding| finding.rule == rule)
+        .collect()
+}
+
+/// Judges on PostgreSQL 14 and 18 with the default policy, and compares `verdict: claim` of the rule's
+/// findings; no findings is the empty text.
+#[track_caller]
+pub(crate) fn check(rule: &str, operations: &[Operation], table: &TableFacts, expect: &str) {
+    for major in [14, 18] {
+        let found = findings(
+            rule,
+            major,
+            operations,
+            table.clone(),
+            &HintPolicy::default(),
+        );
+        let got: Vec<String> = found
+            .iter()
+            .map(|f| format!("{}: {}", f.verdict.as_str(), f.claim))
+            .collect();
+        assert_eq!(
+            got.join("\n"),
+            expect,
+            "on PostgreSQL {major}: {operations:?}"
+        );
+    }
+}
