@@ -3,10 +3,15 @@
 //! The servers come from `DBOP_TEST_POSTGRES_14` and `DBOP_TEST_POSTGRES_18` (DSNs of superusers).
 //! Where one is missing, a test fails and says how to get it: nothing is skipped.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests: a panic is how they fail")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: a panic is how they fail"
+)]
 
 #[path = "server/batches.rs"]
 mod batches;
+#[path = "server/example.rs"]
+mod example;
 #[path = "server/metrics.rs"]
 mod metrics;
 #[path = "server/refusals.rs"]
