@@ -11,7 +11,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -110,9 +110,10 @@ pub(crate) fn keep(major: u8, bin: &Path) -> Result<()> {
     let stop = watch_for_the_end()?;
     let folder = Folder::create(major)?;
     let (mut server, running) = start(&folder, bin)?;
-    println!("{}", report(&running));
+    // Where nobody reads it, xtask is gone, and the closed pipe says so below.
+    let _ = writeln!(std::io::stdout(), "{}", report(&running));
     while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(LOOK_EVERY) {
-        if let Some(status) = server.try_wait().context("the server cannot be watched")? {
+        if let Some(status) = server.ended()? {
             eprintln!(
                 "PostgreSQL {major} ended by itself ({status}):\n{}",
                 tail(&folder.log())
@@ -120,7 +121,6 @@ pub(crate) fn keep(major: u8, bin: &Path) -> Result<()> {
             return Ok(());
         }
     }
-    end_server(&mut server);
     Ok(())
 }
 
@@ -203,31 +203,56 @@ impl Drop for Folder {
     }
 }
 
-fn start(folder: &Folder, bin: &Path) -> Result<(Child, Running)> {
+/// The server's process, stopped when this is dropped.
+struct ServerProcess(Child);
+
+impl ServerProcess {
+    /// How it ended, if it did.
+    fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.0.try_wait().context("the server cannot be watched")
+    }
+}
+
+impl Drop for ServerProcess {
+    /// Stops it at once: nobody will read its data again, so no checkpoint is waited for.
+    fn drop(&mut self) {
+        let pid = Pid::from_child(&self.0);
+        if !matches!(self.0.try_wait(), Ok(None)) {
+            return;
+        }
+        // Errors mean that it has ended, which is what we want.
+        let _ = kill_process(pid, Signal::QUIT);
+        let started = clock::now();
+        while started.elapsed() < STOP_PATIENCE {
+            if !matches!(self.0.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = kill_process_group(pid, Signal::KILL);
+        let _ = self.0.wait();
+    }
+}
+
+fn start(folder: &Folder, bin: &Path) -> Result<(ServerProcess, Running)> {
     let bin = reachable(folder, bin)?;
     let password = random_hex(16)?;
     init(folder, &bin, &password)?;
     for _ in 0..PORT_TRIES {
         let port = free_port()?;
         let mut server = launch(folder, &bin, port)?;
-        match wait_until_ready(folder, &mut server) {
-            Ok(true) => {
-                return Ok((
-                    server,
-                    Running {
-                        port,
-                        password,
-                        log: folder.log(),
-                    },
-                ));
-            }
-            // Somebody else took the port in between.
-            Ok(false) => {}
-            Err(error) => {
-                end_server(&mut server);
-                return Err(error);
-            }
+        if wait_until_ready(folder, &mut server)? {
+            let log = folder.log();
+            return Ok((
+                server,
+                Running {
+                    port,
+                    password,
+                    log,
+                },
+            ));
         }
+        // Somebody else took the port in between.
     }
     bail!("no free port was found for a server in {PORT_TRIES} tries")
 }
@@ -328,7 +353,7 @@ fn free_port() -> Result<u16> {
         .port())
 }
 
-fn launch(folder: &Folder, bin: &Path, port: u16) -> Result<Child> {
+fn launch(folder: &Folder, bin: &Path, port: u16) -> Result<ServerProcess> {
     let log = OpenOptions::new()
         .create(true)
         .append(true)
@@ -361,19 +386,17 @@ fn launch(folder: &Folder, bin: &Path, port: u16) -> Result<Child> {
     ] {
         command.arg("-c").arg(setting);
     }
-    command
-        .stdout(log)
-        .stderr(errors)
-        .process_group(0)
-        .spawn()
-        .context("the server cannot be started")
+    let server = command.stdout(log).stderr(errors).process_group(0).spawn();
+    Ok(ServerProcess(
+        server.context("the server cannot be started")?,
+    ))
 }
 
 /// True when the server accepts connections, false when its port was taken.
-fn wait_until_ready(folder: &Folder, server: &mut Child) -> Result<bool> {
+fn wait_until_ready(folder: &Folder, server: &mut ServerProcess) -> Result<bool> {
     let started = clock::now();
     while started.elapsed() < START_PATIENCE {
-        if let Some(status) = server.try_wait().context("the server cannot be watched")? {
+        if let Some(status) = server.ended()? {
             let log = tail(&folder.log());
             if log.contains("could not create any TCP/IP sockets") {
                 return Ok(false);
@@ -399,22 +422,6 @@ fn is_ready(pid_file: &str) -> bool {
         .lines()
         .nth(7)
         .is_some_and(|state| state.trim() == "ready")
-}
-
-/// Stops a server at once: nobody will read its data again, so no checkpoint is waited for.
-fn end_server(server: &mut Child) {
-    let pid = Pid::from_child(server);
-    // Errors mean that it has ended, which is what we want.
-    let _ = kill_process(pid, Signal::QUIT);
-    let started = clock::now();
-    while started.elapsed() < STOP_PATIENCE {
-        if !matches!(server.try_wait(), Ok(None)) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let _ = kill_process_group(pid, Signal::KILL);
-    let _ = server.wait();
 }
 
 fn tail(log: &Path) -> String {
