@@ -7,6 +7,7 @@
 //! PostgreSQL protocol: `tests/src/lib.rs` does that for tests.
 
 mod archive;
+mod instance;
 mod keeper;
 mod supply;
 mod sweep;

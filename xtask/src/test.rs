@@ -5,14 +5,14 @@
 
 mod libtest;
 mod programs;
+mod tiers;
 
 pub(crate) use libtest::Tally;
 pub(crate) use programs::{Program, Programs};
+pub(crate) use tiers::Tier;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::str::FromStr;
 
 use anyhow::{Context as _, Result};
 
@@ -25,25 +25,6 @@ use crate::tidy;
 use crate::workspace;
 use libtest::Reader;
 
-/// A group of tests with the same needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Tier {
-    Tidy,
-    Unit,
-    Docs,
-    Simulation,
-    Postgres,
-    Crashes,
-}
-
-/// What the table says about a tier.
-struct Description {
-    name: &'static str,
-    covers: &'static str,
-    needs: &'static str,
-    takes: &'static str,
-}
-
 /// The packages whose own tests need a server; tests of all others need nothing.
 const WITH_SERVERS: &[&str] = &["dbop-postgres", "dbop-migrate", "dbop-tests"];
 /// The simulation, and the package that it is in.
@@ -53,86 +34,9 @@ pub(crate) const CRASHES: (&str, &str) = ("dbop-tests", "crashes");
 /// Tests with servers mostly wait, so that more of them run side by side than there are cores.
 const THREADS_WITH_SERVERS: &str = "6";
 
-impl Tier {
-    const ALL: [Tier; 6] = [
-        Tier::Tidy,
-        Tier::Unit,
-        Tier::Docs,
-        Tier::Simulation,
-        Tier::Postgres,
-        Tier::Crashes,
-    ];
-
-    fn describe(self) -> Description {
-        let (name, covers, needs, takes) = match self {
-            Tier::Tidy => (
-                "tidy",
-                "format, clippy, layers, purity, CRDs in step",
-                "git",
-                "3 min",
-            ),
-            Tier::Unit => (
-                "unit",
-                "every crate by itself, and examples in docs",
-                "-",
-                "2 min",
-            ),
-            Tier::Docs => (
-                "docs",
-                "the documentation builds without warnings",
-                "-",
-                "1 min",
-            ),
-            Tier::Simulation => (
-                "simulation",
-                "a slice of `prove simulation`, fresh seed",
-                "-",
-                "1 min",
-            ),
-            Tier::Postgres => (
-                "postgres",
-                "real servers 14 and 18, a real Alembic",
-                "curl, python3",
-                "5 min",
-            ),
-            Tier::Crashes => (
-                "crashes",
-                "a slice of `prove crashes`, fresh seed",
-                "curl",
-                "2 min",
-            ),
-        };
-        Description {
-            name,
-            covers,
-            needs,
-            takes,
-        }
-    }
-}
-
-impl fmt::Display for Tier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.describe().name)
-    }
-}
-
-impl FromStr for Tier {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Tier, String> {
-        let names: Vec<String> = Tier::ALL.iter().map(ToString::to_string).collect();
-        let known = || format!("no such tier; there are {}", names.join(", "));
-        Tier::ALL
-            .into_iter()
-            .find(|tier| tier.describe().name == text)
-            .ok_or_else(known)
-    }
-}
-
 /// Prints the tiers, runs those that are named (all, if none is), and tells whether all passed.
 pub(crate) fn run(tiers: &[Tier], only_list: bool) -> Result<bool> {
-    print_table();
+    tiers::print_table();
     if only_list {
         return Ok(true);
     }
@@ -144,7 +48,7 @@ pub(crate) fn run(tiers: &[Tier], only_list: bool) -> Result<bool> {
         if !tiers.is_empty() && !tiers.contains(&tier) {
             continue;
         }
-        println!("\n== {tier}: {}", tier.describe().covers);
+        println!("\n== {tier}: {}", tier.covers());
         let started = clock::now();
         let mut tally = Tally::default();
         if let Err(error) = run.tier(tier, &mut tally) {
@@ -189,24 +93,6 @@ pub(crate) fn run_program(
     let mut command = program.command();
     command.envs(environment.iter().cloned()).args(arguments);
     observe(&program.label(), &program.package, &mut command, tally)
-}
-
-fn print_table() {
-    let row = |name: &str, covers: &str, needs: &str, root: &str, takes: &str| {
-        println!("{name:<11} {covers:<46} {needs:<14} {root:<6} {takes}");
-    };
-    row("tier", "what it covers", "needs", "root", "about");
-    for tier in Tier::ALL {
-        let Description {
-            name,
-            covers,
-            needs,
-            takes,
-        } = tier.describe();
-        row(name, covers, needs, "either", takes);
-    }
-    println!("\nOf servers and Alembic nothing needs to be installed: what is not there is");
-    println!("fetched once into a cache. A first run builds everything: about 10 min more.");
 }
 
 fn summarize(total: &Tally) {

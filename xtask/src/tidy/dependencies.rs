@@ -68,8 +68,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("dbop-migrate", &[]),
     ("xtask", &[]),
 ];
-/// What stands on top of the layers.
-const TOP: &[&str] = &["database-operator", "dbop-tests"];
+/// What stands on top of the layers and may use all of them but these.
+const TOP: &[(&str, &[&str])] = &[
+    (
+        "database-operator",
+        &["dbop-testkit", "dbop-migrate", "dbop-tests", "xtask"],
+    ),
+    ("dbop-tests", &["xtask"]),
+];
 
 /// The crates that compute and do nothing else.
 const PURE: &[&str] = &[
@@ -202,25 +208,39 @@ fn breaches_of_layers(tree: &str) -> Vec<Violation> {
     for (depth, package) in lines(tree) {
         if depth == 0 {
             member = package;
-            if !TOP.contains(&member) && !LAYERS.iter().any(|(name, _)| *name == member) {
+            if !is_known(member) {
                 let what = format!("{member} has no place among the layers");
                 let way_out = "give it one in LAYERS of xtask/src/tidy/dependencies.rs";
                 violations.push(Violation::new(manifest(member), what, way_out));
             }
             continue;
         }
-        let internal = LAYERS.iter().any(|(name, _)| *name == package) || TOP.contains(&package);
-        let allowed = match LAYERS.iter().find(|(name, _)| *name == member) {
-            Some((_, allowed)) => allowed.contains(&package),
-            None => package != "xtask",
-        };
-        if internal && !allowed {
+        if is_known(package) && !may_use(member, package) {
             let what = format!("{member} depends on {package}, which is not below it");
             let way_out = "move the code to a lower layer, or the dependency to dev-dependencies";
             violations.push(Violation::new(manifest(member), what, way_out));
         }
     }
     violations
+}
+
+/// Whether a package is one of ours, with a place among the layers.
+fn is_known(package: &str) -> bool {
+    LAYERS.iter().chain(TOP).any(|(name, _)| *name == package)
+}
+
+fn may_use(member: &str, package: &str) -> bool {
+    let find = |table: &[(&str, &'static [&'static str])]| {
+        table
+            .iter()
+            .find(|(name, _)| *name == member)
+            .map(|(_, packages)| *packages)
+    };
+    match (find(LAYERS), find(TOP)) {
+        (Some(allowed), _) => allowed.contains(&package),
+        (None, Some(forbidden)) => !forbidden.contains(&package),
+        (None, None) => false,
+    }
 }
 
 fn impurities(package: &str, impure: &[&str], tree: &str) -> Vec<Violation> {
@@ -281,9 +301,13 @@ mod tests {
     fn a_dependency_upwards_is_a_breach() {
         let tree = "0 dbop-plan v0.1.0 (x)\n1 dbop-model v0.1.0 (x)\n1 dbop-engine v0.1.0 (x)\n\n\
                     0 dbop-migrate v0.1.0\n1 dbop-model v0.1.0\n\n\
-                    0 database-operator v0.1.0\n1 dbop-engine v0.1.0\n";
+                    0 database-operator v0.1.0\n1 dbop-engine v0.1.0\n1 dbop-testkit v0.1.0\n";
         let found = text(&breaches_of_layers(tree));
-        assert_eq!(found.lines().count(), 2, "{found}");
+        assert_eq!(found.lines().count(), 3, "{found}");
+        assert!(
+            found.contains("database-operator depends on dbop-testkit"),
+            "{found}"
+        );
         assert!(
             found.contains("crates/plan/Cargo.toml: dbop-plan depends on dbop-engine"),
             "{found}"
