@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use sqlx::migrate::{MigrateError, Migration, Migrator};
 
-use crate::batch::{Batch, BatchError};
+use crate::directives::{DirectiveError, Directives};
 
 /// More files than this are not a directory of migrations.
 const FILES_MAX: usize = 10_000;
@@ -32,8 +32,8 @@ pub struct File {
     pub version: i64,
     /// Its name, for people.
     pub name: String,
-    /// How it is run in batches; `None` for a plain file.
-    pub batch: Option<Batch>,
+    /// What it says about how it is run.
+    pub directives: Directives,
     pub(crate) migration: Migration,
 }
 
@@ -72,11 +72,11 @@ pub enum FilesError {
     },
     /// Directives that cannot be kept.
     #[error("{name}, {source}")]
-    Batch {
+    Directive {
         /// The file.
         name: String,
         /// Why.
-        source: BatchError,
+        source: DirectiveError,
     },
     /// What sqlx found wrong.
     #[error(transparent)]
@@ -103,7 +103,7 @@ impl FilesError {
             Self::TooLarge(_) => "load data by other means than a migration file",
             Self::Name(_) => "rename it to something like 0003_add_email.sql, or move it elsewhere",
             Self::Twice { .. } => "give one of them the next free number",
-            Self::Batch { source, .. } => source.advice(),
+            Self::Directive { source, .. } => source.advice(),
             Self::Resolve(_) => "each file is UTF-8 text, named like 0003_add_email.sql",
         }
     }
@@ -129,16 +129,17 @@ impl Files {
         {
             let name = names.get(&migration.version).cloned();
             let name = name.unwrap_or_else(|| migration.version.to_string());
-            let batch =
-                Batch::parse(migration.sql.as_str()).map_err(|source| FilesError::Batch {
+            let directives = Directives::parse(migration.sql.as_str()).map_err(|source| {
+                FilesError::Directive {
                     name: name.clone(),
                     source,
-                })?;
+                }
+            })?;
             let migration = migration.clone();
             list.push(File {
                 version: migration.version,
                 name,
-                batch,
+                directives,
                 migration,
             });
         }
@@ -309,7 +310,7 @@ mod tests {
         let seen: Vec<_> = files
             .list()
             .iter()
-            .map(|f| (f.version, f.name.as_str(), f.batch.is_some()))
+            .map(|f| (f.version, f.name.as_str(), f.directives.batch.is_some()))
             .collect();
         let expected = [
             (1, "0001_one.sql", false),

@@ -4,7 +4,7 @@
 //!
 //! The binary `dbop-migrate` is a thin shell around [`run::run`]. What it adds to sqlx: the target
 //! version, the contract's environment and metrics ([`settings`], [`push`]), batch files for data
-//! migrations ([`batch`]), strict checks of directory and record ([`files`], [`order`]), and texts
+//! migrations ([`directives`]), strict checks of directory and record ([`files`], [`order`]), and texts
 //! that hold neither passwords nor user data ([`said`]).
 //!
 //! It deliberately never goes backward, never repairs a record, and tries nothing again that a
@@ -18,7 +18,7 @@
 //! assert_eq!(dsn.place(), "shop at db.shop:5432 as migrator");
 //! ```
 
-pub mod batch;
+pub mod directives;
 pub mod dsn;
 pub mod duration;
 pub mod files;

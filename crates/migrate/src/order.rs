@@ -175,6 +175,7 @@ mod tests {
     use sqlx::migrate::{Migration, MigrationType};
 
     use super::*;
+    use crate::directives::Directives;
 
     fn file(version: i64) -> File {
         let sql = "SELECT 1".into_sql_str();
@@ -182,7 +183,7 @@ mod tests {
         File {
             version,
             name: format!("{version:04}_x.sql"),
-            batch: None,
+            directives: Directives::default(),
             migration,
         }
     }

@@ -130,7 +130,7 @@ impl RunError {
                 in_transaction: false,
                 ..
             } => "this file runs without a transaction: look at what it left behind (an invalid \
-                 index, say), remove that and run again"
+                 index, say), remove that (dbop:before can do it) and run again"
                 .to_owned(),
             Self::Batch { .. } => {
                 "what is changed stays changed: correct the file and run again, it goes on with \
@@ -275,14 +275,21 @@ async fn run_file(
     let Some(file) = files.list().iter().find(|file| file.version == version) else {
         return Ok(());
     };
-    if let Some(batch) = &file.batch {
+    if let Some(batch) = &file.directives.batch {
         batches::run(session, file, batch, context).await?;
         context.progress.file_done(false);
         return Ok(());
     }
+    let before = file.directives.before.clone();
     let file = Plain::of(file);
     context.tell.say(&format!("{}: begins", file.name));
     let begun = Instant::now();
+    if let Some(before) = before {
+        session
+            .execute(before)
+            .await
+            .map_err(|error| file.failed_before(&error))?;
+    }
     session
         .apply(files, version)
         .await
@@ -310,6 +317,15 @@ impl Plain {
             name: file.name.clone(),
             sql: migration.sql.clone(),
             in_transaction: !migration.no_tx,
+        }
+    }
+
+    fn failed_before(&self, error: &sqlx::Error) -> RunError {
+        let said = Said::text(format!("dbop:before: {}", Said::new(error, None)));
+        RunError::File {
+            name: self.name.clone(),
+            said,
+            in_transaction: self.in_transaction,
         }
     }
 

@@ -241,6 +241,11 @@ impl Session {
         }
     }
 
+    /// Runs `sql` as it is.
+    pub(crate) async fn execute(&mut self, sql: String) -> Result<(), sqlx::Error> {
+        self.conn.execute(AssertSqlSafe(sql)).await.map(|_| ())
+    }
+
     /// Runs a plain file and records it: one transaction, by sqlx's `Migrator`.
     pub(crate) async fn apply(&mut self, files: &mut Files, file: i64) -> Result<(), MigrateError> {
         files.migrator.dangerous_set_table_name(self.table.clone());
@@ -306,10 +311,6 @@ impl Session {
             .bind(key)
             .fetch_optional(&mut self.conn)
             .await
-    }
-
-    async fn execute(&mut self, sql: String) -> Result<(), sqlx::Error> {
-        self.conn.execute(AssertSqlSafe(sql)).await.map(|_| ())
     }
 
     fn migrate(doing: &'static str, error: MigrateError) -> SessionError {

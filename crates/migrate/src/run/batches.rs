@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Context, RunError, go_on};
-use crate::batch::Batch;
+use crate::directives::Batch;
 use crate::files::File;
 use crate::said::Said;
 use crate::session::Session;

@@ -65,6 +65,49 @@ async fn killed_in_the_middle_of_a_statement_the_server_ends_it() {
 }
 
 #[tokio::test]
+async fn an_interrupted_index_is_cleared_away_by_the_next_run() {
+    for server in servers() {
+        let database = Scratch::new(&server, "index").await;
+        let files = Files::new("index");
+        files.write(
+            "0001_one.sql",
+            "CREATE TABLE t (c int); INSERT INTO t VALUES (1);",
+        );
+        let create = "CREATE INDEX CONCURRENTLY by_c ON t (c);";
+        files.write("0002_index.sql", &format!("-- no-transaction\n{create}"));
+        run(&database.dsn, &files.dir, &[("DBA_OP_TARGET_VERSION", "1")])
+            .await
+            .ok();
+        // The index waits for every transaction that has written to the table.
+        let mut holder = database.connect().await;
+        let mut tx = holder.begin().await.unwrap();
+        execute(&mut tx, "INSERT INTO t VALUES (2)").await;
+        let child = command(&database.dsn, &files.dir, &[]).spawn().unwrap();
+        database.until("to_regclass('by_c') IS NOT NULL").await;
+        signal(&child, "KILL");
+        ended(child).await;
+        database.until(&format!("NOT {CONNECTED}")).await;
+        tx.rollback().await.unwrap();
+        let valid = "SELECT indisvalid::int FROM pg_index WHERE indexrelid = 'by_c'::regclass";
+        assert_eq!(database.number(valid).await, 0);
+
+        let again = run(&database.dsn, &files.dir, &[]).await;
+        again.failed(
+            1,
+            &["relation \"by_c\" already exists", "an invalid index, say"],
+        );
+        let before = "-- dbop:before DROP INDEX CONCURRENTLY IF EXISTS by_c";
+        files.write(
+            "0002_index.sql",
+            &format!("-- no-transaction\n{before}\n{create}"),
+        );
+        run(&database.dsn, &files.dir, &[]).await.ok();
+        assert_eq!(database.number(valid).await, 1);
+        assert_eq!(database.versions().await, [1, 2]);
+    }
+}
+
+#[tokio::test]
 async fn sigterm_ends_a_statement_a_batch_and_a_wait() {
     for server in servers() {
         let database = Scratch::new(&server, "term").await;

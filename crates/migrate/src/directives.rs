@@ -1,7 +1,7 @@
-//! Batch files: a SQL file whose single statement is run again and again, each time in its own
-//! transaction, until it changes no row.
+//! What a SQL file says about how it is run, in the comment lines at its top.
 //!
-//! A file becomes one by directives in the comment lines at its top:
+//! A batch file's single statement is run again and again, each time in its own transaction, until
+//! it changes no row:
 //!
 //! ```sql
 //! -- dbop:batch
@@ -11,8 +11,16 @@
 //!  WHERE id IN (SELECT id FROM customers WHERE full_name IS NULL ORDER BY id LIMIT 1000);
 //! ```
 //!
+//! A file without a transaction can name a statement that clears away what an interrupted run left:
+//!
+//! ```sql
+//! -- no-transaction
+//! -- dbop:before DROP INDEX CONCURRENTLY IF EXISTS by_email
+//! CREATE INDEX CONCURRENTLY by_email ON customers (email);
+//! ```
+//!
 //! This reads the directives and refuses what could never end or would end too early. It
-//! deliberately does not read the statement itself: the server does, and it refuses a second one.
+//! deliberately does not read the statements themselves: the server does.
 
 use std::time::Duration;
 
@@ -22,6 +30,15 @@ use crate::duration;
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// What every directive begins with, after `--`.
 const MARK: &str = "dbop:";
+
+/// How a file is run, as it says itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Directives {
+    /// Repeated in batches; absent: run once.
+    pub batch: Option<Batch>,
+    /// A statement to run before the file, every time that the file is begun.
+    pub before: Option<String>,
+}
 
 /// How a batch file is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +52,7 @@ pub struct Batch {
 
 /// Why a file with directives is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BatchError {
+pub enum DirectiveError {
     /// A directive that is not known: a misspelt one must not turn a backfill into one repetition.
     #[error("line {line}: '{MARK}{name}' is not a directive")]
     UnknownDirective {
@@ -82,6 +99,15 @@ pub enum BatchError {
     /// sqlx's `-- no-transaction` in the same file.
     #[error("-- no-transaction does not go with dbop:batch")]
     NoTransaction,
+    /// `dbop:before` without a statement.
+    #[error("line {line}: dbop:before needs a statement")]
+    Before {
+        /// From 1.
+        line: usize,
+    },
+    /// `dbop:before` in a file that leaves nothing behind.
+    #[error("dbop:before stands in a file that does not begin with '-- no-transaction'")]
+    BeforeInTransaction,
     /// Not a statement that changes rows.
     #[error(
         "a batch file holds one UPDATE, DELETE, INSERT or MERGE, and this one begins otherwise"
@@ -89,13 +115,14 @@ pub enum BatchError {
     NotAChange,
 }
 
-impl BatchError {
+impl DirectiveError {
     /// The way out, for a person.
     #[must_use]
     pub fn advice(&self) -> &'static str {
         match self {
             Self::UnknownDirective { .. } | Self::Twice { .. } | Self::Value { .. } => {
-                "the directives are dbop:batch, dbop:total SELECT ..., and dbop:pause 50ms, each once"
+                "the directives are dbop:batch, dbop:total SELECT ..., dbop:pause 50ms, and dbop:before \
+                 STATEMENT, each once"
             }
             Self::NotAtTheTop { .. } => "move it into the comment lines at the top of the file",
             Self::WithoutBatch(_) => "add the line '-- dbop:batch', or take this one out",
@@ -106,6 +133,12 @@ impl BatchError {
             Self::NoTransaction => {
                 "take it out: each repetition of a batch file is a transaction of its own"
             }
+            Self::Before { .. } => {
+                "for instance: -- dbop:before DROP INDEX CONCURRENTLY IF EXISTS by_email"
+            }
+            Self::BeforeInTransaction => {
+                "write the statement into the file: it runs as a whole or not at all"
+            }
             Self::NotAChange => {
                 "other statements go into plain files; the count of changed rows tells when a batch \
                  file is done, so a SELECT of a function cannot be one"
@@ -114,24 +147,24 @@ impl BatchError {
     }
 }
 
-impl Batch {
-    /// Reads the directives of a file; `None` for a plain one.
+impl Directives {
+    /// Reads the directives of a file; a plain one has none.
     ///
     /// # Errors
-    /// [`BatchError`] for the first directive that cannot be kept.
+    /// [`DirectiveError`] for the first directive that cannot be kept.
     ///
     /// ```
-    /// use dbop_migrate::batch::Batch;
+    /// use dbop_migrate::directives::Directives;
     ///
-    /// let plain = Batch::parse("CREATE TABLE customers (id bigint);").unwrap();
-    /// assert_eq!(plain, None);
+    /// let plain = Directives::parse("CREATE TABLE customers (id bigint);").unwrap();
+    /// assert_eq!(plain, Directives::default());
     ///
     /// let file = "-- dbop:batch\nDELETE FROM t WHERE id IN (SELECT id FROM t LIMIT 100);";
-    /// assert!(Batch::parse(file).unwrap().is_some());
-    /// assert!(Batch::parse("-- dbop:bacth\nDELETE FROM t;").is_err());
+    /// assert!(Directives::parse(file).unwrap().batch.is_some());
+    /// assert!(Directives::parse("-- dbop:bacth\nDELETE FROM t;").is_err());
     /// ```
-    pub fn parse(sql: &str) -> Result<Option<Self>, BatchError> {
-        let (mut batch, mut total, mut pause) = (None, None, None);
+    pub fn parse(sql: &str) -> Result<Self, DirectiveError> {
+        let (mut batch, mut total, mut pause, mut before) = (None, None, None, None);
         let mut at_top = true;
         for (line, text) in (1..).zip(sql.lines()) {
             let text = text.trim();
@@ -140,45 +173,49 @@ impl Batch {
                 continue;
             };
             if !at_top {
-                return Err(BatchError::NotAtTheTop { line });
+                return Err(DirectiveError::NotAtTheTop { line });
             }
             let (name, value) = directive
                 .split_once(char::is_whitespace)
                 .unwrap_or((directive, ""));
             let value = value.trim();
             match name {
-                "batch" if !value.is_empty() => return Err(BatchError::Value { line }),
+                "batch" if !value.is_empty() => return Err(DirectiveError::Value { line }),
                 "batch" => once(&mut batch, (), line, "batch")?,
                 "total" => once(&mut total, query(value, line)?, line, "total")?,
                 "pause" => once(&mut pause, pause_of(value, line)?, line, "pause")?,
+                "before" if value.is_empty() => return Err(DirectiveError::Before { line }),
+                "before" => once(&mut before, value.to_owned(), line, "before")?,
                 _ => {
                     let name = name.chars().take(40).collect();
-                    return Err(BatchError::UnknownDirective { line, name });
+                    return Err(DirectiveError::UnknownDirective { line, name });
                 }
             }
         }
-        if batch.is_none() {
-            return match (total, pause) {
-                (Some(_), _) => Err(BatchError::WithoutBatch("total")),
-                (None, Some(_)) => Err(BatchError::WithoutBatch("pause")),
-                (None, None) => Ok(None),
-            };
+        let no_transaction = sql.starts_with("-- no-transaction");
+        if before.is_some() && !no_transaction {
+            return Err(DirectiveError::BeforeInTransaction);
         }
-        if sql.starts_with("-- no-transaction") {
-            return Err(BatchError::NoTransaction);
-        }
-        let changes = ["UPDATE", "DELETE", "INSERT", "MERGE", "WITH"];
-        if !changes
-            .iter()
-            .any(|word| first_word(sql).eq_ignore_ascii_case(word))
-        {
-            return Err(BatchError::NotAChange);
-        }
-        Ok(Some(Self {
-            total,
-            pause: pause.unwrap_or_default(),
-        }))
+        let batch = match (batch, total, pause) {
+            (None, None, None) => None,
+            (None, Some(_), _) => return Err(DirectiveError::WithoutBatch("total")),
+            (None, None, Some(_)) => return Err(DirectiveError::WithoutBatch("pause")),
+            (Some(()), ..) if no_transaction => return Err(DirectiveError::NoTransaction),
+            (Some(()), ..) if !changes_rows(sql) => return Err(DirectiveError::NotAChange),
+            (Some(()), total, pause) => Some(Batch {
+                total,
+                pause: pause.unwrap_or_default(),
+            }),
+        };
+        Ok(Self { batch, before })
     }
+}
+
+/// Whether the statement is of a kind whose count of rows tells when it is done.
+fn changes_rows(sql: &str) -> bool {
+    let word = first_word(sql);
+    let known = ["UPDATE", "DELETE", "INSERT", "MERGE", "WITH"];
+    known.iter().any(|known| word.eq_ignore_ascii_case(known))
 }
 
 /// What follows `-- dbop:` (or `--dbop:`) on such a line.
@@ -191,14 +228,14 @@ fn once<T>(
     value: T,
     line: usize,
     name: &'static str,
-) -> Result<(), BatchError> {
+) -> Result<(), DirectiveError> {
     match slot.replace(value) {
         None => Ok(()),
-        Some(_) => Err(BatchError::Twice { line, name }),
+        Some(_) => Err(DirectiveError::Twice { line, name }),
     }
 }
 
-fn query(value: &str, line: usize) -> Result<String, BatchError> {
+fn query(value: &str, line: usize) -> Result<String, DirectiveError> {
     let query = value.trim_end_matches(';').trim_end();
     let word = first_word(query);
     if ["SELECT", "WITH"]
@@ -207,15 +244,15 @@ fn query(value: &str, line: usize) -> Result<String, BatchError> {
     {
         Ok(query.to_owned())
     } else {
-        Err(BatchError::Total { line })
+        Err(DirectiveError::Total { line })
     }
 }
 
-fn pause_of(value: &str, line: usize) -> Result<Duration, BatchError> {
+fn pause_of(value: &str, line: usize) -> Result<Duration, DirectiveError> {
     let pause = duration::parse(value)
         .ok()
         .filter(|pause| *pause <= PAUSE_MAX);
-    pause.ok_or(BatchError::Pause { line })
+    pause.ok_or(DirectiveError::Pause { line })
 }
 
 /// The first word of the statement, past white space and comments; empty where there is none.
@@ -270,7 +307,7 @@ mod tests {
         let sql = "-- Fills in the new column.\r\n--dbop:batch\r\n\
                    -- dbop:total SELECT count(*) FROM t WHERE c IS NULL;\r\n\
                    -- dbop:pause 50ms\r\n\r\n/* one /* nested */ comment */ update t SET c = 1;";
-        let read = Batch::parse(sql).unwrap().unwrap();
+        let read = Directives::parse(sql).unwrap().batch.unwrap();
         assert_eq!(
             read.total.as_deref(),
             Some("SELECT count(*) FROM t WHERE c IS NULL")
@@ -286,13 +323,32 @@ mod tests {
             "SELECT '-- no dbop:batch here';",
             "CREATE TABLE t();",
         ] {
-            assert_eq!(Batch::parse(sql), Ok(None), "{sql}");
+            assert_eq!(Directives::parse(sql), Ok(Directives::default()), "{sql}");
         }
     }
 
+    #[test]
+    fn a_file_without_a_transaction_can_clear_away_first() {
+        let sql = "-- no-transaction\n-- dbop:before DROP INDEX CONCURRENTLY IF EXISTS i\n\
+                   CREATE INDEX CONCURRENTLY i ON t (c);";
+        let read = Directives::parse(sql).unwrap();
+        assert_eq!(
+            read.before.as_deref(),
+            Some("DROP INDEX CONCURRENTLY IF EXISTS i")
+        );
+        refused(
+            "-- dbop:before DROP INDEX i",
+            &DirectiveError::BeforeInTransaction,
+        );
+        refused(
+            "-- no-transaction\n-- dbop:before",
+            &DirectiveError::Before { line: 2 },
+        );
+    }
+
     #[track_caller]
-    fn refused(sql: &str, why: &BatchError) {
-        assert_eq!(Batch::parse(sql).as_ref().err(), Some(why), "{sql}");
+    fn refused(sql: &str, why: &DirectiveError) {
+        assert_eq!(Directives::parse(sql).as_ref().err(), Some(why), "{sql}");
     }
 
     #[test]
@@ -300,52 +356,55 @@ mod tests {
         let name = |name: &str| name.to_owned();
         refused(
             "-- dbop:bacth\nUPDATE t SET c = 1",
-            &BatchError::UnknownDirective {
+            &DirectiveError::UnknownDirective {
                 line: 1,
                 name: name("bacth"),
             },
         );
         refused(
             "UPDATE t SET c = 1\n-- dbop:batch",
-            &BatchError::NotAtTheTop { line: 2 },
+            &DirectiveError::NotAtTheTop { line: 2 },
         );
         refused(
             "-- dbop:batch\n-- dbop:batch\n",
-            &BatchError::Twice {
+            &DirectiveError::Twice {
                 line: 2,
                 name: "batch",
             },
         );
         refused(
             "-- dbop:total SELECT 1\nUPDATE t",
-            &BatchError::WithoutBatch("total"),
+            &DirectiveError::WithoutBatch("total"),
         );
         refused(
             "-- dbop:pause 5\nUPDATE t",
-            &BatchError::WithoutBatch("pause"),
+            &DirectiveError::WithoutBatch("pause"),
         );
         refused(
             "-- dbop:batch\n-- dbop:total 5\nUPDATE t",
-            &BatchError::Total { line: 2 },
+            &DirectiveError::Total { line: 2 },
         );
         refused(
             "-- dbop:batch\n-- dbop:pause 2m\nUPDATE t",
-            &BatchError::Pause { line: 2 },
+            &DirectiveError::Pause { line: 2 },
         );
         refused(
             "-- dbop:batch 1000\nUPDATE t",
-            &BatchError::Value { line: 1 },
+            &DirectiveError::Value { line: 1 },
         );
         refused(
             "-- no-transaction\n-- dbop:batch\nUPDATE t",
-            &BatchError::NoTransaction,
+            &DirectiveError::NoTransaction,
         );
-        refused("-- dbop:batch\n", &BatchError::NotAChange);
-        refused("-- dbop:batch\nSELECT backfill()", &BatchError::NotAChange);
-        refused("-- dbop:batch\n/* no end", &BatchError::NotAChange);
+        refused("-- dbop:batch\n", &DirectiveError::NotAChange);
+        refused(
+            "-- dbop:batch\nSELECT backfill()",
+            &DirectiveError::NotAChange,
+        );
+        refused("-- dbop:batch\n/* no end", &DirectiveError::NotAChange);
         refused(
             "-- dbop:batch\nCREATE INDEX i ON t (c)",
-            &BatchError::NotAChange,
+            &DirectiveError::NotAChange,
         );
     }
 }
