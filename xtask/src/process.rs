@@ -158,9 +158,11 @@ pub(crate) fn sleep_until_interrupted() -> ! {
 pub(crate) struct TemporaryFolder(PathBuf);
 
 impl TemporaryFolder {
-    /// Takes charge of `path`, which is created if it does not exist.
+    /// A new empty folder at `path`; what an earlier run left there is removed.
     pub(crate) fn new(path: PathBuf) -> Result<TemporaryFolder> {
         live().folders.push(path.clone());
+        // Where this fails, the next line says what is wrong with the place.
+        let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path)
             .with_context(|| format!("{} cannot be created", path.display()))?;
         Ok(TemporaryFolder(path))
