@@ -69,7 +69,13 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
         None => test::seed()?,
     };
     let commit = commit(&root)?;
-    println!("{}; seed {seed}", proof.title());
+    // A measurement has nothing that a seed could repeat.
+    let shown_seed = (!matches!(proof, Proof::Size)).then_some(seed);
+    println!(
+        "{}{}",
+        proof.title(),
+        shown_seed.map_or(String::new(), |seed| format!("; seed {seed}"))
+    );
     let started = clock::now();
     let page = match proof {
         Proof::Size => size::measure(&root)?,
@@ -118,7 +124,7 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
         return Ok(false);
     }
     let took = clock::spell(started.elapsed());
-    let path = write(&root, proof, seed, &commit, &took, &page)?;
+    let path = write(&root, proof, shown_seed, &commit, &took, &page)?;
     println!("written to {}", path.display());
     Ok(true)
 }
@@ -191,7 +197,7 @@ fn commit(root: &Path) -> Result<String> {
 fn write(
     root: &Path,
     proof: Proof,
-    seed: u64,
+    seed: Option<u64>,
     commit: &str,
     took: &str,
     page: &Page,
@@ -206,13 +212,13 @@ fn write(
     );
     let name = proof.name();
     let mut text = format!("# {}\n\n", proof.title());
+    let with_seed = seed.map_or(String::new(), |seed| format!(" --seed {seed}"));
     text.push_str(&format!(
-        "Made by `cargo xtask prove {name} --seed {seed}`.\n\n| | |\n|---|---|\n"
+        "Made by `cargo xtask prove {name}{with_seed}`.\n\n| | |\n|---|---|\n"
     ));
     for (what, value) in [
         ("date", clock::today().as_str()),
         ("commit", commit),
-        ("seed", &seed.to_string()),
         ("versions", &versions.join("; ")),
         ("machine", &machine),
         ("took", took),
