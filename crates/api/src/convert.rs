@@ -1,0 +1,264 @@
+//! The way into the model: past it, no text has to be checked again.
+//!
+//! Total: any object, whoever let it in, becomes a value of the model or a list of refusals. The schema's
+//! own rules are asked first, so that an object from an older CRD is judged like a new one.
+
+mod database;
+mod migration;
+
+use std::fmt::Display;
+
+use serde::Serialize;
+
+use crate::check;
+use crate::refusal::{Refusal, Refusals, Subject};
+
+/// Gathers the refusals of one object.
+struct Gather {
+    object: Subject,
+    refusals: Vec<Refusal>,
+}
+
+impl Gather {
+    /// Starts with what the schema and its rules say.
+    fn new(kind: &str, object: &impl Serialize) -> Result<Self, Refusals> {
+        let refused = |object: Subject, problem: String| {
+            Refusals::from(Refusal {
+                object,
+                field: String::new(),
+                problem,
+                way_out: String::new(),
+            })
+        };
+        let value = serde_json::to_value(object).map_err(|error| {
+            refused(
+                check::subject(kind, &serde_json::Value::Null),
+                format!("cannot be written as JSON: {error}"),
+            )
+        })?;
+        Refusals::unless_none((), check::object(kind, &value))?;
+        Ok(Self {
+            object: check::subject(kind, &value),
+            refusals: Vec::new(),
+        })
+    }
+
+    /// The value, or a refusal of the field.
+    fn take<T, E: Display>(&mut self, field: &str, result: Result<T, E>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.refuse(field, problem.to_string(), "");
+                None
+            }
+        }
+    }
+
+    /// The value of an optional field, or a refusal.
+    fn take_some<T, E: Display>(
+        &mut self,
+        field: &str,
+        result: Option<Result<T, E>>,
+    ) -> Option<Option<T>> {
+        match result {
+            None => Some(None),
+            Some(result) => self.take(field, result).map(Some),
+        }
+    }
+
+    fn refuse(&mut self, field: &str, problem: impl Into<String>, way_out: &str) {
+        self.refusals.push(Refusal {
+            object: self.object.clone(),
+            field: field.to_owned(),
+            problem: problem.into(),
+            way_out: way_out.to_owned(),
+        });
+    }
+
+    /// The value where every part of it could be had, and the refusals otherwise.
+    fn finish<T>(mut self, value: Option<T>) -> Result<T, Refusals> {
+        match value {
+            Some(value) => Refusals::unless_none(value, self.refusals),
+            None => {
+                if self.refusals.is_empty() {
+                    self.refuse("", "cannot be read", "");
+                }
+                Err(Refusals::unless_none((), self.refusals).expect_err("there is at least one"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dbop_model::{DatabaseSpec, Migration, VersionSource};
+    use serde_json::{Value, json};
+
+    use crate::{DatabaseMigration, ManagedDatabase};
+
+    fn database(changes: &[(&str, Value)]) -> ManagedDatabase {
+        let mut spec = json!({
+            "connection": { "dsnSecret": { "name": "shop-admin" } },
+            "desiredSchemaVersion": "v3",
+            "schemaVersion": { "engine": "Alembic" },
+        });
+        for (field, value) in changes {
+            spec[*field] = value.clone();
+        }
+        let mut object = ManagedDatabase::new("shop", serde_json::from_value(spec).unwrap());
+        object.metadata.namespace = Some("shop".to_owned());
+        object
+    }
+
+    fn migration(changes: &[(&str, Value)]) -> DatabaseMigration {
+        let mut spec = json!({ "previous": "v1", "container": { "name": "migrate" } });
+        for (field, value) in changes {
+            spec[*field] = value.clone();
+        }
+        let mut object = DatabaseMigration::new("v2", serde_json::from_value(spec).unwrap());
+        object.metadata.namespace = Some("shop".to_owned());
+        object
+    }
+
+    #[track_caller]
+    fn check_source(source: Value, expect: &str) {
+        let shown = match DatabaseSpec::try_from(&database(&[("schemaVersion", source)])) {
+            Ok(spec) => match spec.version_source {
+                VersionSource::Alembic { table } => format!("alembic {table}"),
+                VersionSource::Sqlx { table } => format!("sqlx {table}"),
+                VersionSource::Query { query, table: None } => query,
+                VersionSource::Query {
+                    query,
+                    table: Some(table),
+                } => format!("{query} of {table}"),
+            },
+            Err(refusals) => refusals.to_string(),
+        };
+        assert_eq!(shown, expect);
+    }
+
+    #[test]
+    fn version_sources() {
+        check_source(json!({ "engine": "Alembic" }), "alembic alembic_version");
+        check_source(
+            json!({ "engine": "Sqlx", "schema": "app" }),
+            "sqlx app._sqlx_migrations",
+        );
+        check_source(
+            json!({ "engine": "Alembic", "table": "app.v" }),
+            "alembic app.v",
+        );
+        check_source(
+            json!({ "engine": "Query", "query": "SELECT 1" }),
+            "SELECT 1",
+        );
+        check_source(
+            json!({ "engine": "Query", "query": "SELECT 1", "table": "v", "schema": "a.b" }),
+            "SELECT 1 of \"a.b\".v",
+        );
+        check_source(
+            json!({ "engine": "Alembic", "table": "app.v", "schema": "app" }),
+            "ManagedDatabase shop/shop: spec.schemaVersion.schema: is given, and the table names a schema \
+             too; drop one of the two",
+        );
+        check_source(
+            json!({ "engine": "Alembic", "table": "a.b.c" }),
+            "ManagedDatabase shop/shop: spec.schemaVersion.table: has more than two parts; write table or \
+             schema.table",
+        );
+    }
+
+    #[test]
+    fn all_refusals_of_an_object_come_at_once() {
+        let hints = json!([
+            { "op": "addColumn", "table": "users", "columns": [{ "name": "a", "type": "text not null" }] },
+            { "op": "dropTable", "table": "a.b.c" },
+        ]);
+        let accept = json!([{ "rule": "a", "table": "t.", "reason": "r" }]);
+        let object = migration(&[("schemaHints", hints), ("accept", accept)]);
+        let refusals = Migration::try_from(&object).unwrap_err();
+        assert_eq!(
+            refusals.to_string(),
+            "DatabaseMigration shop/v2: spec.schemaHints[0].columns[0].type: it holds NOT; write nullable: false\n\
+             DatabaseMigration shop/v2: spec.schemaHints[1].table: has more than two parts; write table or \
+             schema.table\n\
+             DatabaseMigration shop/v2: spec.accept[0].table: must not be empty",
+        );
+    }
+
+    #[test]
+    fn an_object_that_an_older_crd_let_in_is_refused_like_a_new_one() {
+        let object = database(&[("schemaVersion", json!({ "engine": "Query" }))]);
+        let refusals = DatabaseSpec::try_from(&object).unwrap_err();
+        assert!(
+            refusals
+                .to_string()
+                .contains("spec.schemaVersion.query: belongs to engine Query")
+        );
+    }
+
+    #[test]
+    fn hints_are_operations() {
+        let hints = json!([
+            { "op": "addColumn", "table": "users", "columns": [{ "name": "a", "type": "text", "nullable": false }] },
+            { "op": "renameColumn", "table": "users", "columns": [{ "name": "a" }], "to": "b" },
+            { "op": "createIndex", "table": "users", "columns": [{ "name": "a" }], "index": { "kind": "unique" } },
+            { "op": "addConstraint", "table": "users", "columns": [{ "name": "a" }], "constraint": "notNull" },
+        ]);
+        let migration = Migration::try_from(&migration(&[("schemaHints", hints)])).unwrap();
+        let shown: Vec<String> = migration
+            .hints
+            .unwrap()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "addColumn users.a text NOT NULL",
+                "renameColumn users.a to b",
+                "createIndex users(a) unique",
+                "addConstraint users(a) notNull",
+            ]
+        );
+    }
+
+    #[test]
+    fn hints_that_are_not_given_are_not_an_empty_list() {
+        let of = |changes: &[(&str, Value)]| Migration::try_from(&migration(changes)).unwrap();
+        assert_eq!(of(&[]).hints, None);
+        assert_eq!(of(&[("schemaHints", json!([]))]).hints, Some(Vec::new()));
+        assert_eq!(of(&[]).version.as_str(), "v2");
+    }
+
+    #[test]
+    fn the_digest_is_of_what_runs_and_what_it_is_judged_by() {
+        let digest = |changes: &[(&str, Value)]| {
+            Migration::try_from(&migration(changes))
+                .unwrap()
+                .digest
+                .to_string()
+        };
+        let plain = digest(&[]);
+        assert_eq!(plain.len(), 16);
+        assert_eq!(plain, digest(&[]));
+        for changed in [
+            ("container", json!({ "name": "migrate", "image": "other" })),
+            ("schemaHints", json!([])),
+            ("version", json!("2")),
+        ] {
+            assert_ne!(plain, digest(&[changed]), "counts as a change");
+        }
+        for same in [
+            (
+                "accept",
+                json!([{ "rule": "a", "table": "t", "reason": "r" }]),
+            ),
+            ("compatibleFrom", json!("v1")),
+            ("fromEmpty", json!(true)),
+            ("previous", json!("v0")),
+        ] {
+            assert_eq!(plain, digest(&[same]), "does not count as a change");
+        }
+    }
+}

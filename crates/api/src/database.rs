@@ -1,0 +1,322 @@
+//! The ManagedDatabase as users write it: a database, and the schema that it should have.
+//!
+//! Texts stay texts here. What they mean is settled once, on the way into the model (`convert`), where each
+//! refusal can name its field.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::migration::LIST_ITEMS_MAX;
+use crate::pattern;
+use crate::status::ManagedDatabaseStatus;
+
+/// A database, the schema version that it should have, and how its applications get their credentials.
+#[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[kube(
+    group = "database-operator.dev",
+    version = "v1alpha1",
+    kind = "ManagedDatabase",
+    plural = "manageddatabases",
+    shortname = "mdb",
+    category = "dbop",
+    namespaced,
+    status = "ManagedDatabaseStatus",
+    derive = "PartialEq",
+    doc = "A database, the schema version that it should have, and how its applications get their credentials.",
+    printcolumn = r#"{"name": "Engine", "type": "string", "jsonPath": ".status.engine"}"#,
+    printcolumn = r#"{"name": "Current", "type": "string", "jsonPath": ".status.currentVersion"}"#,
+    printcolumn = r#"{"name": "Desired", "type": "string", "jsonPath": ".spec.desiredSchemaVersion"}"#,
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name": "Status", "type": "string", "jsonPath": ".status.summary"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ManagedDatabaseSpec {
+    /// Where the database is, and how the operator logs in to it.
+    pub connection: Connection,
+    /// The name of the DatabaseMigration whose schema is wanted. Changing it asks for a migration.
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
+    pub desired_schema_version: String,
+    /// How the schema version shows in the database.
+    pub schema_version: SchemaVersionSource,
+    /// What holds for every migration run.
+    #[serde(default)]
+    pub migrations: Migrations,
+    /// How application credentials are made and retired.
+    #[serde(default)]
+    pub credentials: Credentials,
+    /// How the hints of migrations are judged.
+    #[serde(default)]
+    pub hints: Hints,
+    /// Observe and report only: nothing but status and Events is written.
+    #[serde(default)]
+    pub read_only: bool,
+    /// Start nothing new.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+/// Where a database is.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Connection {
+    /// The Secret that holds the admin's connection string; read by the operator alone.
+    pub dsn_secret: DsnSecret,
+    /// How TLS is used; by default Require for remote hosts, Disable for loopback addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+}
+
+/// A key of a Secret that holds a connection string.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DsnSecret {
+    /// The name of a Secret in the namespace of this object.
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
+    pub name: String,
+    /// The key in it that holds postgresql://user:password@host:port/database.
+    #[serde(default = "dsn_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SECRET_KEY))]
+    pub key: String,
+}
+
+fn dsn_key() -> String {
+    "dsn".to_owned()
+}
+
+/// How connections use TLS.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tls {
+    /// Disable: never. Require: encrypted, the certificate is not checked. VerifyCa: the certificate is
+    /// signed by the CA. VerifyFull: it is, and it names the host.
+    pub mode: TlsMode,
+    /// The Secret whose key ca.crt holds the CA certificate, for VerifyCa and VerifyFull.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret: Option<CaSecret>,
+}
+
+/// libpq's modes (PostgreSQL manual, section 32.19), without the ones that fall back silently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field says what each means")]
+pub enum TlsMode {
+    Disable,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+/// A Secret with the key `ca.crt`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CaSecret {
+    /// The name of a Secret in the namespace of this object.
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
+    pub name: String,
+}
+
+/// How the schema version shows in the database.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SchemaVersionSource {
+    /// The tool that writes the version; Query: any other, read by a statement of yours.
+    pub engine: VersionEngine,
+    /// With engine Query: one read-only statement that gives one value. A table that does not exist is no
+    /// version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub query: Option<String>,
+    /// The table that holds the version; by default alembic_version or _sqlx_migrations. With engine Query:
+    /// the table that the statement reads, so that applications are not let to write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 261))]
+    pub table: Option<String>,
+    /// The schema of that table; by default the one that the search path finds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub schema: Option<String>,
+}
+
+/// The tools whose versions are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[expect(missing_docs, reason = "they are the tools' own names")]
+pub enum VersionEngine {
+    Alembic,
+    Sqlx,
+    Query,
+}
+
+/// What holds for every migration run.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Migrations {
+    /// How long a statement of a migration may wait for a lock, such as 5s: DBA_OP_LOCK_TIMEOUT. By default
+    /// the container is told none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 32), regex(pattern = pattern::DURATION))]
+    pub lock_timeout: Option<String>,
+    /// host:port of a Pushgateway for the migrations' metrics; by default the operator's own receiver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 261), regex(pattern = pattern::HOST_PORT))]
+    pub pushgateway: Option<String>,
+    /// The role that owns the objects of the database, for one that existed before; by default the operator
+    /// makes one without LOGIN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = pattern::PRINTABLE))]
+    pub owner_role: Option<String>,
+}
+
+/// How application credentials are made and retired.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Credentials {
+    /// What application logins may do with tables.
+    #[serde(default = "privileges")]
+    #[schemars(length(min = 1, max = 7), extend("x-kubernetes-list-type" = "set"))]
+    pub privileges: Vec<Privilege>,
+    /// The schemas in which they may; by default every schema that is not the server's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub schemas: Option<Vec<String>>,
+    /// How long a credential is watched, unused, before it is retired.
+    #[serde(default = "quiet_window")]
+    #[schemars(length(min = 2, max = 32), regex(pattern = pattern::DURATION))]
+    pub quiet_window: String,
+    /// What becomes of credentials beyond the current version, after a restore. Retain: they stay.
+    /// RevokeWhenUnused: they are retired like old ones, once provably unused.
+    #[serde(default = "orphaned")]
+    pub orphaned: Orphaned,
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Self {
+            privileges: privileges(),
+            schemas: None,
+            quiet_window: quiet_window(),
+            orphaned: orphaned(),
+        }
+    }
+}
+
+fn privileges() -> Vec<Privilege> {
+    vec![
+        Privilege::Select,
+        Privilege::Insert,
+        Privilege::Update,
+        Privilege::Delete,
+    ]
+}
+
+fn quiet_window() -> String {
+    "1m".to_owned()
+}
+
+fn orphaned() -> Orphaned {
+    Orphaned::Retain
+}
+
+/// A privilege on tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(missing_docs, reason = "they are SQL's own names")]
+pub enum Privilege {
+    Select,
+    Insert,
+    Update,
+    Delete,
+    Truncate,
+    References,
+    Trigger,
+}
+
+/// What becomes of credentials beyond the current version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field says what each means")]
+pub enum Orphaned {
+    Retain,
+    RevokeWhenUnused,
+}
+
+/// How the hints of migrations are judged.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Hints {
+    /// Block: what would fail or stop reads or writes stops the migration. Warn: it is reported. Off:
+    /// nothing is looked at.
+    #[serde(default = "hint_mode")]
+    pub mode: HintMode,
+    /// Does a migration without schemaHints stop?
+    #[serde(default)]
+    pub require_hints: bool,
+    /// A table of so many rows or more is large.
+    #[serde(default = "large_table_rows")]
+    #[schemars(range(min = 1))]
+    pub large_table_rows: i64,
+    /// A table of so many bytes or more is large, too; by default only rows count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub large_table_bytes: Option<i64>,
+    /// How long one probe of a table may take on the server, at most 10s.
+    #[serde(default = "probe_timeout")]
+    #[schemars(length(min = 2, max = 32), regex(pattern = pattern::DURATION))]
+    pub probe_timeout: String,
+    /// Findings that a person takes responsibility for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = LIST_ITEMS_MAX))]
+    pub accept: Vec<AcceptEntry>,
+}
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self {
+            mode: hint_mode(),
+            require_hints: false,
+            large_table_rows: large_table_rows(),
+            large_table_bytes: None,
+            probe_timeout: probe_timeout(),
+            accept: Vec::new(),
+        }
+    }
+}
+
+fn hint_mode() -> HintMode {
+    HintMode::Block
+}
+
+fn large_table_rows() -> i64 {
+    1_000_000
+}
+
+fn probe_timeout() -> String {
+    "5s".to_owned()
+}
+
+/// What findings do to a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field says what each means")]
+pub enum HintMode {
+    Block,
+    Warn,
+    Off,
+}
+
+/// A finding that a person takes responsibility for.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptEntry {
+    /// The DatabaseMigration whose finding it is; by default those of every migration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
+    pub migration: Option<String>,
+    /// The rule's id, as the finding shows it, such as not-null-over-nulls.
+    #[schemars(length(min = 1, max = 63), regex(pattern = pattern::RULE_ID))]
+    pub rule: String,
+    /// The table, as the finding shows it.
+    #[schemars(length(min = 1, max = 261))]
+    pub table: String,
+    /// Why, for everybody who sees the finding later.
+    #[schemars(length(min = 1, max = 1000))]
+    pub reason: String,
+}

@@ -1,0 +1,185 @@
+//! The DatabaseMigration as users write it: one step of a schema, the program that takes it, and what it
+//! does to the schema.
+
+use k8s_openapi::api::core::v1::Container;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::pattern;
+use crate::status::DatabaseMigrationStatus;
+
+/// How many entries the lists hold that people write by hand: far more than any migration needs, few enough
+/// that the API server can bound the cost of the rules over them.
+pub const LIST_ITEMS_MAX: u32 = 100;
+
+/// One step of a schema: the version that it brings, the step that it follows, and the program that takes it.
+#[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[kube(
+    group = "database-operator.dev",
+    version = "v1alpha1",
+    kind = "DatabaseMigration",
+    plural = "databasemigrations",
+    shortname = "dbm",
+    category = "dbop",
+    namespaced,
+    status = "DatabaseMigrationStatus",
+    derive = "PartialEq",
+    doc = "One step of a schema: the version that it brings, the step that it follows, and the program that takes it.",
+    printcolumn = r#"{"name": "Version", "type": "string", "jsonPath": ".spec.version"}"#,
+    printcolumn = r#"{"name": "Previous", "type": "string", "jsonPath": ".spec.previous"}"#,
+    printcolumn = r#"{"name": "Compatible-From", "type": "string", "jsonPath": ".spec.compatibleFrom", "priority": 1}"#,
+    printcolumn = r#"{"name": "Used-By", "type": "string", "jsonPath": ".status.usedBy"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseMigrationSpec {
+    /// What the database's schemaVersion engine reports once this migration has run; by default the name of
+    /// this object. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255), regex(pattern = pattern::PRINTABLE))]
+    pub version: Option<String>,
+    /// The name of the DatabaseMigration that this one follows; absent on the first. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
+    pub previous: Option<String>,
+    /// The name of the oldest DatabaseMigration whose application code works with this schema, an ancestor of
+    /// this one; by default the one that previous names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
+    pub compatible_from: Option<String>,
+    /// Does the container take an empty database straight to this version?
+    #[serde(default)]
+    pub from_empty: bool,
+    /// The program that migrates: exit status 0 on success, safe to run again.
+    pub container: Container,
+    /// What the migration does to the schema, judged against the live database before it starts. An empty
+    /// list says that it does nothing to the schema; without the list, nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = LIST_ITEMS_MAX))]
+    pub schema_hints: Option<Vec<SchemaHint>>,
+    /// Findings about this migration that a person takes responsibility for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = LIST_ITEMS_MAX))]
+    pub accept: Vec<MigrationAccept>,
+}
+
+/// A finding about one migration that a person takes responsibility for.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MigrationAccept {
+    /// The rule's id, as the finding shows it, such as not-null-over-nulls.
+    #[schemars(length(min = 1, max = 63), regex(pattern = pattern::RULE_ID))]
+    pub rule: String,
+    /// The table, as the finding shows it.
+    #[schemars(length(min = 1, max = 261))]
+    pub table: String,
+    /// Why, for everybody who sees the finding later.
+    #[schemars(length(min = 1, max = 1000))]
+    pub reason: String,
+}
+
+/// One operation on the schema. Which of the other fields belong to it depends on `op`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SchemaHint {
+    /// What is done.
+    pub op: Op,
+    /// The table, by its name before the operation: table or schema.table, as the server's catalogue has it.
+    #[schemars(length(min = 1, max = 261))]
+    pub table: String,
+    /// The columns: of addColumn, alterColumn, dropColumn, renameColumn (exactly one), createIndex,
+    /// dropIndex, addConstraint and dropConstraint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = LIST_ITEMS_MAX),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub columns: Vec<ColumnHint>,
+    /// The new name: of renameColumn and renameTable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 261))]
+    pub to: Option<String>,
+    /// The index: of createIndex and dropIndex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<IndexHint>,
+    /// The kind of the constraint: of addConstraint and dropConstraint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constraint: Option<ConstraintKind>,
+}
+
+/// The operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "they are said in dbop_model::Operation")]
+pub enum Op {
+    AddColumn,
+    AlterColumn,
+    DropColumn,
+    RenameColumn,
+    CreateIndex,
+    DropIndex,
+    AddConstraint,
+    DropConstraint,
+    CreateTable,
+    DropTable,
+    RenameTable,
+}
+
+/// A column of an operation. All but the name belong to addColumn and alterColumn.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ColumnHint {
+    /// Its name, as the server's catalogue has it.
+    #[schemars(length(min = 1, max = 64))]
+    pub name: String,
+    /// Its type as SQL writes it, such as text or numeric(10,2), perhaps with GENERATED.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1000))]
+    pub sql_type: Option<String>,
+    /// May it hold NULL? Of addColumn: by default yes. Of alterColumn: by default unchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nullable: Option<bool>,
+    /// Does the server fill it where an INSERT does not? Said where default does not say how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_server_default: Option<bool>,
+    /// The default as a SQL expression, such as now() or '{}'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1000))]
+    pub default: Option<String>,
+}
+
+/// The index of an operation.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IndexHint {
+    /// Its kind, where it is created; without it: plain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<IndexKind>,
+    /// Is it built or dropped without stopping writes (CONCURRENTLY)?
+    #[serde(default)]
+    pub online: bool,
+}
+
+/// The kinds of indexes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "they are said in dbop_model::operation")]
+pub enum IndexKind {
+    Plain,
+    Unique,
+    Fulltext,
+    Spatial,
+}
+
+/// The kinds of constraints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "they are said in dbop_model::operation")]
+pub enum ConstraintKind {
+    Unique,
+    PrimaryKey,
+    NotNull,
+    Check,
+    ForeignKey,
+}

@@ -1,0 +1,60 @@
+//! The shapes of texts: each regular expression stands in the schema, and beside it what people are told
+//! when a text does not have that shape.
+
+/// Names of Secrets and of DatabaseMigrations (RFC 1123 subdomain).
+pub const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+/// Keys of Secrets.
+pub const SECRET_KEY: &str = r"^[-._a-zA-Z0-9]+$";
+/// Durations: `500ms`, `5s`, `1m`, `1h30m`.
+pub const DURATION: &str = r"^([0-9]{1,6}(ms|s|m|h))+$";
+/// An address of a server.
+pub const HOST_PORT: &str = r"^(\[[0-9a-fA-F:.]+\]|[-._a-zA-Z0-9]+):[0-9]{1,5}$";
+/// Ids of hint rules.
+pub const RULE_ID: &str = r"^[a-z0-9]+(-[a-z0-9]+)*$";
+/// Any text without control characters.
+pub const PRINTABLE: &str = r"^[^\x00-\x1f\x7f]+$";
+
+/// What people are told of a pattern: what a text must be, and an example or a way out.
+pub(crate) struct Words {
+    pub(crate) pattern: &'static str,
+    pub(crate) problem: &'static str,
+    pub(crate) way_out: &'static str,
+}
+
+/// The words for a pattern of our schemas.
+pub(crate) fn words(pattern: &str) -> Option<&'static Words> {
+    WORDS.iter().find(|words| words.pattern == pattern)
+}
+
+const WORDS: &[Words] = &[
+    Words {
+        pattern: SUBDOMAIN,
+        problem: "is no name of an object",
+        way_out: "use lower-case letters, digits, '-' and '.', with a letter or digit at both ends",
+    },
+    Words {
+        pattern: SECRET_KEY,
+        problem: "is no key of a Secret",
+        way_out: "use letters, digits, '-', '_' and '.'",
+    },
+    Words {
+        pattern: DURATION,
+        problem: "is no duration",
+        way_out: "write a number and a unit (ms, s, m, h), such as 500ms, 5s, 1m or 1h30m",
+    },
+    Words {
+        pattern: HOST_PORT,
+        problem: "is no address",
+        way_out: "write host:port, such as pushgateway.monitoring:9091",
+    },
+    Words {
+        pattern: RULE_ID,
+        problem: "is no id of a rule",
+        way_out: "write it as the finding shows it, such as not-null-over-nulls",
+    },
+    Words {
+        pattern: PRINTABLE,
+        problem: "holds a line break or another control character",
+        way_out: "write it on one line",
+    },
+];
