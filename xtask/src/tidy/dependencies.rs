@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("dbop-hints", &["dbop-model"]),
     ("dbop-versions", &["dbop-model"]),
     ("dbop-plan", &["dbop-model", "dbop-credentials"]),
-    ("dbop-api", &["dbop-model", "dbop-plan"]),
+    ("dbop-api", &["dbop-model", "dbop-credentials", "dbop-plan"]),
     (
         "dbop-database",
         &["dbop-model", "dbop-credentials", "dbop-versions"],
