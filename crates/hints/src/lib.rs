@@ -135,18 +135,22 @@ fn not_judged(server: &ServerInfo, operation: &Operation) -> Option<NotJudged> {
 }
 
 fn parts_without_rule(columns: &[Column]) -> Option<String> {
-    let parts: [(fn(&Column) -> bool, &str); 3] = [
-        (|column| column.sql_type.is_some(), "a change of type"),
+    let any = |is_there: fn(&Column) -> bool| columns.iter().any(is_there);
+    let parts = [
+        (any(|column| column.sql_type.is_some()), "a change of type"),
         (
-            |column| column.default != ServerDefault::NotSaid,
+            any(|column| column.default != ServerDefault::NotSaid),
             "a change of default",
         ),
-        (|column| column.nullable == Some(true), "dropping NOT NULL"),
+        (
+            any(|column| column.nullable == Some(true)),
+            "dropping NOT NULL",
+        ),
     ];
     let found: Vec<&str> = parts
         .into_iter()
-        .filter(|(is_there, _)| columns.iter().any(is_there))
-        .map(|(_, name)| name)
+        .filter(|(is, _)| *is)
+        .map(|(_, part)| part)
         .collect();
     if found.is_empty() {
         None
