@@ -1,5 +1,6 @@
-//! An object against the schema of its kind: what an API server would refuse, and what it would silently
-//! drop, is refused here with the field's path. The schema and the table of rules are the ones of the CRD.
+//! An object against the schema of its kind: what an API server would refuse, and what it would
+//! silently drop, is refused here with the field's path. The schema and the table of rules are the
+//! ones of the CRD.
 //!
 //! It knows the part of OpenAPI that our schemas use; what the values mean is for `convert`.
 
@@ -21,8 +22,8 @@ const SHOWN_CHARS_MAX: usize = 60;
 /// Where users write what is theirs alone.
 const CONTAINER: &str = "spec.container.";
 
-/// Everything that is wrong with an object of a kind of ours, in the order of the fields. Fields without a
-/// value (`tls:`) have been taken out before, as an API server does.
+/// Everything that is wrong with an object of a kind of ours, in the order of the fields. Fields
+/// without a value (`tls:`) have been taken out before, as an API server does.
 pub(crate) fn object(kind: &str, object: &Value) -> Vec<Refusal> {
     let mut faults = Faults { found: Vec::new() };
     if let (Some(schema), Some(map)) = (schema::of(kind), object.as_object()) {
@@ -39,7 +40,8 @@ pub(crate) fn object(kind: &str, object: &Value) -> Vec<Refusal> {
             ),
             (schema, Some(spec)) => value(schema, spec, "spec", &mut faults),
         }
-        // Rules are about values of the right shape; the fault in the shape is the one to mend first.
+        // Rules are about values of the right shape; the fault in the shape is the one to mend
+        // first.
         if faults.found.is_empty() {
             for rule in rules::of(kind) {
                 if let Some(holds) = rule.holds {
@@ -295,7 +297,8 @@ fn number_value(schema: &Value, number: f64, path: &str, faults: &mut Faults) {
     }
 }
 
-/// Calls `visit` with each value at a path such as `spec.schemaHints[].columns[]`, and its own path.
+/// Calls `visit` with each value at a path such as `spec.schemaHints[].columns[]`, and its own
+/// path.
 fn at_path(value: &Value, at: &str, path: &str, visit: &mut dyn FnMut(&Value, &str)) {
     let (step, rest) = at.split_once('.').unwrap_or((at, ""));
     if step.is_empty() {
@@ -322,7 +325,8 @@ fn join(path: &str, field: &str) -> String {
     }
 }
 
-/// What a value is, for people. What stands in a container's fields may be secret, and is not shown.
+/// What a value is, for people. What stands in a container's fields may be secret, and is not
+/// shown.
 fn sort(value: &Value, path: &str) -> String {
     let secret = path.starts_with(CONTAINER);
     match value {

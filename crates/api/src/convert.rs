@@ -1,7 +1,8 @@
 //! The way into the model: past it, no text has to be checked again.
 //!
-//! Total: any object, whoever let it in, becomes a value of the model or a list of refusals. The schema's
-//! own rules are asked first, so that an object from an older CRD is judged like a new one.
+//! Total: any object, whoever let it in, becomes a value of the model or a list of refusals. The
+//! schema's own rules are asked first, so that an object from an older CRD is judged like a new
+//! one.
 
 mod database;
 mod migration;

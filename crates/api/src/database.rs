@@ -1,7 +1,7 @@
 //! The ManagedDatabase as users write it: a database, and the schema that it should have.
 //!
-//! Texts stay texts here. What they mean is settled once, on the way into the model (`convert`), where each
-//! refusal can name its field.
+//! Texts stay texts here. What they mean is settled once, on the way into the model (`convert`),
+//! where each refusal can name its field.
 
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -11,7 +11,8 @@ use crate::migration::LIST_ITEMS_MAX;
 use crate::pattern;
 use crate::status::ManagedDatabaseStatus;
 
-/// A database, the schema version that it should have, and how its applications get their credentials.
+/// A database, the schema version that it should have, and how its applications get their
+/// credentials.
 #[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[kube(
     group = "database-operator.dev",
@@ -89,8 +90,8 @@ fn dsn_key() -> String {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
-    /// Disable: never. Require: encrypted, the certificate is not checked. VerifyCa: the certificate is
-    /// signed by the CA. VerifyFull: it is, and it names the host.
+    /// Disable: never. Require: encrypted, the certificate is not checked. VerifyCa: the
+    /// certificate is signed by the CA. VerifyFull: it is, and it names the host.
     pub mode: TlsMode,
     /// The Secret whose key ca.crt holds the CA certificate, for VerifyCa and VerifyFull.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,13 +123,14 @@ pub struct CaSecret {
 pub struct SchemaVersionSource {
     /// The tool that writes the version; Query: any other, read by a statement of yours.
     pub engine: VersionEngine,
-    /// With engine Query: one read-only statement that gives one value. A table that does not exist is no
-    /// version.
+    /// With engine Query: one read-only statement that gives one value. A table that does not exist
+    /// is no version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub query: Option<String>,
-    /// The table that holds the version; by default alembic_version or _sqlx_migrations. With engine Query:
-    /// the table that the statement reads, so that applications are not let to write it.
+    /// The table that holds the version; by default alembic_version or _sqlx_migrations. With
+    /// engine Query: the table that the statement reads, so that applications are not let to write
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 261))]
     pub table: Option<String>,
@@ -151,17 +153,18 @@ pub enum VersionEngine {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Migrations {
-    /// How long a statement of a migration may wait for a lock, such as 5s: DBA_OP_LOCK_TIMEOUT. By default
-    /// the container is told none.
+    /// How long a statement of a migration may wait for a lock, such as 5s: DBA_OP_LOCK_TIMEOUT. By
+    /// default the container is told none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 32), regex(pattern = pattern::DURATION))]
     pub lock_timeout: Option<String>,
-    /// host:port of a Pushgateway for the migrations' metrics; by default the operator's own receiver.
+    /// host:port of a Pushgateway for the migrations' metrics; by default the operator's own
+    /// receiver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 261), regex(pattern = pattern::HOST_PORT))]
     pub pushgateway: Option<String>,
-    /// The role that owns the objects of the database, for one that existed before; by default the operator
-    /// makes one without LOGIN.
+    /// The role that owns the objects of the database, for one that existed before; by default the
+    /// operator makes one without LOGIN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = pattern::PRINTABLE))]
     pub owner_role: Option<String>,
@@ -177,7 +180,11 @@ pub struct Credentials {
     pub privileges: Vec<Privilege>,
     /// The schemas in which they may; by default every schema that is not the server's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(
+        length(min = 1, max = 100),
+        inner(length(min = 1, max = 63)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
     pub schemas: Option<Vec<String>>,
     /// How long a credential is watched, unused, before it is retired.
     #[serde(default = "quiet_window")]
@@ -243,8 +250,8 @@ pub enum Orphaned {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Hints {
-    /// Block: what would fail or stop reads or writes stops the migration. Warn: it is reported. Off:
-    /// nothing is looked at.
+    /// Block: what would fail or stop reads or writes stops the migration. Warn: it is reported.
+    /// Off: nothing is looked at.
     #[serde(default = "hint_mode")]
     pub mode: HintMode,
     /// Does a migration without schemaHints stop?

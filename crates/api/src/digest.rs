@@ -1,10 +1,10 @@
-//! The digest of a migration: when it differs from the one that a run carries, the migration has changed
-//! since, and may run again after a failure.
+//! The digest of a migration: when it differs from the one that a run carries, the migration has
+//! changed since, and may run again after a failure.
 //!
-//! It covers what runs and what it is judged by: `container`, `schemaHints` and the version. It does not
-//! cover `previous`, `compatibleFrom` and `fromEmpty`, which say where the migration stands and not what
-//! it does, nor `accept`: to take responsibility for a finding changes nothing of the run, and must not
-//! start a failed one again.
+//! It covers what runs and what it is judged by: `container`, `schemaHints` and the version. It
+//! does not cover `previous`, `compatibleFrom` and `fromEmpty`, which say where the migration
+//! stands and not what it does, nor `accept`: to take responsibility for a finding changes nothing
+//! of the run, and must not start a failed one again.
 
 use dbop_model::{Digest, NameError};
 use serde_json::{Value, json};
@@ -46,8 +46,8 @@ pub(crate) enum DigestError {
     Name(#[from] NameError),
 }
 
-/// JSON with its keys in order and without fields that have no value, so that equal content gives equal
-/// bytes whatever order the fields were written in.
+/// JSON with its keys in order and without fields that have no value, so that equal content gives
+/// equal bytes whatever order the fields were written in.
 fn canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(map) => {

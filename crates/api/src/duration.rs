@@ -5,7 +5,8 @@ use std::time::Duration;
 /// Units, the longest first, in milliseconds.
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Reads a duration: whole numbers, each with a unit (`ms`, `s`, `m`, `h`), added up. `None`: it is none.
+/// Reads a duration: whole numbers, each with a unit (`ms`, `s`, `m`, `h`), added up. `None`: it is
+/// none.
 ///
 /// ```
 /// use std::time::Duration;

@@ -1,9 +1,10 @@
 //! The two custom resources, their schemas, status, and the way into the model.
 //!
-//! [`ManagedDatabase`] and [`DatabaseMigration`] are what people write. [`crds_yaml`] is their schemas for an
-//! API server; where there is none, [`parse_managed_database`] and [`parse_database_migration`] are as
-//! strict, by the same schemas and rules. `TryFrom` leads into the model, and names each field that it
-//! refuses. [`report`] leads back: status and Events are functions of what was decided.
+//! [`ManagedDatabase`] and [`DatabaseMigration`] are what people write. [`crds_yaml`] is their
+//! schemas for an API server; where there is none, [`parse_managed_database`] and
+//! [`parse_database_migration`] are as strict, by the same schemas and rules. `TryFrom` leads into
+//! the model, and names each field that it refuses. [`report`] leads back: status and Events are
+//! functions of what was decided.
 //!
 //! No client, no IO and no clock: an object is a value here.
 //!

@@ -10,9 +10,10 @@ use crate::{DATABASE_MIGRATION, DatabaseMigration, MANAGED_DATABASE, ManagedData
 /// How many migrations are named before the rest is left out.
 const NAMED_MAX: usize = 5;
 
-/// Everything that is wrong with a set of objects, sorted by object and field: objects that are refused, the
-/// same name twice, gaps and cycles in `previous`, a `compatibleFrom` that is no ancestor, one version
-/// twice in a chain, a desired migration that does not exist, and migrations that no database can reach.
+/// Everything that is wrong with a set of objects, sorted by object and field: objects that are
+/// refused, the same name twice, gaps and cycles in `previous`, a `compatibleFrom` that is no
+/// ancestor, one version twice in a chain, a desired migration that does not exist, and migrations
+/// that no database can reach.
 pub fn lint(databases: &[ManagedDatabase], migrations: &[DatabaseMigration]) -> Vec<Refusal> {
     let mut problems = BTreeSet::new();
     let mut specs: Vec<DatabaseSpec> = Vec::new();
@@ -276,7 +277,8 @@ impl Namespace<'_> {
         problems
     }
 
-    /// The first migrations of chains that belong to no database. Without a database, every chain but one.
+    /// The first migrations of chains that belong to no database. Without a database, every chain
+    /// but one.
     fn out_of_reach(&self) -> Vec<Problem> {
         let roots: Vec<&Migration> = self
             .chain
@@ -345,7 +347,8 @@ impl Namespace<'_> {
         }
     }
 
-    /// Those with fewer ancestors first: names alone say nothing of order (`v10` sorts before `v9`).
+    /// Those with fewer ancestors first: names alone say nothing of order (`v10` sorts before
+    /// `v9`).
     fn oldest_first(&self) -> Vec<&Migration> {
         let mut migrations: Vec<&Migration> = self.chain.iter().collect();
         migrations.sort_by_key(|migration| self.chain.lineage(&migration.name).0.len());

@@ -1,4 +1,5 @@
-//! Manifests that reach the operator without an API server: strictly read, with the API server's own rules.
+//! Manifests that reach the operator without an API server: strictly read, with the API server's
+//! own rules.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -21,7 +22,8 @@ pub fn kind_of(document: &Value) -> Option<&'static str> {
         .find(|ours| group == GROUP && *ours == kind)
 }
 
-/// Reads a ManagedDatabase. A `status` in it is not taken over; without a namespace it is in `default`.
+/// Reads a ManagedDatabase. A `status` in it is not taken over; without a namespace it is in
+/// `default`.
 ///
 /// # Errors
 /// Everything that an API server would refuse or drop, by field.
@@ -73,8 +75,8 @@ fn parse<T: DeserializeOwned>(kind: &'static str, mut document: Value) -> Result
         map.remove("status");
         map["metadata"]["namespace"] = object.namespace.clone().into();
     }
-    // The schema is the types' own, so what passed it deserialises; the few texts inside of metadata and
-    // container that have a form of their own (times, quantities) are what is left.
+    // The schema is the types' own, so what passed it deserialises; the few texts inside of
+    // metadata and container that have a form of their own (times, quantities) are what is left.
     serde_json::from_value(document)
         .map_err(|error| refusal("", format!("cannot be read: {error}"), "").into())
 }
@@ -398,7 +400,12 @@ spec:
                     "/spec/connection/tls",
                     "{mode: Require, caSecret: {name: ca}}",
                 )],
-                "spec.connection.tls.caSecret: is given though the mode does not check the server's certificate",
+                "spec.connection.tls.caSecret: belongs to the modes VerifyCa and VerifyFull, and to no other",
+            ),
+            (
+                DATABASE,
+                &[("/spec/connection/tls", "{mode: VerifyCa}")],
+                "spec.connection.tls.caSecret: belongs to the modes VerifyCa and VerifyFull, and to no other",
             ),
             (
                 DATABASE,

@@ -1,5 +1,5 @@
-//! The DatabaseMigration as users write it: one step of a schema, the program that takes it, and what it
-//! does to the schema.
+//! The DatabaseMigration as users write it: one step of a schema, the program that takes it, and
+//! what it does to the schema.
 
 use k8s_openapi::api::core::v1::Container;
 use kube::CustomResource;
@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::pattern;
 use crate::status::DatabaseMigrationStatus;
 
-/// How many entries the lists hold that people write by hand: far more than any migration needs, few enough
-/// that the API server can bound the cost of the rules over them.
+/// How many entries the lists hold that people write by hand: far more than any migration needs,
+/// few enough that the API server can bound the cost of the rules over them.
 pub const LIST_ITEMS_MAX: u32 = 100;
 
-/// One step of a schema: the version that it brings, the step that it follows, and the program that takes it.
+/// One step of a schema: the version that it brings, the step that it follows, and the program that
+/// takes it.
 #[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[kube(
     group = "database-operator.dev",
@@ -34,8 +35,8 @@ pub const LIST_ITEMS_MAX: u32 = 100;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseMigrationSpec {
-    /// What the database's schemaVersion engine reports once this migration has run; by default the name of
-    /// this object. Immutable.
+    /// What the database's schemaVersion engine reports once this migration has run; by default the
+    /// name of this object. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255), regex(pattern = pattern::PRINTABLE))]
     pub version: Option<String>,
@@ -43,8 +44,8 @@ pub struct DatabaseMigrationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
     pub previous: Option<String>,
-    /// The name of the oldest DatabaseMigration whose application code works with this schema, an ancestor of
-    /// this one; by default the one that previous names.
+    /// The name of the oldest DatabaseMigration whose application code works with this schema, an
+    /// ancestor of this one; by default the one that previous names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
     pub compatible_from: Option<String>,
@@ -53,8 +54,8 @@ pub struct DatabaseMigrationSpec {
     pub from_empty: bool,
     /// The program that migrates: exit status 0 on success, safe to run again.
     pub container: Container,
-    /// What the migration does to the schema, judged against the live database before it starts. An empty
-    /// list says that it does nothing to the schema; without the list, nothing is said.
+    /// What the migration does to the schema, judged against the live database before it starts. An
+    /// empty list says that it does nothing to the schema; without the list, nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = LIST_ITEMS_MAX))]
     pub schema_hints: Option<Vec<SchemaHint>>,
@@ -85,7 +86,8 @@ pub struct MigrationAccept {
 pub struct SchemaHint {
     /// What is done.
     pub op: Op,
-    /// The table, by its name before the operation: table or schema.table, as the server's catalogue has it.
+    /// The table, by its name before the operation: table or schema.table, as the server's
+    /// catalogue has it.
     #[schemars(length(min = 1, max = 261))]
     pub table: String,
     /// The columns: of addColumn, alterColumn, dropColumn, renameColumn (exactly one), createIndex,

@@ -1,5 +1,5 @@
-//! The shapes of texts: each regular expression stands in the schema, and beside it what people are told
-//! when a text does not have that shape.
+//! The shapes of texts: each regular expression stands in the schema, and beside it what people are
+//! told when a text does not have that shape.
 
 /// Names of Secrets and of DatabaseMigrations (RFC 1123 subdomain).
 pub const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";

@@ -1,5 +1,5 @@
-//! What the planner reads of the object beside its spec: `status.lastRun`, the one fact of the status that is
-//! read back, and the annotations by which a person speaks.
+//! What the planner reads of the object beside its spec: `status.lastRun`, the one fact of the
+//! status that is read back, and the annotations by which a person speaks.
 
 use dbop_model::{Digest, JobName, MigrationName, NameError, Outcome, RunRecord};
 use dbop_plan::ObjectFacts;
@@ -10,7 +10,8 @@ use crate::{ACCEPT_RUN_ANNOTATION, ManagedDatabase, RETRY_ANNOTATION, TAKE_OVER_
 /// The object's own facts. An annotation that names no Job is nobody's word, and is passed over.
 ///
 /// # Errors
-/// Where somebody has spoilt `status.lastRun`: without it nobody knows what ran, so nothing may go on.
+/// Where somebody has spoilt `status.lastRun`: without it nobody knows what ran, so nothing may go
+/// on.
 pub fn object_facts(object: &ManagedDatabase) -> Result<ObjectFacts, RecordError> {
     let annotation = |name: &str| {
         object
@@ -144,5 +145,29 @@ mod tests {
             error.to_string(),
             "status.lastRun.job was changed by hand and is no name"
         );
+    }
+
+    #[test]
+    fn a_person_speaks_by_annotations() {
+        let spec = serde_json::json!({
+            "connection": { "dsnSecret": { "name": "admin" } },
+            "desiredSchemaVersion": "v2",
+            "schemaVersion": { "engine": "Alembic" },
+        });
+        let mut object = ManagedDatabase::new("shop", serde_json::from_value(spec).unwrap());
+        assert_eq!(object_facts(&object).unwrap(), ObjectFacts::default());
+        let words = [
+            (RETRY_ANNOTATION, "shop-v2-0a1b"),
+            (ACCEPT_RUN_ANNOTATION, "no Job"),
+            (TAKE_OVER_ANNOTATION, "true"),
+        ];
+        object.metadata.annotations = Some(
+            words
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        );
+        let facts = object_facts(&object).unwrap();
+        assert_eq!(facts.retry, Some(JobName::new("shop-v2-0a1b").unwrap()));
+        assert_eq!((facts.accept_run, facts.take_over), (None, true));
     }
 }

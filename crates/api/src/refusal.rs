@@ -1,10 +1,12 @@
-//! What is wrong with an object that somebody wrote: which object, which field, what, and the way out.
+//! What is wrong with an object that somebody wrote: which object, which field, what, and the way
+//! out.
 
 use std::fmt;
 
 /// One thing that is wrong with one object.
 ///
-/// `Display` gives it on one line, for status and logs. Where there is room, the parts are shown apart.
+/// `Display` gives it on one line, for status and logs. Where there is room, the parts are shown
+/// apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Refusal {
     /// The object.

@@ -1,8 +1,8 @@
 //! The way back: status and Events as functions of what was seen and decided.
 //!
-//! Nothing here has a time of its own, so that a pass that changes nothing writes nothing: a condition's
-//! `lastTransitionTime` moves when its status does, progress goes in steps, and sessions show as "in use"
-//! unless somebody waits for them. Who writes asks [`change`] how soon.
+//! Nothing here has a time of its own, so that a pass that changes nothing writes nothing: a
+//! condition's `lastTransitionTime` moves when its status does, progress goes in steps, and
+//! sessions show as "in use" unless somebody waits for them. Who writes asks [`change`] how soon.
 
 mod conditions;
 mod credentials;
@@ -27,7 +27,8 @@ pub use events::{Event, EventKind, action_event, events};
 
 /// How often a status is written of which nothing but the sessions of a wait has changed.
 pub const SESSIONS_WRITTEN_EVERY: std::time::Duration = std::time::Duration::from_secs(30);
-/// Steps of a running migration's progress, in percent: each is a write, and one that wakes every watcher.
+/// Steps of a running migration's progress, in percent: each is a write, and one that wakes every
+/// watcher.
 const PROGRESS_STEP: i32 = 5;
 /// A line in a table: what is longer is cut there, and whole in the conditions.
 const SUMMARY_CHARS_MAX: usize = 256;
@@ -43,6 +44,8 @@ pub struct Pass<'a> {
     pub facts: &'a Facts,
     /// What was decided.
     pub decision: &'a Decision,
+    /// What the decided step failed with, where it did: it is tried again.
+    pub failure: Option<&'a str>,
     /// The generation of the object's spec.
     pub generation: Option<i64>,
     /// How far the running migration is by its own account, 0.0 to 1.0.
@@ -51,8 +54,18 @@ pub struct Pass<'a> {
     pub now: Timestamp,
 }
 
-/// The status after a pass. `previous` is the status as it stands *now*: its `lastRun` is kept, and what
-/// cannot be seen (the database is unreachable) stays as it was last seen.
+impl Pass<'_> {
+    /// Where the database stands, in one line.
+    fn summary(&self) -> String {
+        match self.failure {
+            None => self.decision.to_string(),
+            Some(failure) => format!("tries again: {}; it failed: {failure}", self.decision),
+        }
+    }
+}
+
+/// The status after a pass. `previous` is the status as it stands *now*: its `lastRun` is kept, and
+/// what cannot be seen (the database is unreachable) stays as it was last seen.
 pub fn managed_database_status(
     pass: &Pass<'_>,
     previous: Option<&ManagedDatabaseStatus>,
@@ -62,7 +75,6 @@ pub fn managed_database_status(
     let Pass {
         desired,
         facts,
-        decision,
         generation,
         ..
     } = *pass;
@@ -91,7 +103,7 @@ pub fn managed_database_status(
     ManagedDatabaseStatus {
         observed_generation: generation,
         conditions: conditions::of(pass, &old.conditions),
-        summary: Some(cut(&decision.to_string(), SUMMARY_CHARS_MAX)),
+        summary: Some(cut(&pass.summary(), SUMMARY_CHARS_MAX)),
         engine: database
             .map(|database| database.server.to_string())
             .or_else(|| old.engine.clone()),
@@ -283,5 +295,501 @@ fn cut(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}...", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use dbop_credentials::names::login;
+    use dbop_model::finding::{Evidence, HintMode, Judgement};
+    use dbop_model::{
+        Claim, DatabaseFacts, Digest, JobFacts, JobName, JobPhase, LoginFacts, Outcome, Proof,
+        RunRecord, SchemaVersion, Session, Why,
+    };
+    use dbop_plan::{Blocker, Hints, Reference, SecretFacts, Use, WaitingOn, example};
+
+    use super::*;
+
+    pub(crate) fn name(text: &str) -> MigrationName {
+        text.parse().unwrap()
+    }
+
+    pub(crate) fn at(text: &str) -> Timestamp {
+        format!("2026-01-01T{text}Z").parse().unwrap()
+    }
+
+    fn database(facts: &mut Facts) -> &mut DatabaseFacts {
+        match &mut facts.database {
+            Fact::Known(database) => database,
+            Fact::Unknown(_) => panic!("the example is reachable"),
+        }
+    }
+
+    pub(crate) fn credential(facts: &mut Facts, desired: &Desired, of: &str, sessions: &[i64]) {
+        let database = database(facts);
+        let Claim::Ours(claim) = &database.claim else {
+            panic!("the example is claimed")
+        };
+        let user = login(&desired.database.id, &name(of), claim);
+        let session = |pid: &i64| Session {
+            pid: *pid,
+            user: user.clone(),
+            address: Some("10.1.4.7".to_owned()),
+            application: None,
+            age: None,
+        };
+        let sessions = Fact::Known(sessions.iter().map(session).collect());
+        let facts_of_login = LoginFacts {
+            name: user.clone(),
+            locked: false,
+            granted: true,
+            sessions,
+        };
+        database.logins.insert(name(of), facts_of_login);
+        if let Fact::Known(secrets) = &mut facts.secrets {
+            secrets.insert(name(of), SecretFacts { intact: true });
+        }
+        facts.proofs.insert(name(of), Proof::Works);
+    }
+
+    /// A database `shop/shop` at `v2` of three, with the credentials of both.
+    pub(crate) fn at_v2() -> (Desired, Facts) {
+        let desired = example::desired(3).unwrap();
+        let mut facts = example::facts().unwrap();
+        let version = SchemaVersion::new("v2").unwrap();
+        database(&mut facts).version = Fact::Known(ObservedVersion::At(version));
+        credential(&mut facts, &desired, "v1", &[]);
+        credential(&mut facts, &desired, "v2", &[7]);
+        (desired, facts)
+    }
+
+    pub(crate) fn in_use(facts: &Facts) -> Decision {
+        let sessions = facts.database.known().unwrap().logins[&name("v1")]
+            .sessions
+            .clone();
+        Decision::Wait {
+            on: WaitingOn::CredentialInUse {
+                credentials: vec![(name("v1"), Use::Sessions(sessions.known().unwrap().clone()))],
+                next: Some(name("v3")),
+                move_to: name("v2"),
+            },
+            wake_at: at("01:00:00"),
+        }
+    }
+
+    pub(crate) fn rest() -> Decision {
+        Decision::Converged {
+            ahead: false,
+            look_again: at("01:00:00"),
+        }
+    }
+
+    pub(crate) fn status(
+        desired: &Desired,
+        facts: &Facts,
+        decision: &Decision,
+        previous: Option<&ManagedDatabaseStatus>,
+        now: &str,
+    ) -> ManagedDatabaseStatus {
+        managed_database_status(&pass(desired, facts, decision, now), previous)
+    }
+
+    pub(crate) fn pass<'a>(
+        desired: &'a Desired,
+        facts: &'a Facts,
+        decision: &'a Decision,
+        now: &str,
+    ) -> Pass<'a> {
+        Pass {
+            desired,
+            facts,
+            decision,
+            failure: None,
+            generation: Some(4),
+            progress: Some(0.479),
+            now: at(now),
+        }
+    }
+
+    fn shown(status: &ManagedDatabaseStatus) -> Vec<String> {
+        let line = |condition: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
+            assert_eq!(condition.observed_generation, Some(4));
+            format!(
+                "{}={} {}",
+                condition.type_, condition.status, condition.reason
+            )
+        };
+        status.conditions.iter().map(line).collect()
+    }
+
+    #[track_caller]
+    fn check_ready(decision: &Decision, expect: [&str; 3]) {
+        let (desired, facts) = at_v2();
+        let status = status(&desired, &facts, decision, None, "00:00:00");
+        assert_eq!(shown(&status)[..3], expect);
+        assert_eq!(status.summary, Some(decision.to_string()));
+    }
+
+    #[test]
+    fn each_decision_has_its_row_of_conditions() {
+        check_ready(
+            &rest(),
+            [
+                "Ready=True AtRest",
+                "Reconciling=False AtRest",
+                "Stalled=False AtRest",
+            ],
+        );
+        check_ready(
+            &Decision::Converged {
+                ahead: true,
+                look_again: at("01:00:00"),
+            },
+            [
+                "Ready=True AheadAndCompatible",
+                "Reconciling=False AheadAndCompatible",
+                "Stalled=False AheadAndCompatible",
+            ],
+        );
+        check_ready(
+            &Decision::Wait {
+                on: WaitingOn::Paused,
+                wake_at: at("01:00:00"),
+            },
+            [
+                "Ready=False Paused",
+                "Reconciling=True Paused",
+                "Stalled=False Paused",
+            ],
+        );
+        check_ready(
+            &Decision::Blocked {
+                by: Blocker::TablesWithoutVersion,
+            },
+            [
+                "Ready=False TablesWithoutVersion",
+                "Reconciling=False TablesWithoutVersion",
+                "Stalled=True TablesWithoutVersion",
+            ],
+        );
+        let (desired, facts, now) = example::empty_database();
+        check_ready(
+            &dbop_plan::decide(&desired, &facts, now),
+            [
+                "Ready=False StartingMigration",
+                "Reconciling=True StartingMigration",
+                "Stalled=False StartingMigration",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_step_that_failed_is_tried_again() {
+        let (desired, facts, now) = example::empty_database();
+        let decision = dbop_plan::decide(&desired, &facts, now);
+        let pass = Pass {
+            failure: Some("disk full"),
+            ..pass(&desired, &facts, &decision, "00:00:00")
+        };
+        let status = managed_database_status(&pass, None);
+        assert_eq!(shown(&status)[1], "Reconciling=True StepFailed");
+        let summary = status.summary.unwrap();
+        assert!(summary.starts_with("tries again: run v1"), "{summary}");
+        assert!(summary.ends_with("it failed: disk full"), "{summary}");
+    }
+
+    #[test]
+    fn a_status_says_where_the_database_stands() {
+        let (desired, mut facts) = at_v2();
+        credential(&mut facts, &desired, "v1", &[4711]);
+        facts.references = Fact::Known(BTreeMap::from([(
+            name("v1"),
+            vec![Reference {
+                kind: "Deployment".to_owned(),
+                name: "api".to_owned(),
+                how: "container api, env DATABASE_URL".to_owned(),
+            }],
+        )]));
+        facts.jobs = Fact::Known(vec![JobFacts {
+            name: JobName::new("shop-v3-0a1b").unwrap(),
+            from: Some(name("v2")),
+            to: name("v3"),
+            digest: Digest::new("d3").unwrap(),
+            created_at: at("00:00:00"),
+            phase: JobPhase::Running,
+            finalizer: true,
+        }]);
+        let status = status(&desired, &facts, &in_use(&facts), None, "00:00:10");
+        assert_eq!(status.engine.as_deref(), Some("PostgreSQL 18.0"));
+        assert_eq!(status.current_version.as_deref(), Some("v2"));
+        assert_eq!(status.desired_version.as_deref(), Some("v3"));
+        assert_eq!(status.path, ["v3"]);
+        assert_eq!(status.binding.as_ref().unwrap().name, "shop-v2");
+        let migration = status.migration.unwrap();
+        assert_eq!(
+            (migration.name.as_str(), migration.progress),
+            ("v3", Some(45))
+        );
+        let [v1, v2] = status.credentials.as_slice() else {
+            panic!("two credentials")
+        };
+        assert_eq!(
+            v1.used_by,
+            [
+                "Deployment api (container api, env DATABASE_URL)",
+                "session pid 4711, user shop_v1_9f31c0de, from 10.1.4.7",
+            ]
+        );
+        // Nobody waits for this one: that it is used is enough.
+        assert_eq!((v2.in_use, v2.used_by.len()), (Some(true), 0));
+        assert_eq!(v2.secret_name, "shop-v2");
+        assert_eq!(v2.state, crate::status::CredentialState::Ready);
+        let json = serde_json::to_string(&v2).unwrap();
+        assert!(json.contains("\"inUse\":true"), "{json}");
+    }
+
+    #[test]
+    fn a_pass_that_changes_nothing_writes_nothing() {
+        let (desired, mut facts) = at_v2();
+        let first = status(&desired, &facts, &rest(), None, "00:00:00");
+        assert_eq!(change(None, &first), Change::Yes);
+        let second = status(&desired, &facts, &rest(), Some(&first), "00:10:00");
+        assert_eq!(change(Some(&first), &second), Change::None);
+        // Other sessions of a credential that nobody waits for.
+        credential(&mut facts, &desired, "v2", &[8, 9]);
+        let third = status(&desired, &facts, &rest(), Some(&second), "00:20:00");
+        assert_eq!(change(Some(&second), &third), Change::None);
+        // None any more.
+        credential(&mut facts, &desired, "v2", &[]);
+        let fourth = status(&desired, &facts, &rest(), Some(&third), "00:30:00");
+        assert_eq!(change(Some(&third), &fourth), Change::Yes);
+    }
+
+    #[test]
+    fn sessions_that_are_waited_for_are_not_worth_a_write_each() {
+        let (desired, mut facts) = at_v2();
+        credential(&mut facts, &desired, "v1", &[1]);
+        let first = status(&desired, &facts, &in_use(&facts), None, "00:00:00");
+        credential(&mut facts, &desired, "v1", &[2]);
+        let second = status(&desired, &facts, &in_use(&facts), Some(&first), "00:00:05");
+        assert_eq!(change(Some(&first), &second), Change::Sessions);
+        let third = status(&desired, &facts, &rest(), Some(&second), "00:00:10");
+        assert_eq!(change(Some(&second), &third), Change::Yes);
+    }
+
+    #[test]
+    fn a_condition_keeps_the_time_at_which_it_turned() {
+        let (desired, mut facts) = at_v2();
+        credential(&mut facts, &desired, "v1", &[1]);
+        let since = |status: &ManagedDatabaseStatus, type_: &str| {
+            let found = status.conditions.iter().find(|c| c.type_ == type_).unwrap();
+            found.last_transition_time.0
+        };
+        let first = status(&desired, &facts, &in_use(&facts), None, "00:00:00");
+        let paused = Decision::Wait {
+            on: WaitingOn::Paused,
+            wake_at: at("01:00:00"),
+        };
+        let second = status(&desired, &facts, &paused, Some(&first), "00:01:00");
+        let third = status(&desired, &facts, &rest(), Some(&second), "00:02:00");
+        assert_eq!(since(&second, "Ready"), at("00:00:00"));
+        assert_eq!(since(&third, "Ready"), at("00:02:00"));
+        assert_eq!(since(&third, "DatabaseReachable"), at("00:00:00"));
+    }
+
+    #[test]
+    fn what_cannot_be_seen_stays_as_it_was_last_seen() {
+        let (desired, mut facts) = at_v2();
+        let first = status(&desired, &facts, &rest(), None, "00:00:00");
+        facts.database = Fact::Unknown(Why::new("connection refused"));
+        let on = WaitingOn::Database {
+            why: Why::new("connection refused"),
+        };
+        let wait = Decision::Wait {
+            on,
+            wake_at: at("01:00:00"),
+        };
+        let second = status(&desired, &facts, &wait, Some(&first), "00:01:00");
+        assert_eq!(
+            shown(&second)[3],
+            "DatabaseReachable=False DatabaseUnreachable"
+        );
+        let seen = |status: &ManagedDatabaseStatus| {
+            let ManagedDatabaseStatus {
+                engine,
+                current_version,
+                path,
+                credentials,
+                binding,
+                ..
+            } = status.clone();
+            (engine, current_version, path, credentials, binding)
+        };
+        assert_eq!(seen(&second), seen(&first));
+    }
+
+    #[test]
+    fn the_last_run_that_stands_is_never_overwritten_with_an_older_look() {
+        let (desired, mut facts) = at_v2();
+        let record = |job: &str| RunRecord {
+            job: JobName::new(job).unwrap(),
+            from: None,
+            migration: name("v2"),
+            digest: Digest::new("d2").unwrap(),
+            outcome: Outcome::Completed,
+            started_at: at("00:00:00"),
+            finished_at: at("00:01:00"),
+            exit_code: Some(0),
+            message: String::new(),
+        };
+        facts.object.last_run = Some(record("old"));
+        let first = status(&desired, &facts, &rest(), None, "00:00:00");
+        assert_eq!(first.last_run.as_ref().unwrap().job, "old");
+        let standing = ManagedDatabaseStatus {
+            last_run: Some((&record("new")).into()),
+            ..first.clone()
+        };
+        let second = status(&desired, &facts, &rest(), Some(&standing), "00:00:00");
+        assert_eq!(second.last_run.as_ref().unwrap().job, "new");
+    }
+
+    #[track_caller]
+    fn check_hints(mode: HintMode, hints: Option<Fact<Judgement>>, expect: &str) {
+        let (mut desired, mut facts) = at_v2();
+        desired.database.hints.mode = mode;
+        facts.hints = hints.map(|judged| Hints {
+            migration: name("v3"),
+            judged,
+        });
+        let paused = Decision::Wait {
+            on: WaitingOn::Paused,
+            wake_at: at("01:00:00"),
+        };
+        let status = status(&desired, &facts, &paused, None, "00:00:00");
+        assert_eq!(shown(&status)[4], expect);
+    }
+
+    pub(crate) fn judgement(verdict: Option<Verdict>) -> Judgement {
+        let finding = |verdict| Finding {
+            rule: "not-null-over-nulls".to_owned(),
+            verdict,
+            operation: "alterColumn users.email NOT NULL".to_owned(),
+            table: "users".parse().unwrap(),
+            claim: "a row of users.email holds NULL".to_owned(),
+            evidence: vec![Evidence {
+                value: "found".to_owned(),
+                source: "a probe".to_owned(),
+                taken_at: at("00:00:00"),
+            }],
+            effect: None,
+            advice: vec!["fill it first".to_owned()],
+            accepted: None,
+        };
+        Judgement {
+            analysed: true,
+            findings: verdict.into_iter().map(finding).collect(),
+            not_judged: Vec::new(),
+            taken_at: at("00:00:00"),
+        }
+    }
+
+    #[test]
+    fn hints_are_clear_or_not_or_not_analysed() {
+        let known = |verdict| Some(Fact::Known(judgement(verdict)));
+        check_hints(HintMode::Off, None, "HintsClear=Unknown Off");
+        check_hints(HintMode::Block, None, "HintsClear=Unknown NotAnalysed");
+        check_hints(HintMode::Block, known(None), "HintsClear=True Clear");
+        check_hints(
+            HintMode::Block,
+            known(Some(Verdict::Clean)),
+            "HintsClear=True Clear",
+        );
+        check_hints(
+            HintMode::Block,
+            known(Some(Verdict::WillFail)),
+            "HintsClear=False Findings",
+        );
+        check_hints(
+            HintMode::Warn,
+            known(Some(Verdict::WillFail)),
+            "HintsClear=False Findings",
+        );
+        check_hints(
+            HintMode::Block,
+            Some(Fact::Known(Judgement::not_analysed(at("00:00:00")))),
+            "HintsClear=Unknown NotAnalysed",
+        );
+        check_hints(
+            HintMode::Block,
+            Some(Fact::Unknown(Why::new("a lock was in the way"))),
+            "HintsClear=Unknown FactsUnknown",
+        );
+    }
+
+    #[test]
+    fn findings_are_shown_without_a_time_of_their_own() {
+        let (desired, mut facts) = at_v2();
+        let judged = Fact::Known(judgement(Some(Verdict::WillFail)));
+        facts.hints = Some(Hints {
+            migration: name("v3"),
+            judged,
+        });
+        let status = status(&desired, &facts, &rest(), None, "00:00:00");
+        let [finding] = status.findings.as_slice() else {
+            panic!("one finding")
+        };
+        assert_eq!(
+            finding.evidence,
+            "a row of users.email holds NULL; found (a probe)"
+        );
+        assert_eq!(
+            (finding.verdict.as_str(), finding.table.as_str()),
+            ("WillFail", "users")
+        );
+    }
+
+    #[test]
+    fn a_refused_spec_is_stalled_and_keeps_what_was_seen() {
+        let (desired, facts) = at_v2();
+        let first = status(&desired, &facts, &rest(), None, "00:00:00");
+        let refusal = crate::Refusal {
+            object: crate::Subject {
+                kind: "ManagedDatabase".to_owned(),
+                namespace: "shop".to_owned(),
+                name: "shop".to_owned(),
+            },
+            field: "spec.x".to_owned(),
+            problem: "is wrong".to_owned(),
+            way_out: "mend it".to_owned(),
+        };
+        let refused = refused_status(&refusal.into(), Some(4), at("00:01:00"), Some(&first));
+        assert_eq!(
+            shown(&refused),
+            [
+                "Ready=False InvalidSpec",
+                "Reconciling=False InvalidSpec",
+                "Stalled=True InvalidSpec",
+                "DatabaseReachable=True Connected",
+                "HintsClear=Unknown Off",
+            ]
+        );
+        assert_eq!(refused.current_version.as_deref(), Some("v2"));
+    }
+
+    #[test]
+    fn a_migration_names_the_databases_of_its_chain() {
+        let (desired, _) = at_v2();
+        let migration = desired.chain.get(&name("v1")).unwrap();
+        let status = database_migration_status(migration, &desired.chain, [&desired.database]);
+        assert_eq!(status.used_by, ["shop"]);
+        assert_eq!(status.digest.as_deref(), Some("d1"));
+        let other = Desired {
+            chain: Default::default(),
+            ..desired.clone()
+        };
+        let status = database_migration_status(migration, &other.chain, [&desired.database]);
+        assert!(status.used_by.is_empty());
     }
 }

@@ -1,9 +1,10 @@
-//! The rules that a schema's shapes cannot say: unions, what must not change, names that must differ.
+//! The rules that a schema's shapes cannot say: unions, what must not change, names that must
+//! differ.
 //!
-//! One table feeds both sides, so that they cannot drift: the CEL expression goes into the CRD for the API
-//! server, the function beside it judges manifests where there is no API server. A rule about a *change*
-//! has no function: without an API server nobody keeps the object as it was. What a single field may hold
-//! is not here; that is in the schema itself.
+//! One table feeds both sides, so that they cannot drift: the CEL expression goes into the CRD for
+//! the API server, the function beside it judges manifests where there is no API server. A rule
+//! about a *change* has no function: without an API server nobody keeps the object as it was. What
+//! a single field may hold is not here; that is in the schema itself.
 
 use serde_json::Value;
 
@@ -11,7 +12,8 @@ use crate::duration;
 
 /// One rule.
 pub(crate) struct Rule {
-    /// Where the value is that the rule is about (`self`): `spec`, `spec.schemaHints[]`; empty: the object.
+    /// Where the value is that the rule is about (`self`): `spec`, `spec.schemaHints[]`; empty: the
+    /// object.
     pub(crate) at: &'static str,
     /// The field below it that is to be changed; empty: the value itself.
     pub(crate) field: &'static str,
@@ -62,7 +64,8 @@ fn op_in(value: &Value, ops: &[&str]) -> bool {
 
 /// Kubernetes' limit for a label, which the name becomes: of Jobs, Secrets and metrics.
 const LABEL_BYTES_MAX: usize = 63;
-/// Half of the age that facts may have when a Job starts would be too short for some; all of it is the end.
+/// Half of the age that facts may have when a Job starts would be too short for some; all of it is
+/// the end.
 const PROBE_TIMEOUT_SECS_MAX: u64 = 10;
 
 const DATABASE: &[Rule] = &[
@@ -71,7 +74,8 @@ const DATABASE: &[Rule] = &[
         field: "metadata.name",
         cel: "self.metadata.name.size() <= 63 && !self.metadata.name.contains('.')",
         problem: "is no DNS label",
-        way_out: "use at most 63 lower-case letters, digits and '-': it becomes part of the names of logins and Jobs",
+        way_out: "use at most 63 lower-case letters, digits and '-': it becomes part of the names \
+                  of logins and Jobs",
         holds: Some(|object| {
             let name = object
                 .get("metadata")
@@ -82,11 +86,11 @@ const DATABASE: &[Rule] = &[
     Rule {
         at: "spec.connection.tls",
         field: "caSecret",
-        cel: "!has(self.caSecret) || self.mode in ['VerifyCa', 'VerifyFull']",
-        problem: "is given though the mode does not check the server's certificate",
-        way_out: "set mode to VerifyCa or VerifyFull, or drop caSecret",
+        cel: "has(self.caSecret) == (self.mode in ['VerifyCa', 'VerifyFull'])",
+        problem: "belongs to the modes VerifyCa and VerifyFull, and to no other",
+        way_out: "name the Secret with the CA's ca.crt exactly where the certificate is verified",
         holds: Some(|tls| {
-            !has(tls, "caSecret") || ["VerifyCa", "VerifyFull"].contains(&text(tls, "mode"))
+            has(tls, "caSecret") == ["VerifyCa", "VerifyFull"].contains(&text(tls, "mode"))
         }),
     },
     Rule {
@@ -135,7 +139,8 @@ const MIGRATION: &[Rule] = &[
         field: "spec.compatibleFrom",
         cel: "!has(self.spec.compatibleFrom) || self.spec.compatibleFrom != self.metadata.name",
         problem: "names the migration itself",
-        way_out: "name an ancestor, or drop compatibleFrom: code of the migration itself always works with it",
+        way_out: "name an ancestor, or drop compatibleFrom: code of the migration itself always works \
+                  with it",
         holds: Some(|object| differs_from_name(object, "compatibleFrom")),
     },
     Rule {
@@ -149,7 +154,8 @@ const MIGRATION: &[Rule] = &[
     Rule {
         at: "spec",
         field: "version",
-        cel: "has(self.version) == has(oldSelf.version) && (!has(self.version) || self.version == oldSelf.version)",
+        cel: "has(self.version) == has(oldSelf.version) \
+              && (!has(self.version) || self.version == oldSelf.version)",
         problem: "is immutable",
         way_out: "delete the migration and create it again with the other version",
         holds: None,
@@ -157,7 +163,8 @@ const MIGRATION: &[Rule] = &[
     Rule {
         at: "spec",
         field: "previous",
-        cel: "has(self.previous) == has(oldSelf.previous) && (!has(self.previous) || self.previous == oldSelf.previous)",
+        cel: "has(self.previous) == has(oldSelf.previous) \
+              && (!has(self.previous) || self.previous == oldSelf.previous)",
         problem: "is immutable",
         way_out: "delete the migration and create it again with the other previous",
         holds: None,
@@ -165,7 +172,8 @@ const MIGRATION: &[Rule] = &[
     Rule {
         at: "spec.schemaHints[]",
         field: "columns",
-        cel: "!(self.op in ['addColumn', 'alterColumn', 'dropColumn']) || (has(self.columns) && size(self.columns) > 0)",
+        cel: "!(self.op in ['addColumn', 'alterColumn', 'dropColumn']) \
+              || (has(self.columns) && size(self.columns) > 0)",
         problem: "names no column",
         way_out: "name at least one",
         holds: Some(|hint| {
@@ -184,7 +192,8 @@ const MIGRATION: &[Rule] = &[
     Rule {
         at: "spec.schemaHints[]",
         field: "columns",
-        cel: "!(self.op in ['createTable', 'dropTable', 'renameTable']) || !has(self.columns) || size(self.columns) == 0",
+        cel: "!(self.op in ['createTable', 'dropTable', 'renameTable']) \
+              || !has(self.columns) || size(self.columns) == 0",
         problem: "is given for an operation on a whole table",
         way_out: "drop columns",
         holds: Some(|hint| {
@@ -195,9 +204,12 @@ const MIGRATION: &[Rule] = &[
     Rule {
         at: "spec.schemaHints[]",
         field: "columns",
-        cel: "self.op in ['addColumn', 'alterColumn'] || !has(self.columns) || self.columns.all(c, !has(c.type) && !has(c.nullable) && !has(c.hasServerDefault) && !has(c.default))",
+        cel: "self.op in ['addColumn', 'alterColumn'] || !has(self.columns) \
+              || self.columns.all(c, !has(c.type) && !has(c.nullable) \
+              && !has(c.hasServerDefault) && !has(c.default))",
         problem: "says more of a column than its name",
-        way_out: "give type, nullable, hasServerDefault and default in addColumn and alterColumn alone",
+        way_out: "give type, nullable, hasServerDefault and default in addColumn and alterColumn \
+                  alone",
         holds: Some(|hint| {
             op_in(hint, &["addColumn", "alterColumn"])
                 || !items(hint, "columns").iter().any(says_something)
@@ -206,7 +218,9 @@ const MIGRATION: &[Rule] = &[
     Rule {
         at: "spec.schemaHints[]",
         field: "columns",
-        cel: "self.op != 'alterColumn' || !has(self.columns) || self.columns.all(c, has(c.type) || has(c.nullable) || has(c.hasServerDefault) || has(c.default))",
+        cel: "self.op != 'alterColumn' || !has(self.columns) \
+              || self.columns.all(c, has(c.type) || has(c.nullable) \
+              || has(c.hasServerDefault) || has(c.default))",
         problem: "names a column of which nothing is changed",
         way_out: "give its new type, nullable, hasServerDefault or default",
         holds: Some(|hint| {
@@ -245,7 +259,8 @@ const MIGRATION: &[Rule] = &[
         field: "constraint",
         cel: "has(self.constraint) == (self.op in ['addConstraint', 'dropConstraint'])",
         problem: "belongs to addConstraint and dropConstraint, and to no other operation",
-        way_out: "give the kind there (unique, primaryKey, notNull, check or foreignKey), and nowhere else",
+        way_out: "give the kind there (unique, primaryKey, notNull, check or foreignKey), and nowhere \
+                  else",
         holds: Some(|hint| {
             has(hint, "constraint") == op_in(hint, &["addConstraint", "dropConstraint"])
         }),
@@ -253,7 +268,8 @@ const MIGRATION: &[Rule] = &[
     Rule {
         at: "spec.schemaHints[]",
         field: "columns",
-        cel: "!has(self.constraint) || self.constraint == 'check' || (has(self.columns) && size(self.columns) > 0)",
+        cel: "!has(self.constraint) || self.constraint == 'check' \
+              || (has(self.columns) && size(self.columns) > 0)",
         problem: "names no column that the constraint binds",
         way_out: "name at least one; only a check may name none",
         holds: Some(|hint| {

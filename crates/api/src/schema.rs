@@ -13,8 +13,9 @@ use crate::{DatabaseMigration, ManagedDatabase};
 
 /// Both CRDs, always in the same order.
 ///
-/// They differ from what `kube`'s derive gives in two things: they hold the rules about unions and changes,
-/// and no field is `nullable`, so that an explicit null is the same as leaving the field out.
+/// They differ from what `kube`'s derive gives in two things: they hold the rules about unions and
+/// changes, and no field is `nullable`, so that an explicit null is the same as leaving the field
+/// out.
 pub fn crds() -> [CustomResourceDefinition; 2] {
     [ManagedDatabase::crd(), DatabaseMigration::crd()].map(|mut crd| {
         let kind = crd.spec.names.kind.clone();
@@ -109,7 +110,8 @@ pub(crate) fn node_mut<'a>(schema: &'a mut Value, path: &str) -> Option<&'a mut 
     Some(node)
 }
 
-/// Takes out what an API server does not need: `nullable`, and the line breaks of how the source is wrapped.
+/// Takes out what an API server does not need: `nullable`, and the line breaks of how the source is
+/// wrapped.
 fn tidy(schema: &mut Value) {
     let Value::Object(map) = schema else { return };
     map.remove("nullable");
@@ -224,7 +226,8 @@ mod tests {
         });
     }
 
-    /// The API server estimates what rules may cost from these bounds, and refuses a CRD without them.
+    /// The API server estimates what rules may cost from these bounds, and refuses a CRD without
+    /// them.
     #[test]
     fn everything_that_people_write_is_bounded() {
         each_node(&mut |path, node| {

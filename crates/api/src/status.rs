@@ -29,7 +29,8 @@ pub struct ManagedDatabaseStatus {
     /// The server's engine and version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
-    /// The DatabaseMigration whose schema the database has; where none has it, the version as it is recorded.
+    /// The DatabaseMigration whose schema the database has; where none has it, the version as it is
+    /// recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_version: Option<String>,
     /// The DatabaseMigration whose schema is wanted.
@@ -106,8 +107,8 @@ pub struct LastRun {
     pub message: String,
 }
 
-/// How a run ended. Completed: it succeeded and the database says so. Failed. VersionNotReached: it succeeded,
-/// and the database does not say so. Accepted: a person took it as done.
+/// How a run ended. Completed: it succeeded and the database says so. Failed. VersionNotReached: it
+/// succeeded, and the database does not say so. Accepted: a person took it as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the type says what each means")]
 pub enum RunOutcome {
@@ -139,8 +140,8 @@ pub struct CredentialStatus {
     pub used_by: Vec<String>,
 }
 
-/// Ready: its login works. Defective: some part of it is missing or does not work. Retiring: its login is
-/// locked. Unknown: not known.
+/// Ready: its login works. Defective: some part of it is missing or does not work. Retiring: its
+/// login is locked. Unknown: not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the type says what each means")]
 pub enum CredentialState {

@@ -13,7 +13,8 @@ use super::Gather;
 use crate::refusal::Refusals;
 use crate::{MANAGED_DATABASE, ManagedDatabase, database, duration};
 
-/// The version tables as the tools name them (alembic.sqlalchemy.org, `version_table`; sqlx `Migrator`).
+/// The version tables as the tools name them (alembic.sqlalchemy.org, `version_table`; sqlx
+/// `Migrator`).
 const ALEMBIC_TABLE: &str = "alembic_version";
 const SQLX_TABLE: &str = "_sqlx_migrations";
 

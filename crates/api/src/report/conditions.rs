@@ -1,4 +1,5 @@
-//! The conditions: Ready, Reconciling and Stalled as kstatus has them, DatabaseReachable and HintsClear.
+//! The conditions: Ready, Reconciling and Stalled as kstatus has them, DatabaseReachable and
+//! HintsClear.
 
 use dbop_model::Fact;
 use dbop_model::finding::{Gate, HintMode, gate};
@@ -12,6 +13,8 @@ use crate::Refusals;
 const TRUE: &str = "True";
 const FALSE: &str = "False";
 const UNKNOWN: &str = "Unknown";
+/// The reason while a step is tried again.
+pub(super) const STEP_FAILED: &str = "StepFailed";
 
 /// Every condition of a pass, in a fixed order.
 pub(super) fn of(pass: &Pass<'_>, old: &[Condition]) -> Vec<Condition> {
@@ -20,8 +23,8 @@ pub(super) fn of(pass: &Pass<'_>, old: &[Condition]) -> Vec<Condition> {
         Decision::Act { .. } | Decision::Wait { .. } => (FALSE, TRUE, FALSE),
         Decision::Blocked { .. } => (FALSE, FALSE, TRUE),
     };
-    let reason = reason(pass.decision);
-    let text = pass.decision.to_string();
+    let reason = reason(pass);
+    let text = pass.summary();
     let (reachable, reachable_reason, reachable_text) = match &pass.facts.database {
         Fact::Known(database) => (
             TRUE,
@@ -69,9 +72,10 @@ pub(super) fn refused(
     conditions
 }
 
-/// The reason of a decision in one word.
-pub(super) fn reason(decision: &Decision) -> &'static str {
-    match decision {
+/// The reason of a pass in one word.
+pub(super) fn reason(pass: &Pass<'_>) -> &'static str {
+    match pass.decision {
+        _ if pass.failure.is_some() => STEP_FAILED,
         Decision::Converged { ahead: false, .. } => "AtRest",
         Decision::Converged { ahead: true, .. } => "AheadAndCompatible",
         Decision::Act { action, .. } => action.reason(),

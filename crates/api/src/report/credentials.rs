@@ -13,7 +13,8 @@ use crate::status::{CredentialState, CredentialStatus};
 /// How many users of a credential are named: enough to find them, however many there are.
 const NAMED_MAX: usize = 10;
 
-/// Every credential that exists in any part. While the database or the Secrets cannot be seen: as last seen.
+/// Every credential that exists in any part. While the database or the Secrets cannot be seen: as
+/// last seen.
 pub(super) fn of(pass: &Pass<'_>, old: &[CredentialStatus]) -> Vec<CredentialStatus> {
     let (Fact::Known(database), Fact::Known(secrets)) = (&pass.facts.database, &pass.facts.secrets)
     else {
@@ -60,7 +61,8 @@ fn state(pass: &Pass<'_>, migration: &MigrationName) -> CredentialState {
     }
 }
 
-/// Is it used, and by whom? Sessions come and go: each is named only while somebody waits for it to end.
+/// Is it used, and by whom? Sessions come and go: each is named only while somebody waits for it to
+/// end.
 fn usage(pass: &Pass<'_>, migration: &MigrationName) -> (Option<bool>, Vec<String>) {
     let login = pass
         .facts

@@ -1,11 +1,13 @@
-//! Events: what happened, in one line each. A wait is one Event when it begins and when its reason changes.
+//! Events: what happened, in one line each. A wait is one Event when it begins and when its reason
+//! changes.
 //!
-//! What was said before is read from the status as it stands, so a restarted operator does not repeat itself.
+//! What was said before is read from the status as it stands, so a restarted operator does not
+//! repeat itself.
 
 use dbop_model::{MigrationName, Outcome};
 use dbop_plan::{Action, Because, Blocker, Decision, WaitingOn};
 
-use super::conditions::reason;
+use super::conditions::{STEP_FAILED, reason};
 use super::{MESSAGE_CHARS_MAX, Pass, cut};
 use crate::status::ManagedDatabaseStatus;
 
@@ -102,26 +104,29 @@ pub fn action_event(action: &Action, because: &Because) -> Option<Event> {
     Some(event)
 }
 
-/// What a pass saw that people have not been told: the status as it stands is `previous`, and `next` is the
-/// one that this pass gives.
+/// What people have not been told yet. The status as it stands is `previous`, and `next` is the one that
+/// this pass gives. `last` is the decision of the pass before, unless its step failed or nobody knows: an
+/// action in it that is no longer decided has been done.
 pub fn events(
     pass: &Pass<'_>,
+    last: Option<&Decision>,
     previous: Option<&ManagedDatabaseStatus>,
     next: &ManagedDatabaseStatus,
 ) -> Vec<Event> {
     let mut events = Vec::new();
+    if let Some(Decision::Act { action, because }) = last.filter(|last| *last != pass.decision) {
+        events.extend(action_event(action, because));
+    }
     events.extend(moved_back(pass, previous, next));
-    events.extend(
-        turned(previous, next, "DatabaseReachable", "True").then(|| {
-            let engine = next.engine.clone().unwrap_or_default();
-            event(
-                EventKind::Normal,
-                "DatabaseReachable",
-                format!("the database answers again: {engine}"),
-            )
-        }),
-    );
-    events.extend(turned(previous, next, "HintsClear", "True").then(|| {
+    events.extend(turned(previous, next, "DatabaseReachable").then(|| {
+        let engine = next.engine.clone().unwrap_or_default();
+        event(
+            EventKind::Normal,
+            "DatabaseReachable",
+            format!("the database answers again: {engine}"),
+        )
+    }));
+    events.extend(turned(previous, next, "HintsClear").then(|| {
         let text = next
             .conditions
             .iter()
@@ -138,9 +143,12 @@ pub fn events(
                 .iter()
                 .find(|condition| condition.type_ == "Ready")
         })
-        .is_some_and(|ready| ready.reason == reason(pass.decision));
+        .is_some_and(|ready| ready.reason == reason(pass));
     if !told {
-        events.extend(begins(pass.decision));
+        events.extend(match pass.failure {
+            Some(_) => Some(event(EventKind::Warning, STEP_FAILED, pass.summary())),
+            None => begins(pass.decision),
+        });
     }
     events
 }
@@ -213,19 +221,220 @@ fn moved_back(
     })
 }
 
-/// Did a condition turn to `status` from its opposite? From Unknown, or from nothing, is no turn.
+/// Did a condition turn from False to True? From Unknown, or from nothing, is no turn.
 fn turned(
     previous: Option<&ManagedDatabaseStatus>,
     next: &ManagedDatabaseStatus,
     type_: &str,
-    status: &str,
 ) -> bool {
-    let of = |conditions: &ManagedDatabaseStatus| {
-        let found = conditions
+    let is = |status: &ManagedDatabaseStatus, value: &str| {
+        let found = status
             .conditions
             .iter()
             .find(|condition| condition.type_ == type_);
-        found.map(|condition| condition.status.clone())
+        found.is_some_and(|condition| condition.status == value)
     };
-    previous.and_then(of).as_deref() == Some("False") && of(next).as_deref() == Some(status)
+    previous.is_some_and(|previous| is(previous, "False")) && is(next, "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use dbop_model::{Fact, SchemaVersion, Why};
+    use dbop_plan::Retirement;
+
+    use super::super::managed_database_status;
+    use super::super::tests::{at, at_v2, credential, in_use, name, pass, rest, status};
+    use super::*;
+
+    fn said(events: &[Event]) -> Vec<String> {
+        events
+            .iter()
+            .map(|event| format!("{} {}", event.kind.as_str(), event.reason))
+            .collect()
+    }
+
+    #[test]
+    fn a_wait_is_one_event_when_it_begins_and_when_its_reason_changes() {
+        let (desired, mut facts) = at_v2();
+        credential(&mut facts, &desired, "v1", &[4711]);
+        let wait = in_use(&facts);
+        let first = status(&desired, &facts, &wait, None, "00:00:00");
+        let begun = events(
+            &pass(&desired, &facts, &wait, "00:00:00"),
+            None,
+            None,
+            &first,
+        );
+        assert_eq!(said(&begun), ["Warning CredentialInUse"]);
+        assert!(
+            begun[0].message.contains("pid 4711"),
+            "{}",
+            begun[0].message
+        );
+
+        // Other sessions, the same wait; also by an operator that was restarted.
+        credential(&mut facts, &desired, "v1", &[4712]);
+        let wait = in_use(&facts);
+        let second = status(&desired, &facts, &wait, Some(&first), "00:00:05");
+        let again = events(
+            &pass(&desired, &facts, &wait, "00:00:05"),
+            None,
+            Some(&first),
+            &second,
+        );
+        assert_eq!(said(&again), [""; 0]);
+
+        let quiet = Decision::Wait {
+            on: WaitingOn::QuietWindow {
+                migration: name("v1"),
+                login: "shop_v1".parse().unwrap(),
+                until: at("00:01:00"),
+            },
+            wake_at: at("00:01:00"),
+        };
+        let third = status(&desired, &facts, &quiet, Some(&second), "00:00:10");
+        let changed = events(
+            &pass(&desired, &facts, &quiet, "00:00:10"),
+            None,
+            Some(&second),
+            &third,
+        );
+        assert_eq!(said(&changed), ["Normal CredentialRetiring"]);
+    }
+
+    #[test]
+    fn an_outage_is_two_events() {
+        let (desired, facts) = at_v2();
+        let first = status(&desired, &facts, &rest(), None, "00:00:00");
+        assert_eq!(
+            said(&events(
+                &pass(&desired, &facts, &rest(), "00:00:00"),
+                None,
+                None,
+                &first
+            )),
+            [""; 0]
+        );
+        let mut away = facts.clone();
+        away.database = Fact::Unknown(Why::new("connection refused"));
+        let on = WaitingOn::Database {
+            why: Why::new("connection refused"),
+        };
+        let wait = Decision::Wait {
+            on,
+            wake_at: at("01:00:00"),
+        };
+        let second = status(&desired, &away, &wait, Some(&first), "00:00:05");
+        let lost = events(
+            &pass(&desired, &away, &wait, "00:00:05"),
+            None,
+            Some(&first),
+            &second,
+        );
+        assert_eq!(said(&lost), ["Warning DatabaseUnreachable"]);
+        let third = status(&desired, &facts, &rest(), Some(&second), "00:00:10");
+        let back = events(
+            &pass(&desired, &facts, &rest(), "00:00:10"),
+            None,
+            Some(&second),
+            &third,
+        );
+        assert_eq!(said(&back), ["Normal DatabaseReachable"]);
+    }
+
+    #[test]
+    fn a_restored_backup_is_told() {
+        let (desired, mut facts) = at_v2();
+        let first = status(&desired, &facts, &rest(), None, "00:00:00");
+        let Fact::Known(database) = &mut facts.database else {
+            panic!("it is reachable")
+        };
+        let version = SchemaVersion::new("v1").unwrap();
+        database.version = Fact::Known(dbop_model::ObservedVersion::At(version));
+        let decision = rest();
+        let pass = pass(&desired, &facts, &decision, "00:00:05");
+        let second = managed_database_status(&pass, Some(&first));
+        let told = events(&pass, None, Some(&first), &second);
+        assert_eq!(said(&told), ["Warning VersionMovedBack"]);
+        assert_eq!(
+            told[0].message,
+            "the database was at v2 and is at v1; it goes forward again from there"
+        );
+    }
+
+    #[test]
+    fn blocks_have_their_own_reasons() {
+        let (desired, facts) = at_v2();
+        let check = |by: Blocker, expect: &[&str]| {
+            let decision = Decision::Blocked { by };
+            let pass = pass(&desired, &facts, &decision, "00:00:00");
+            let next = managed_database_status(&pass, None);
+            assert_eq!(said(&events(&pass, None, None, &next)), expect);
+        };
+        check(
+            Blocker::HintsRequired {
+                migration: name("v3"),
+            },
+            &["Warning HintsBlocked"],
+        );
+        check(
+            Blocker::ForeignObject {
+                objects: Vec::new(),
+            },
+            &["Warning ForeignObject"],
+        );
+        check(
+            Blocker::TablesWithoutVersion,
+            &["Warning TablesWithoutVersion"],
+        );
+    }
+
+    #[test]
+    fn actions_are_told_when_they_are_done() {
+        let retired = action_event(
+            &Action::Retire(Retirement {
+                migration: name("v1"),
+            }),
+            &Because::CredentialOutdated {
+                migration: name("v1"),
+                schema: name("v3"),
+            },
+        )
+        .unwrap();
+        assert_eq!(retired.reason, "CredentialRetired");
+        assert_eq!(
+            retired.message,
+            "credential v1: unused, and its code cannot live with the schema of v3"
+        );
+        let (desired, facts, now) = dbop_plan::example::empty_database();
+        let Decision::Act { action, because } = dbop_plan::decide(&desired, &facts, now) else {
+            panic!("the first run starts")
+        };
+        let started = action_event(&action, &because).unwrap();
+        assert_eq!(started.reason, "MigrationStarted");
+        assert!(
+            started.message.starts_with("runs v1 on the empty database"),
+            "{}",
+            started.message
+        );
+
+        // It is told in the pass after, once: not while it is still to be done.
+        let start = Decision::Act { action, because };
+        let again = pass(&desired, &facts, &start, "00:00:00");
+        let before = managed_database_status(&again, None);
+        assert_eq!(
+            said(&events(&again, Some(&start), Some(&before), &before)),
+            [""; 0]
+        );
+        let wait = Decision::Wait {
+            on: WaitingOn::Paused,
+            wake_at: at("01:00:00"),
+        };
+        let later = pass(&desired, &facts, &wait, "00:00:02");
+        let after = managed_database_status(&later, Some(&before));
+        assert_eq!(
+            said(&events(&later, Some(&start), Some(&before), &after)),
+            ["Normal MigrationStarted", "Normal MigrationWaiting"]
+        );
+    }
 }
