@@ -9,7 +9,7 @@ use dbop_model::{Chain, MigrationName};
 pub enum Generation {
     /// It is the current migration's own.
     Current,
-    /// The current migration's predecessor's.
+    /// The current migration's predecessor's, also where `compatibleFrom` says that it is not wanted.
     Predecessor,
     /// An older one whose code works with the current schema.
     Compatible,
@@ -23,7 +23,7 @@ pub enum Generation {
 pub fn generation(chain: &Chain, current: &MigrationName, migration: &MigrationName) -> Generation {
     if migration == current {
         Generation::Current
-    } else if predecessor(chain, current).as_ref() == Some(migration) {
+    } else if chain.get(current).and_then(|m| m.previous.as_ref()) == Some(migration) {
         Generation::Predecessor
     } else if chain.compatible(current).contains(migration) {
         Generation::Compatible
