@@ -4,8 +4,10 @@
 //! unknown fact that a line needs makes it wait, never skip.
 
 use dbop_credentials::generations::{Generation, at_rest};
+use dbop_credentials::names;
 use dbop_model::{
-    Claim, DeletionPolicy, Fact, JobFacts, JobPhase, MigrationName, Outcome, RunRecord,
+    Claim, DatabaseFacts, DeletionPolicy, Fact, JobFacts, JobPhase, MigrationName, Outcome,
+    RunRecord, Why,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,7 +16,7 @@ use crate::decision::{
 };
 use crate::facts::{Desired, Facts};
 use crate::situation::{NoPosition, Position, Situation};
-use crate::walk::{Walk, walk};
+use crate::walk::{Walk, walk, walk_again};
 
 /// At rest, a look every so often notices what no event tells: a login dropped by hand.
 pub const HEARTBEAT: SignedDuration = SignedDuration::from_secs(30);
@@ -127,10 +129,9 @@ fn heal(s: &Situation<'_>) -> Option<Decision> {
     let Ok(Position::At(current)) = s.position() else {
         return None;
     };
-    if !s.claimed()
-        || s.database()
-            .is_some_and(|database| !database.missing.is_empty())
-    {
+    // What the steps would stumble over is line 7's to name. A database without a claim is no hindrance:
+    // one that was restored to a new server has lost its roles, and our Secrets still say what they were.
+    if !s.database()?.missing.is_empty() {
         return None;
     }
     if let Fact::Unknown(why) = &s.facts.secrets {
@@ -142,7 +143,8 @@ fn heal(s: &Situation<'_>) -> Option<Decision> {
             Generation::Current | Generation::Predecessor | Generation::Compatible => true,
             Generation::Beyond | Generation::Older => false,
         };
-        if !needed || s.login(migration).is_some_and(|login| login.locked) {
+        let locked = s.login(migration).is_some_and(|login| login.locked);
+        if !needed || locked || in_the_way(s, migration) {
             continue;
         }
         match s.defects(migration) {
@@ -165,6 +167,15 @@ fn heal(s: &Situation<'_>) -> Option<Decision> {
         }
     }
     not_told
+}
+
+/// Does something that is not ours bear a name that this credential needs?
+fn in_the_way(s: &Situation<'_>, migration: &MigrationName) -> bool {
+    let secret = names::secret(&s.desired.database.id, migration);
+    s.foreign().any(|object| match object.kind.as_str() {
+        "Secret" => object.name == secret.as_str(),
+        kind => kind != "Job",
+    })
 }
 
 /// Line 3: a run is under way, or its statement is.
@@ -197,6 +208,8 @@ fn running(s: &Situation<'_>) -> Option<Decision> {
             },
             wake_at: after(s.now, RUN_LOOK),
         }),
+        // A deletion always ends: what cannot be seen does not hold it up.
+        Fact::Unknown(_) if s.facts.object.deleting => None,
         Fact::Unknown(why) => Some(unknown(s, "the migrator's sessions".to_owned(), why)),
     }
 }
@@ -211,8 +224,14 @@ fn outdated_before_start(s: &Situation<'_>, job: &JobFacts) -> Option<Decision> 
         .chain
         .get(&job.to)
         .is_none_or(|m| m.digest != job.digest);
+    // A run to the current version that is made again starts from where the first one came.
+    let again = s.last_run().is_some_and(|run| {
+        !run.outcome.is_complete() && run.migration == job.to && run.from == job.from
+    });
     let moved = match s.position() {
-        Ok(Position::At(current)) => job.from.as_ref() != Some(&current) && job.to != current,
+        Ok(Position::At(current)) => {
+            job.from.as_ref() != Some(&current) && !(again && job.to == current)
+        }
         Ok(Position::Empty) => job.from.is_some(),
         Err(_) => false,
     };
@@ -312,7 +331,16 @@ fn deletion(s: &Situation<'_>) -> Decision {
     for migration in s.credentials() {
         let usage = match &s.facts.database {
             Fact::Unknown(why) => Some(Use::Unknown(why.clone())),
-            Fact::Known(_) => s.usage(migration),
+            // What does not bear our claim is not touched: neither the login nor the Secret that goes with it.
+            Fact::Known(DatabaseFacts { claim, .. }) => match claim {
+                Claim::Ours(_) => s.usage(migration),
+                Claim::None => Some(Use::Unknown(Why::new(
+                    "the database bears no claim of ours",
+                ))),
+                Claim::Elsewhere { owner, .. } => Some(Use::Unknown(Why::new(format!(
+                    "the database belongs to {owner}"
+                )))),
+            },
         };
         match usage {
             Some(usage) => kept.push((migration.clone(), usage)),
@@ -381,12 +409,7 @@ fn out_of_reach(s: &Situation<'_>) -> Option<Decision> {
         };
         return Some(Decision::Blocked { by });
     }
-    let objects: Vec<_> = database
-        .foreign
-        .iter()
-        .chain(&s.facts.foreign)
-        .cloned()
-        .collect();
+    let objects: Vec<_> = s.foreign().cloned().collect();
     if !objects.is_empty() {
         return Some(Decision::Blocked {
             by: Blocker::ForeignObject { objects },
@@ -402,7 +425,7 @@ fn out_of_reach(s: &Situation<'_>) -> Option<Decision> {
 fn onward_from_version(s: &Situation<'_>) -> Decision {
     let position = match s.position() {
         Ok(position) => position,
-        Err(NoPosition::Off(by)) => return Decision::Blocked { by },
+        Err(NoPosition::Off(by)) => return off_the_chain(s, by),
         Err(NoPosition::Unknown(on)) => {
             return Decision::Wait {
                 on,
@@ -423,6 +446,17 @@ fn onward_from_version(s: &Situation<'_>) -> Decision {
     unwanted_job(s, &walk)
         .or_else(|| wanted_credential(s, &position, &walk.decision))
         .unwrap_or(walk.decision)
+}
+
+/// Line 8: the database shows no place on the chain. Only where a run left it so can a person say `retry`;
+/// no credential is made there, since nobody knows what schema it would be for.
+fn off_the_chain(s: &Situation<'_>, by: Blocker) -> Decision {
+    let walk = match &by {
+        Blocker::UnknownVersion { .. } | Blocker::TablesWithoutVersion => walk_again(s),
+        _ => None,
+    };
+    let walk = walk.unwrap_or_else(|| Decision::Blocked { by }.into());
+    unwanted_job(s, &walk).unwrap_or(walk.decision)
 }
 
 /// Line 9, first half: a suspended Job that is not the run to start.
@@ -482,7 +516,7 @@ fn delete_job(job: &JobFacts, reason: &'static str) -> Decision {
     }
 }
 
-fn unknown(s: &Situation<'_>, what: String, why: &dbop_model::Why) -> Decision {
+fn unknown(s: &Situation<'_>, what: String, why: &Why) -> Decision {
     Decision::Wait {
         on: WaitingOn::Unknown {
             what,

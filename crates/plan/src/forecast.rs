@@ -11,8 +11,9 @@ use dbop_model::{
 use jiff::Timestamp;
 
 use crate::decide::{after, decide};
-use crate::decision::{Action, Decision, DeletionStep, Run, Undo, WaitingOn};
+use crate::decision::{Action, Blocker, Decision, DeletionStep, Run, Undo, WaitingOn};
 use crate::facts::{Desired, Facts, Hints, SecretFacts};
+use crate::situation::{NoPosition, Position, Situation};
 
 /// A forecast ends after so many decisions: a hundred migrations, each with a handful of steps.
 const DECISIONS_MAX: usize = 1_000;
@@ -97,21 +98,33 @@ pub fn next(desired: &Desired, facts: &Facts, now: Timestamp) -> Option<Migratio
 
 /// The migrations still to run, oldest first; empty at rest, and where there is no way.
 pub fn path(desired: &Desired, facts: &Facts, now: Timestamp) -> Vec<MigrationName> {
-    let s = crate::situation::Situation::new(desired, facts, now);
-    let Ok(position) = s.position() else {
-        return Vec::new();
+    let s = Situation::new(desired, facts, now);
+    let position = match s.position() {
+        Ok(position) => position,
+        // A run that is made again brings the database back onto the chain.
+        Err(NoPosition::Off(Blocker::UnknownVersion { .. } | Blocker::TablesWithoutVersion)) => {
+            let again = s.retried().map(|(run, _)| run.migration.clone());
+            let rest = again
+                .clone()
+                .map(|to| s.path(&Position::At(to)).unwrap_or_default());
+            return again
+                .into_iter()
+                .chain(rest.into_iter().flatten())
+                .collect();
+        }
+        Err(_) => return Vec::new(),
     };
     // A run to the current version that did not complete may be what comes next.
     let again = s
         .last_run()
         .filter(|run| !run.outcome.is_complete())
         .and_then(|run| {
-            let here = crate::situation::Position::At(run.migration.clone());
+            let here = Position::At(run.migration.clone());
             (position == here).then(|| run.migration.clone())
         });
     let at_rest = match &position {
-        crate::situation::Position::At(current) => s.at_rest(current).is_some(),
-        crate::situation::Position::Empty => false,
+        Position::At(current) => s.at_rest(current).is_some(),
+        Position::Empty => false,
     };
     let rest = if at_rest {
         Vec::new()
@@ -123,8 +136,8 @@ pub fn path(desired: &Desired, facts: &Facts, now: Timestamp) -> Vec<MigrationNa
 
 /// The current migration, where the database stands on the chain.
 pub fn current(desired: &Desired, facts: &Facts, now: Timestamp) -> Option<MigrationName> {
-    match crate::situation::Situation::new(desired, facts, now).position() {
-        Ok(crate::situation::Position::At(current)) => Some(current),
+    match Situation::new(desired, facts, now).position() {
+        Ok(Position::At(current)) => Some(current),
         _ => None,
     }
 }
@@ -136,6 +149,8 @@ pub fn apply(desired: &Desired, facts: &mut Facts, action: &Action, now: Timesta
             if let Some(login) = database(facts).and_then(|d| d.logins.get_mut(migration)) {
                 login.locked = false;
             }
+            // Nobody could come in while it was locked: that it was unused then says nothing.
+            facts.quiet.remove(migration);
         }
         Action::Undo(Undo::CloseDoor) => close_door(facts),
         Action::Heal { migration } | Action::CreateCredential { migration } => {
@@ -148,6 +163,7 @@ pub fn apply(desired: &Desired, facts: &mut Facts, action: &Action, now: Timesta
         }
         Action::RecordRun { record, .. } => {
             close_door(facts);
+            grants_stand(facts);
             facts.object.last_run = Some(record.clone());
             release(facts, &record.job);
         }
@@ -182,6 +198,7 @@ fn complete(desired: &Desired, facts: &mut Facts, run: &Run, now: Timestamp) {
         database.has_tables = true;
     }
     claim(facts);
+    grants_stand(facts);
     if let Fact::Known(jobs) = &mut facts.jobs {
         jobs.retain(|job| job.phase != JobPhase::Suspended);
     }
@@ -201,6 +218,7 @@ fn complete(desired: &Desired, facts: &mut Facts, run: &Run, now: Timestamp) {
 
 fn create(desired: &Desired, facts: &mut Facts, migration: &MigrationName) {
     claim(facts);
+    grants_stand(facts);
     let Some(database) = database(facts) else {
         return;
     };
@@ -233,6 +251,13 @@ fn claim(facts: &mut Facts) {
         && let Ok(id) = ClaimId::new("forecast")
     {
         database.claim = Claim::Ours(id);
+    }
+}
+
+/// Roles and grants are the next write, and the last of a run.
+fn grants_stand(facts: &mut Facts) {
+    if let Some(database) = database(facts) {
+        database.roles_ready = true;
     }
 }
 
@@ -344,7 +369,7 @@ mod tests {
         assert_eq!(
             lines(&example::desired(3).unwrap(), &facts),
             [
-                "waits: credential v1 is unused and watched until 1970-01-01T00:01:00Z",
+                "waits: credential v1 is unused, and watched until 1970-01-01T00:01:00Z before it is retired",
                 "retire credential v1: unused, and its code cannot live with the schema of v3",
                 "run v3 on v2: v3 is desired",
                 "create credential v3: the database is at v3",

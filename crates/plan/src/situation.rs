@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use dbop_credentials::generations::{Generation, generation};
 use dbop_model::{
-    ChainBreak, Claim, DatabaseFacts, Fact, JobFacts, LoginFacts, Match, MigrationName,
-    ObservedVersion, Proof, RunRecord, Why,
+    ChainBreak, Claim, DatabaseFacts, Fact, ForeignObject, JobFacts, LoginFacts, Match, Migration,
+    MigrationName, ObservedVersion, Proof, RunRecord, Why,
 };
 use jiff::Timestamp;
 
@@ -73,27 +73,16 @@ impl<'a> Situation<'a> {
             .and_then(|database| database.logins.get(migration))
     }
 
-    /// Where the database stands (line 8). After a failed run of which a person says `retry`, a database
-    /// that shows no place on the chain stands where that run began.
-    pub(crate) fn position(&self) -> Result<Position, NoPosition> {
-        let shown = self.shown_position();
-        match (&shown, self.last_run()) {
-            (
-                Err(NoPosition::Off(
-                    Blocker::UnknownVersion { .. } | Blocker::TablesWithoutVersion,
-                )),
-                Some(run),
-            ) if !run.outcome.is_complete()
-                && self.facts.object.retry.as_ref() == Some(&run.job)
-                && self.desired.chain.get(&run.migration).is_some() =>
-            {
-                Ok(run.from.clone().map_or(Position::Empty, Position::At))
-            }
-            _ => shown,
-        }
+    /// The run of which a person says `retry`, where it did not complete and its migration still exists.
+    pub(crate) fn retried(&self) -> Option<(&'a RunRecord, &'a Migration)> {
+        let run = self.last_run()?;
+        let said = self.facts.object.retry.as_ref() == Some(&run.job);
+        let migration = self.desired.chain.get(&run.migration)?;
+        (said && !run.outcome.is_complete()).then_some((run, migration))
     }
 
-    fn shown_position(&self) -> Result<Position, NoPosition> {
+    /// Where the database stands (line 8).
+    pub(crate) fn position(&self) -> Result<Position, NoPosition> {
         let database = self
             .facts
             .database
@@ -138,12 +127,20 @@ impl<'a> Situation<'a> {
 
     /// Does the database have the schema of `migration`, or one further on its way?
     pub(crate) fn reached(&self, migration: &MigrationName) -> bool {
-        match self.shown_position() {
+        match self.position() {
             Ok(Position::At(current)) => {
                 &current == migration || self.desired.chain.is_ancestor(migration, &current)
             }
             _ => false,
         }
+    }
+
+    /// What is not ours and bears a name that we need.
+    pub(crate) fn foreign(&self) -> impl Iterator<Item = &'a ForeignObject> {
+        self.database()
+            .into_iter()
+            .flat_map(|database| &database.foreign)
+            .chain(&self.facts.foreign)
     }
 
     /// Every credential of ours that exists in any part: a login, a Secret, or both.
@@ -186,7 +183,9 @@ impl<'a> Situation<'a> {
         let mut defects = Vec::new();
         match login {
             None => defects.push(Defect::LoginMissing),
-            Some(login) if !login.granted => defects.push(Defect::GrantsMissing),
+            Some(login) if !login.granted || !self.grants_stand() => {
+                defects.push(Defect::GrantsMissing);
+            }
             Some(_) => {}
         }
         match secret {
@@ -204,6 +203,13 @@ impl<'a> Situation<'a> {
             }
         }
         Ok(defects)
+    }
+
+    /// Do the grants that every login has through the group role stand as the policy wants them? While a
+    /// migration runs they are its record's to bring in order: it may just be making tables.
+    fn grants_stand(&self) -> bool {
+        self.jobs().iter().any(JobFacts::is_live)
+            || self.database().is_none_or(|database| database.roles_ready)
     }
 
     /// Who uses a credential; `None`: provably nobody.

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use dbop_model::{Fact, JobName, MigrationName, Outcome, RunRecord, Session};
+use dbop_model::{ChainBreak, Fact, JobName, MigrationName, Outcome, RunRecord, Session};
 use jiff::Timestamp;
 
 use crate::decision::{
@@ -47,10 +47,11 @@ impl fmt::Display for Action {
                 f.write_str("let the object go")
             }
             Action::Delete(DeletionStep::Finish { kept, .. }) => {
-                let kept = kept
-                    .iter()
-                    .map(|(m, usage)| format!("{m} (used by {usage})"));
-                write!(f, "let the object go and keep credential {}", list(kept))
+                let kept = kept.iter().map(|(m, usage)| match usage {
+                    Use::Unknown(why) => format!("credential {m} (use not known: {why})"),
+                    usage => format!("credential {m} (used by {usage})"),
+                });
+                write!(f, "let the object go and keep {}", clauses(kept))
             }
             Action::TakeOver => f.write_str("take over the claim"),
             Action::CreateCredential { migration } => write!(f, "create credential {migration}"),
@@ -128,7 +129,7 @@ impl fmt::Display for JobEnd {
         match (self.outcome, self.exit_code) {
             (Outcome::Completed, _) => f.write_str("succeeded, and the database says so"),
             (Outcome::VersionNotReached, _) => {
-                f.write_str("succeeded, but the database does not show its version")
+                f.write_str("succeeded, but the database did not show its version")
             }
             (Outcome::Accepted, _) => f.write_str("did not complete, and a person accepts it"),
             (Outcome::Failed, Some(code)) => write!(f, "failed with exit status {code}"),
@@ -168,7 +169,7 @@ impl fmt::Display for Sessions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             [one] => write!(f, "a session ({one})"),
-            many => write!(f, "{} sessions ({})", many.len(), list(many.iter())),
+            many => write!(f, "{} sessions ({})", many.len(), clauses(many.iter())),
         }
     }
 }
@@ -225,13 +226,30 @@ impl fmt::Display for WaitingOn {
                     }
                     usage => format!("credential {m} is still used by {usage}"),
                 });
-                f.write_str(&list(used))?;
+                f.write_str(&clauses(used))?;
+                let their = match credentials[..] {
+                    [_] => "its",
+                    _ => "their",
+                };
+                if credentials
+                    .iter()
+                    .all(|(_, usage)| matches!(usage, Use::Unknown(_)))
+                {
+                    return f.write_str("; nothing is revoked until it is");
+                }
                 match next {
+                    Some(next) if next == move_to => {
+                        write!(f, "; {their} code cannot live with {next}: stop it first")
+                    }
                     Some(next) => write!(
                         f,
-                        "; its code cannot live with {next}: deploy the application of {move_to} first"
+                        "; {their} code cannot live with {next}: deploy the application of {move_to} first"
                     ),
-                    None => write!(f, "; move it to the credential of {move_to}"),
+                    None => write!(
+                        f,
+                        "; {their} code cannot live with the schema of {move_to}: move it to \
+                         credential {move_to}"
+                    ),
                 }
             }
             WaitingOn::QuietWindow {
@@ -239,7 +257,7 @@ impl fmt::Display for WaitingOn {
             } => {
                 write!(
                     f,
-                    "credential {migration} is unused and watched until {}",
+                    "credential {migration} is unused, and watched until {} before it is retired",
                     second(*until)
                 )
             }
@@ -247,12 +265,18 @@ impl fmt::Display for WaitingOn {
                 migration,
                 findings,
             } => {
-                write!(f, "migration {migration} {}", list(findings.iter()))
+                write!(f, "{migration} {}", clauses(findings.iter()))
+            }
+            WaitingOn::Slot { taken: 1, limit } => {
+                write!(
+                    f,
+                    "a migration of another database is running, and --max-jobs is {limit}"
+                )
             }
             WaitingOn::Slot { taken, limit } => {
                 write!(
                     f,
-                    "{taken} migrations of other databases are running, {limit} may"
+                    "{taken} migrations of other databases are running, and --max-jobs is {limit}"
                 )
             }
         }
@@ -268,14 +292,18 @@ impl fmt::Display for Blocker {
                  database-operator.dev/take-over on this one"
             ),
             Blocker::MissingPrivilege { missing } => {
-                let each = missing.iter().map(|m| format!("{}; run: {}", m.needed_for, m.grant));
-                write!(f, "the admin may not {}", list(each))
+                let each = missing
+                    .iter()
+                    .map(|m| format!("the admin may not {} (what helps: {})", m.needed_for, m.grant));
+                f.write_str(&clauses(each))
             }
-            Blocker::ForeignObject { objects } => write!(
-                f,
-                "{} exists and is not ours; rename or remove it, nothing of it was changed",
-                list(objects.iter())
-            ),
+            Blocker::ForeignObject { objects } => {
+                let rest = match objects[..] {
+                    [_] => "exists and is not ours; nothing of it was changed: rename or remove it",
+                    _ => "exist and are not ours; nothing of them was changed: rename or remove them",
+                };
+                write!(f, "{} {rest}", list(objects.iter()))
+            }
             Blocker::TablesWithoutVersion => f.write_str(
                 "the database has tables but no schema version; record the version that they are at \
                  with the migration tool (alembic stamp and the like)",
@@ -303,9 +331,9 @@ impl fmt::Display for Blocker {
                  the migration tool"
             ),
             Blocker::RunIncomplete { run, version_moved } => incomplete(f, run, *version_moved),
-            Blocker::NoPath { broken } => write!(f, "{broken}"),
+            Blocker::NoPath { broken } => write!(f, "{broken}; {}", way_out(broken)),
             Blocker::Hints { migration, findings } => {
-                write!(f, "{migration} {}", list(findings.iter()))
+                write!(f, "{migration} {}", clauses(findings.iter()))
             }
             Blocker::HintsRequired { migration } => write!(
                 f,
@@ -330,30 +358,60 @@ fn incomplete(f: &mut fmt::Formatter<'_>, run: &RunRecord, version_moved: bool) 
         outcome: *outcome,
         exit_code: *exit_code,
     };
-    write!(
-        f,
-        "the run of {migration} {end} at {}",
-        second(*finished_at)
-    )?;
+    let at = second(*finished_at);
+    write!(f, "the run of {migration} that ended at {at} {end}")?;
     if !message.is_empty() {
         write!(f, " ({message})")?;
     }
     match version_moved {
-        false => write!(f, "; change the migration, or say retry (Job {job})"),
+        true if *outcome == Outcome::VersionNotReached => write!(
+            f,
+            " then; it does now: say retry to run it again, or accept-run to go on (Job {job})"
+        ),
+        false => write!(f, "; change {migration}, or say retry (Job {job})"),
         true => write!(
             f,
-            "; the database shows its version all the same: say retry to run it again, or \
-             accept-run to go on (Job {job})"
+            "; the database shows its version all the same: say retry to run it again, or accept-run \
+             to go on (Job {job})"
         ),
+    }
+}
+
+/// What a person can do about a broken chain.
+fn way_out(broken: &ChainBreak) -> String {
+    match broken {
+        ChainBreak::DesiredMissing { .. } => "create it, or name another".to_owned(),
+        ChainBreak::PreviousMissing { previous, .. } => format!("create {previous}"),
+        ChainBreak::Cycle { .. } => {
+            "delete one of them and create it again with the right previous".to_owned()
+        }
+        ChainBreak::NotAnAncestor { current, .. } => {
+            format!("set desiredSchemaVersion to {current} or to a migration that follows it")
+        }
+        ChainBreak::DesiredOlder { current, .. } => {
+            format!("set desiredSchemaVersion to {current} or later, or restore a backup")
+        }
+        ChainBreak::NotCompatible { migration, .. } => {
+            format!("change compatibleFrom of {migration} to one of them, or remove it")
+        }
     }
 }
 
 /// The first few of them, the rest counted.
 fn list<T: fmt::Display>(items: impl Iterator<Item = T>) -> String {
+    few(items, ", ")
+}
+
+/// Likewise, of what holds commas itself.
+fn clauses<T: fmt::Display>(items: impl Iterator<Item = T>) -> String {
+    few(items, "; ")
+}
+
+fn few<T: fmt::Display>(items: impl Iterator<Item = T>, between: &str) -> String {
     let all: Vec<String> = items.map(|item| item.to_string()).collect();
     match all.len().checked_sub(NAMED_MAX) {
-        None | Some(0) => all.join(", "),
-        Some(more) => format!("{} and {more} more", all[..NAMED_MAX].join(", ")),
+        None | Some(0) => all.join(between),
+        Some(more) => format!("{} and {more} more", all[..NAMED_MAX].join(between)),
     }
 }
 

@@ -48,6 +48,17 @@ pub(crate) fn walk(s: &Situation<'_>, position: &Position) -> Walk {
     }
 }
 
+/// Makes the last run again, in a database that shows no place on the chain since: a person says `retry`.
+pub(crate) fn walk_again(s: &Situation<'_>) -> Option<Walk> {
+    let (run, to) = s.retried()?;
+    let because = Because::PersonRetries {
+        job: run.job.clone(),
+    };
+    let from = run.from.clone();
+    let position = from.clone().map_or(Position::Empty, Position::At);
+    Some(take(s, &position, &Step { from, to, because }))
+}
+
 /// What the last run means for the walk (line 10).
 enum LastRun<'a> {
     Decided(Box<Decision>),
@@ -183,21 +194,19 @@ fn take(s: &Situation<'_>, position: &Position, step: &Step<'_>) -> Walk {
         to: to.clone(),
         digest: step.to.digest.clone(),
     };
-    let decision = judged(s, to)
-        .or_else(|| match position {
-            Position::Empty => None,
-            Position::At(current) => retire(
-                s,
-                &Outdated {
-                    migrations: outdated(s, current, to),
-                    next: Some(to),
-                    schema: to,
-                    move_to: current,
-                },
-            ),
-        })
+    let outdated = Outdated {
+        migrations: outdated(s, position, to),
+        next: Some(to),
+        schema: to,
+        move_to: match position {
+            Position::Empty => to,
+            Position::At(current) => current,
+        },
+    };
+    let decision = already_ran(s, &run)
+        .or_else(|| judged(s, to))
+        .or_else(|| retire(s, &outdated))
         .or_else(|| no_slot(s))
-        .or_else(|| already_ran(s, &run))
         .unwrap_or_else(|| Decision::Act {
             action: Action::StartRun(run.clone()),
             because: step.because.clone(),
@@ -208,16 +217,17 @@ fn take(s: &Situation<'_>, position: &Position, step: &Step<'_>) -> Walk {
     }
 }
 
-/// Credentials whose code cannot live with the schema of `next`; those beyond the current version are not
-/// in the way.
-fn outdated(
-    s: &Situation<'_>,
-    current: &MigrationName,
-    next: &MigrationName,
-) -> Vec<MigrationName> {
-    let compatible = s.desired.chain.compatible(next);
+/// Credentials whose code cannot live with the schema of `next`; those beyond where the database is are not
+/// in the way (of an empty one, those beyond `next`).
+fn outdated(s: &Situation<'_>, position: &Position, next: &MigrationName) -> Vec<MigrationName> {
+    let chain = &s.desired.chain;
+    let compatible = chain.compatible(next);
+    let here = match position {
+        Position::Empty => next,
+        Position::At(current) => current,
+    };
     let mut those: Vec<MigrationName> = s.credentials().into_iter().cloned().collect();
-    those.retain(|m| !compatible.contains(m) && s.generation(current, m) != Generation::Beyond);
+    those.retain(|m| !compatible.contains(m) && !chain.is_ancestor(here, m));
     those
 }
 
