@@ -142,11 +142,22 @@ pub(crate) async fn observe(
             BTreeMap::new()
         }
     };
-    let held: BTreeMap<MigrationName, SecretName> = secrets
+    // A credential whose Secret is just deleted may still be referred to: every login counts.
+    let mut named: BTreeMap<MigrationName, SecretName> = secrets
         .iter()
         .map(|(m, secret)| (m.clone(), secret.name.clone()))
         .collect();
-    facts.references = platform.references(database, &held).await;
+    for migration in facts
+        .database
+        .known()
+        .into_iter()
+        .flat_map(|seen| seen.logins.keys())
+    {
+        named
+            .entry(migration.clone())
+            .or_insert_with(|| names::secret(database, migration));
+    }
+    facts.references = platform.references(database, &named).await;
     if let Some(place) = &place {
         facts.proofs = prove(engine, memory, place, &secrets, &facts, freshness).await;
     }

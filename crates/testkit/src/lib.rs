@@ -20,3 +20,4 @@
 
 pub mod conformance;
 pub mod fake_database;
+pub mod sim;

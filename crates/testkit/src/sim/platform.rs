@@ -1,0 +1,337 @@
+//! The fake platform: objects, Secrets and Jobs of a [`World`], with the failures that the test asks for.
+
+use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use dbop_database::Target;
+use dbop_engine::{
+    AppSecret, JobSpec, Platform, PlatformError, Report, Revision, SecretSeen, Subject,
+};
+use dbop_model::{
+    DatabaseSpec, Fact, JobFacts, JobName, JobPhase, MigrationName, ObjectRef, RunRecord,
+    SecretName,
+};
+use dbop_plan::{Reference, Slots};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::world::{Job, Stored, World, plain};
+use super::{Shared, invariants};
+use crate::fake_database::WriteFate;
+
+/// The platform of a simulated world.
+pub struct SimPlatform(Shared);
+
+impl SimPlatform {
+    /// The platform of this world.
+    pub fn new(world: &Shared) -> Self {
+        Self(world.clone())
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every look is a chance to see an invariant broken by what came before it.
+    fn look(&self) -> MutexGuard<'_, World> {
+        let mut world = self.world();
+        invariants::check(&mut world);
+        world
+    }
+
+    /// Does a write, or lets it meet its fate.
+    fn write(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut World) -> Result<(), PlatformError>,
+    ) -> Result<(), PlatformError> {
+        let mut world = self.world();
+        let lost = || PlatformError::Failed {
+            operation: name.to_owned(),
+            reason: "the connection was lost".to_owned(),
+        };
+        let done = match world.write(name) {
+            WriteFate::Apply => change(&mut world),
+            WriteFate::FailBefore => Err(lost()),
+            WriteFate::FailAfter => change(&mut world).and_then(|()| Err(lost())),
+        };
+        invariants::check(&mut world);
+        done
+    }
+}
+
+#[async_trait]
+impl Platform for SimPlatform {
+    fn cluster(&self) -> String {
+        "simulated".to_owned()
+    }
+
+    async fn subject(&self, _: &ObjectRef) -> Result<Option<Subject>, PlatformError> {
+        let world = self.look();
+        if world.let_go {
+            return Ok(None);
+        }
+        Ok(Some(Subject {
+            desired: world.desired.clone(),
+            object: world.object.clone(),
+        }))
+    }
+
+    async fn target(&self, _: &DatabaseSpec) -> Result<Target, PlatformError> {
+        Ok(self.world().db.target())
+    }
+
+    async fn jobs(&self, _: &ObjectRef) -> Result<Vec<JobFacts>, PlatformError> {
+        let world = self.look();
+        Ok(world
+            .jobs
+            .iter()
+            .map(|(name, job)| job_facts(name, job))
+            .collect())
+    }
+
+    async fn secrets(
+        &self,
+        _: &ObjectRef,
+        names: &BTreeMap<MigrationName, SecretName>,
+    ) -> Result<BTreeMap<MigrationName, SecretSeen>, PlatformError> {
+        let world = self.look();
+        let ours = world
+            .secrets
+            .iter()
+            .filter_map(|(name, stored)| Some((stored.migration.clone()?, (name, stored))));
+        let named = names.iter().filter_map(|(migration, name)| {
+            Some((migration.clone(), (name, world.secrets.get(name)?)))
+        });
+        Ok(ours
+            .chain(named)
+            .map(|(migration, (name, stored))| (migration, seen(name, stored)))
+            .collect())
+    }
+
+    async fn references(
+        &self,
+        _: &ObjectRef,
+        secrets: &BTreeMap<MigrationName, SecretName>,
+    ) -> Fact<BTreeMap<MigrationName, Vec<Reference>>> {
+        let world = self.look();
+        let mut references: BTreeMap<MigrationName, Vec<Reference>> = BTreeMap::new();
+        for application in &world.applications {
+            if let Some(migration) = application.refers_to()
+                && secrets.contains_key(&migration)
+            {
+                references.entry(migration).or_default().push(Reference {
+                    kind: "Deployment".to_owned(),
+                    name: application.name.clone(),
+                    how: "container app, env DATABASE_URL".to_owned(),
+                });
+            }
+        }
+        Fact::Known(references)
+    }
+
+    async fn slots(&self, _: &ObjectRef) -> Slots {
+        Slots {
+            taken: 0,
+            limit: None,
+        }
+    }
+
+    async fn write_secret(
+        &self,
+        secret: &AppSecret,
+        at: Option<&Revision>,
+    ) -> Result<(), PlatformError> {
+        self.write(&format!("write Secret {}", secret.name), |world| {
+            let what = format!("Secret {}", secret.name);
+            let held = world.secrets.get(&secret.name);
+            let revision = match (held, at) {
+                (Some(held), _) if !held.ours => return Err(PlatformError::Foreign { what }),
+                (None, Some(_)) => 1,
+                (None, None) => 1,
+                (Some(held), Some(at)) if at.0 == held.revision.to_string() => held.revision + 1,
+                (Some(_), _) => return Err(PlatformError::Conflict { what }),
+            };
+            let stored = Stored {
+                ours: true,
+                revision,
+                migration: Some(secret.migration.clone()),
+                data: plain(&secret.data),
+            };
+            invariants::published(world, &secret.migration, &stored);
+            world.secrets.insert(secret.name.clone(), stored);
+            Ok(())
+        })
+    }
+
+    async fn delete_secret(
+        &self,
+        _: &ObjectRef,
+        name: &SecretName,
+        at: &Revision,
+    ) -> Result<(), PlatformError> {
+        self.write(&format!("delete Secret {name}"), |world| {
+            match world.secrets.get(name) {
+                None => Ok(()),
+                Some(held) if held.ours && held.revision.to_string() == at.0 => {
+                    world.secrets.remove(name);
+                    Ok(())
+                }
+                Some(_) => Err(PlatformError::Conflict {
+                    what: format!("Secret {name}"),
+                }),
+            }
+        })
+    }
+
+    async fn create_job(&self, job: &JobSpec) -> Result<(), PlatformError> {
+        self.write(&format!("create Job {}", job.run.job), |world| {
+            let created_at = world.now;
+            world
+                .jobs
+                .entry(job.run.job.clone())
+                .or_insert_with(|| Job {
+                    from: job.run.from.clone(),
+                    to: job.run.to.clone(),
+                    digest: job.run.digest.clone(),
+                    created_at,
+                    login: None,
+                    released_at: None,
+                    session: None,
+                    end: None,
+                    finalizer: true,
+                });
+            Ok(())
+        })
+    }
+
+    async fn write_job_secret(
+        &self,
+        _: &ObjectRef,
+        job: &JobName,
+        environment: &BTreeMap<String, SecretString>,
+    ) -> Result<(), PlatformError> {
+        self.write(&format!("write Secret of Job {job}"), |world| {
+            let value = |key: &str| {
+                environment
+                    .get(key)
+                    .map(|v| v.expose_secret().to_owned())
+                    .unwrap_or_default()
+            };
+            if let Some(job) = world.jobs.get_mut(job) {
+                job.login = Some((value("DBA_OP_USERNAME"), value("DBA_OP_PASSWORD")));
+            }
+            Ok(())
+        })
+    }
+
+    async fn release_job(&self, _: &ObjectRef, job: &JobName) -> Result<(), PlatformError> {
+        self.write(&format!("release Job {job}"), |world| {
+            let now = world.now;
+            match world.jobs.get_mut(job) {
+                Some(found) if found.released_at.is_none() => {
+                    found.released_at = Some(now);
+                    let found = found.clone();
+                    invariants::released(world, job, &found);
+                    Ok(())
+                }
+                Some(_) => Ok(()),
+                None => Err(PlatformError::Missing(format!("Job {job} does not exist"))),
+            }
+        })
+    }
+
+    async fn delete_job(&self, _: &ObjectRef, job: &JobName) -> Result<(), PlatformError> {
+        self.write(&format!("delete Job {job}"), |world| {
+            if world
+                .jobs
+                .get(job)
+                .is_some_and(|job| job.released_at.is_some() && job.end.is_none())
+            {
+                world
+                    .violations
+                    .push(format!("Job {job} was deleted while it may run"));
+            }
+            world.jobs.remove(job);
+            Ok(())
+        })
+    }
+
+    async fn finish_job(&self, _: &ObjectRef, job: &JobName) -> Result<(), PlatformError> {
+        self.write(&format!("let Job {job} go"), |world| {
+            if let Some(job) = world.jobs.get_mut(job) {
+                job.finalizer = false;
+            }
+            Ok(())
+        })
+    }
+
+    async fn record_run(&self, _: &ObjectRef, run: &RunRecord) -> Result<(), PlatformError> {
+        let line = format!("record the run of {}: {:?}", run.migration, run.outcome);
+        self.write(&line, |world| {
+            world.object.last_run = Some(run.clone());
+            Ok(())
+        })
+    }
+
+    async fn let_go(&self, _: &ObjectRef) -> Result<(), PlatformError> {
+        self.write("remove the finalizers", |world| {
+            world.let_go = true;
+            for job in world.jobs.values_mut() {
+                job.finalizer = false;
+            }
+            Ok(())
+        })
+    }
+
+    async fn publish(&self, _: &ObjectRef, report: &Report<'_>) -> Result<(), PlatformError> {
+        let mut world = self.look();
+        let line = match report.failure {
+            Some(failure) => format!("{}; failed: {failure}", report.decision),
+            None => report.decision.to_string(),
+        };
+        if !world.dead && world.story.last().is_none_or(|last| !last.ends_with(&line)) {
+            world.tell(line);
+        }
+        Ok(())
+    }
+}
+
+fn job_facts(name: &JobName, job: &Job) -> JobFacts {
+    let phase = match (job.released_at, job.end) {
+        (None, _) => JobPhase::Suspended,
+        (Some(_), None) => JobPhase::Running,
+        (Some(_), Some((succeeded, finished_at))) => JobPhase::Finished {
+            succeeded,
+            exit_code: Some(if succeeded { 0 } else { 1 }),
+            finished_at,
+            message: String::new(),
+        },
+    };
+    JobFacts {
+        name: name.clone(),
+        from: job.from.clone(),
+        to: job.to.clone(),
+        digest: job.digest.clone(),
+        created_at: job.created_at,
+        phase,
+        finalizer: job.finalizer,
+    }
+}
+
+fn seen(name: &SecretName, stored: &Stored) -> SecretSeen {
+    let data = match stored.ours {
+        true => stored
+            .data
+            .iter()
+            .map(|(k, v)| (k.clone(), v.clone().into()))
+            .collect(),
+        false => BTreeMap::new(),
+    };
+    SecretSeen {
+        name: name.clone(),
+        ours: stored.ours,
+        revision: Revision(stored.revision.to_string()),
+        data,
+    }
+}

@@ -1,0 +1,386 @@
+//! The world: objects, Secrets, Jobs, applications, and what has happened to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
+
+use dbop_credentials::names;
+use dbop_model::{
+    Digest, Fact, JobName, MigrationName, ObservedVersion, RunRecord, SchemaVersion, SecretName,
+};
+use dbop_plan::{Desired, ObjectFacts};
+use jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret;
+
+use super::Shared;
+use super::actors::{Application, Habit, Script};
+use crate::fake_database::{FakeDatabase, SessionId, WriteFate};
+
+/// How long a worker rests at most in a simulation: its slow heartbeat.
+pub const TURN_MAX: SignedDuration = SignedDuration::from_secs(30);
+/// Lines of a story that are kept: the end of it is what explains a failure.
+const STORY_LINES_MAX: usize = 400;
+
+/// The world around an operator.
+pub struct World {
+    /// The time.
+    pub now: Timestamp,
+    /// The database.
+    pub db: FakeDatabase,
+    /// What is wanted.
+    pub desired: Desired,
+    /// The object beside its spec.
+    pub object: ObjectFacts,
+    /// The object's finalizer has been removed.
+    pub let_go: bool,
+    /// Jobs, by name.
+    pub jobs: BTreeMap<JobName, Job>,
+    /// Application Secrets, by name.
+    pub secrets: BTreeMap<SecretName, Stored>,
+    /// Applications.
+    pub applications: Vec<Application>,
+    /// Becomes desired once the database is at rest for the first time.
+    pub later: Option<MigrationName>,
+    /// How runs of a migration end; the default is success.
+    pub scripts: BTreeMap<MigrationName, Script>,
+    /// Writes made by the operator so far, to database and platform.
+    pub writes: u64,
+    /// The write to break, and how.
+    pub fault: Option<Fault>,
+    /// Somebody who comes at the worst moment of the next retirement.
+    pub race: Option<Race>,
+    /// The operator has been killed: nothing of it takes effect any more.
+    pub dead: bool,
+    /// What has happened, for people.
+    pub story: Vec<String>,
+    /// Invariants that were broken.
+    pub violations: Vec<String>,
+    /// What the invariants need to remember.
+    pub ledger: Ledger,
+}
+
+/// What the invariants need to remember between two checks.
+#[derive(Default)]
+pub struct Ledger {
+    /// Logins there at the last check, with whether each was in use.
+    pub logins: BTreeMap<String, bool>,
+    /// Secrets there at the last check.
+    pub secrets: BTreeSet<SecretName>,
+    /// Each step that was started, with the number of times it may be started again.
+    pub started: BTreeMap<(Option<MigrationName>, MigrationName), u32>,
+    /// Jobs seen released.
+    pub released: BTreeSet<JobName>,
+    /// Number of started runs by migration.
+    pub runs: BTreeMap<MigrationName, u32>,
+    /// What a person has just dropped or deleted: its going is no deed of the operator.
+    pub excused: BTreeSet<String>,
+    /// Writes that took place, by their first word or two: what a run has covered.
+    pub covered: BTreeMap<String, u64>,
+}
+
+/// A Job in the world.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// From this migration.
+    pub from: Option<MigrationName>,
+    /// To this one.
+    pub to: MigrationName,
+    /// Digest of the migration when it was created.
+    pub digest: Digest,
+    /// Its creation.
+    pub created_at: Timestamp,
+    /// Login and password that it will use.
+    pub login: Option<(String, String)>,
+    /// Its release.
+    pub released_at: Option<Timestamp>,
+    /// Its session, while it runs.
+    pub session: Option<SessionId>,
+    /// Its end: succeeded, when.
+    pub end: Option<(bool, Timestamp)>,
+    /// Our finalizer.
+    pub finalizer: bool,
+}
+
+/// A Secret in the world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Does it bear our label?
+    pub ours: bool,
+    /// Its revision.
+    pub revision: u64,
+    /// Its migration, where it is ours.
+    pub migration: Option<MigrationName>,
+    /// Its content.
+    pub data: BTreeMap<String, String>,
+}
+
+/// Somebody who comes at the worst moment of a retirement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Race {
+    /// A client connects just before the login is locked.
+    SessionBeforeLock,
+    /// A workload that refers to the Secret appears just before the Secret is deleted.
+    ReferenceBeforeDelete,
+}
+
+/// The write to break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// Which write, counted from 1.
+    pub at: u64,
+    /// How.
+    pub kind: FaultKind,
+}
+
+/// How a write breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// It fails, and the operator lives on.
+    FailBefore,
+    /// It takes effect, its reply is lost, and the operator lives on.
+    FailAfter,
+    /// The operator is killed before it takes effect.
+    KillBefore,
+    /// The operator is killed after it took effect.
+    KillAfter,
+}
+
+/// Where a history ended: what must not depend on the faults in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// What the version shows as.
+    pub version: Fact<ObservedVersion>,
+    /// Our logins, by migration: can it be logged in to with its Secret?
+    pub logins: BTreeMap<MigrationName, bool>,
+    /// The Secrets of ours.
+    pub secrets: BTreeSet<MigrationName>,
+    /// Jobs that still carry our finalizer.
+    pub unfinished: usize,
+    /// Can anybody log in as the migrator?
+    pub door_open: bool,
+    /// Runs started, by migration.
+    pub runs: BTreeMap<MigrationName, u32>,
+    /// The last run: migration and outcome.
+    pub last_run: Option<(MigrationName, dbop_model::Outcome)>,
+}
+
+impl World {
+    /// A world with an empty database, of which `desired` is wanted.
+    pub fn new(desired: Desired) -> Self {
+        let db = FakeDatabase::new(desired.database.id.name());
+        if let Some(table) = desired.database.version_source.table() {
+            db.set_version_table(table);
+        }
+        Self {
+            now: Timestamp::UNIX_EPOCH,
+            db,
+            desired,
+            object: ObjectFacts::default(),
+            let_go: false,
+            jobs: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            applications: Vec::new(),
+            later: None,
+            scripts: BTreeMap::new(),
+            writes: 0,
+            fault: None,
+            race: None,
+            dead: false,
+            story: Vec::new(),
+            violations: Vec::new(),
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// Adds a line to the story.
+    pub fn tell(&mut self, line: impl AsRef<str>) {
+        if self.story.len() == STORY_LINES_MAX {
+            self.story.remove(0);
+        }
+        let at = self.now.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64();
+        self.story.push(format!("{at:9.1} s  {}", line.as_ref()));
+    }
+
+    /// Counts a write of the operator and says what becomes of it.
+    pub fn write(&mut self, name: &str) -> WriteFate {
+        if self.dead {
+            return WriteFate::FailBefore;
+        }
+        self.writes += 1;
+        match self.race {
+            Some(Race::SessionBeforeLock) if name == "lock_login" => self.come(Habit::Pool),
+            Some(Race::ReferenceBeforeDelete) if name.starts_with("delete Secret") => {
+                self.come(Habit::Idle);
+            }
+            _ => {}
+        }
+        let fault = self.fault.filter(|fault| fault.at == self.writes);
+        let fate = match fault.map(|fault| fault.kind) {
+            None => WriteFate::Apply,
+            Some(FaultKind::FailBefore) => WriteFate::FailBefore,
+            Some(FaultKind::FailAfter) => WriteFate::FailAfter,
+            Some(FaultKind::KillBefore) => {
+                self.dead = true;
+                WriteFate::FailBefore
+            }
+            Some(FaultKind::KillAfter) => {
+                self.dead = true;
+                WriteFate::FailAfter
+            }
+        };
+        let kind = name.split(" Job ").next().unwrap_or(name);
+        let kind = kind.split(" Secret ").next().unwrap_or(kind);
+        *self.ledger.covered.entry(kind.to_owned()).or_default() += 1;
+        let number = self.writes;
+        match fault {
+            None => self.tell(format!("write {number}: {name}")),
+            Some(fault) => self.tell(format!("write {number}: {name}  <- {:?}", fault.kind)),
+        }
+        fate
+    }
+
+    /// An application of every old credential appears, for ten seconds or until it is told to move on.
+    fn come(&mut self, habit: Habit) {
+        self.race = None;
+        let current = self.current();
+        let old: Vec<(MigrationName, Stored)> = self
+            .secrets
+            .values()
+            .filter(|secret| secret.ours && secret.migration != current)
+            .filter_map(|secret| Some((secret.migration.clone()?, secret.clone())))
+            .collect();
+        for (migration, secret) in old {
+            let mut late = Application::new(&format!("late-{migration}"), &migration, habit);
+            late.deployed = habit == Habit::Idle;
+            late.moves_on = Some(SignedDuration::from_secs(10));
+            late.next = self.now;
+            if habit == Habit::Pool {
+                let value = |key: &str| secret.data.get(key).cloned().unwrap_or_default();
+                late.session = self
+                    .db
+                    .open_session(&value("username"), &value("password"))
+                    .ok();
+            }
+            self.tell(format!("{} comes, {habit:?}", late.name));
+            self.applications.push(late);
+        }
+    }
+
+    /// The Secret of a migration's credential, where there is one of ours.
+    pub fn secret_of(&self, migration: &MigrationName) -> Option<&Stored> {
+        let name = names::secret(&self.desired.database.id, migration);
+        self.secrets.get(&name).filter(|secret| secret.ours)
+    }
+
+    /// The migration that the database is at.
+    pub fn current(&self) -> Option<MigrationName> {
+        match self.db.version() {
+            Fact::Known(ObservedVersion::At(version)) => self
+                .desired
+                .chain
+                .iter()
+                .find(|migration| migration.version == version)
+                .map(|migration| migration.name.clone()),
+            _ => None,
+        }
+    }
+
+    /// Sets the version to a migration's, as a restored backup does.
+    pub fn restore(&mut self, migration: &MigrationName) {
+        let Some(version) = self.desired.chain.get(migration).map(|m| m.version.clone()) else {
+            return;
+        };
+        self.tell(format!("a backup of {migration} is restored"));
+        self.db.set_version(ObservedVersion::At(version));
+        // A restored database may take every step again.
+        for left in self.ledger.started.values_mut() {
+            *left += 1;
+        }
+    }
+
+    /// The version of a migration.
+    pub fn version_of(&self, migration: &MigrationName) -> Option<SchemaVersion> {
+        self.desired.chain.get(migration).map(|m| m.version.clone())
+    }
+
+    /// Is nothing under way that time alone would change?
+    pub fn quiet(&self) -> bool {
+        self.jobs
+            .values()
+            .all(|job| job.released_at.is_none() || job.end.is_some())
+    }
+
+    /// Where the history stands.
+    pub fn end(&self) -> End {
+        let mut logins = BTreeMap::new();
+        let mut secrets = BTreeSet::new();
+        for secret in self.secrets.values().filter(|secret| secret.ours) {
+            secrets.extend(secret.migration.clone());
+        }
+        for (name, role) in self.db.roles() {
+            let Some(crate::fake_database::Mark::Login { migration, .. }) = &role.mark else {
+                continue;
+            };
+            let works = self
+                .secret_of(migration)
+                .is_some_and(|secret| self.works(secret));
+            logins.insert(migration.clone(), works && role.login);
+            debug_assert!(!name.is_empty());
+        }
+        End {
+            version: self.db.version(),
+            logins,
+            secrets,
+            unfinished: self.jobs.values().filter(|job| job.finalizer).count(),
+            door_open: self.door_open(),
+            runs: self.ledger.runs.clone(),
+            last_run: self.object.last_run.as_ref().map(
+                |RunRecord {
+                     migration, outcome, ..
+                 }| (migration.clone(), *outcome),
+            ),
+        }
+    }
+
+    /// Can anybody log in as the migrator?
+    pub fn door_open(&self) -> bool {
+        self.db.roles().values().any(|role| {
+            matches!(role.mark, Some(crate::fake_database::Mark::Migrator { .. })) && role.login
+        })
+    }
+
+    /// Does a Secret's login work?
+    pub fn works(&self, secret: &Stored) -> bool {
+        let (Some(user), Some(password)) =
+            (secret.data.get("username"), secret.data.get("password"))
+        else {
+            return false;
+        };
+        dbop_model::LoginName::new(user.as_str())
+            .is_ok_and(|login| self.db.accepts(&login, &password.clone().into()))
+    }
+}
+
+/// Content of a Secret, as it is kept in the world.
+pub fn plain(data: &BTreeMap<String, secrecy::SecretString>) -> BTreeMap<String, String> {
+    data.iter()
+        .map(|(key, value)| (key.clone(), value.expose_secret().to_owned()))
+        .collect()
+}
+
+/// Makes the database's writes count with the platform's, in one row.
+pub(super) fn hook_database(world: &Shared) {
+    let weak = std::sync::Arc::downgrade(world);
+    let db = world
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .db
+        .clone();
+    db.on_write(move |name| match weak.upgrade() {
+        // The database calls this while it is locked; the world is never locked around a database write.
+        Some(world) => world
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write(name),
+        None => WriteFate::Apply,
+    });
+}
