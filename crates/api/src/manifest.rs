@@ -574,4 +574,19 @@ spec:
         assert_eq!(database.spec.connection.dsn_secret.key, "dsn");
         assert_eq!(database.status, None);
     }
+
+    #[test]
+    fn the_examples_of_the_reference_are_good() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference.md");
+        let reference = std::fs::read_to_string(file).unwrap();
+        let examples: Vec<&str> = reference
+            .split("```yaml\n")
+            .skip(1)
+            .filter_map(|rest| rest.split("```").next())
+            .collect();
+        assert_eq!(examples.len(), 2);
+        for example in examples {
+            check(example, &[], &[]);
+        }
+    }
 }

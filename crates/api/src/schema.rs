@@ -332,4 +332,88 @@ mod tests {
             );
         }
     }
+
+    /// One row of the reference for each field: path, kind, meaning.
+    fn rows(kind: &str, part: &str) -> String {
+        let schema = &of(kind).unwrap()["properties"][part];
+        let mut required = std::collections::BTreeSet::new();
+        visit(schema, part, &mut |path, node| {
+            let names = node["required"].as_array().into_iter().flatten();
+            required.extend(
+                names
+                    .filter_map(Value::as_str)
+                    .map(|name| format!("{path}.{name}")),
+            );
+        });
+        if part == "status" {
+            required.clear();
+        }
+        let mut rows = String::new();
+        let mut row = |path: &str, node: &Value| {
+            let below = path
+                .strip_prefix(part)
+                .unwrap_or(path)
+                .trim_start_matches('.');
+            // Lists stand in one row with what they hold; a container is Kubernetes' own.
+            let inside = path.contains(".container.") || path.contains(".conditions[]");
+            if below.is_empty() || path.ends_with("[]") || inside {
+                return;
+            }
+            let kind = match (node["type"].as_str(), node["format"].as_str()) {
+                (Some("string"), Some("date-time")) => "time",
+                (Some("string"), _) if node["enum"].is_array() => "word",
+                (Some("string"), _) => "text",
+                (Some("array"), _) => "list",
+                (Some("integer"), _) => "number",
+                (Some("boolean"), _) => "true or false",
+                _ => "fields",
+            };
+            let default = match &node["default"] {
+                Value::Null | Value::Object(_) => String::new(),
+                Value::String(text) => format!(", default `{text}`"),
+                Value::Array(items) => {
+                    let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+                    format!(", default `{}`", items.join(", "))
+                }
+                other => format!(", default `{other}`"),
+            };
+            let words = match (&node["enum"], &node["items"]["enum"]) {
+                (Value::Array(words), _) | (_, Value::Array(words)) => {
+                    let words: Vec<String> = words
+                        .iter()
+                        .filter_map(Value::as_str)
+                        .map(|w| format!("`{w}`"))
+                        .collect();
+                    format!(" One of {}.", words.join(", "))
+                }
+                _ => String::new(),
+            };
+            let required = if required.contains(path) {
+                ", required"
+            } else {
+                ""
+            };
+            let meaning = node["description"].as_str().unwrap_or_default();
+            rows.push_str(&format!(
+                "| `{below}` | {kind}{default}{required} | {meaning}{words} |\n"
+            ));
+        };
+        visit(schema, part, &mut row);
+        rows
+    }
+
+    #[test]
+    fn the_reference_is_in_step() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference.md");
+        let reference = std::fs::read_to_string(file).unwrap();
+        for kind in [MANAGED_DATABASE, DATABASE_MIGRATION] {
+            for part in ["spec", "status"] {
+                let rows = rows(kind, part);
+                assert!(
+                    reference.contains(&rows),
+                    "docs/reference.md does not hold the rows of {kind} {part}:\n{rows}"
+                );
+            }
+        }
+    }
 }
