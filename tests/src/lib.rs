@@ -6,6 +6,7 @@
 //! Everything here panics with a sentence instead of returning errors, because only tests call it.
 
 mod database;
+pub mod local;
 mod server;
 
 pub use database::TestDatabase;

@@ -1,0 +1,252 @@
+//! An application: it takes its credential from a published Secret, and counts what the database refuses it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_postgres::{Client, Config, NoTls};
+
+/// The pause between two queries of a session.
+const PAUSE: Duration = Duration::from_millis(20);
+/// A query or a login that takes longer has failed: no application would wait so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// As many failures are kept in words.
+const FAILURES_MAX: usize = 20;
+
+/// What a published Secret holds.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential(BTreeMap<String, String>);
+
+impl Credential {
+    pub(crate) fn new(data: BTreeMap<String, String>) -> Credential {
+        Credential(data)
+    }
+
+    /// The value of a key.
+    ///
+    /// # Panics
+    /// When there is no such key.
+    #[must_use]
+    #[track_caller]
+    pub fn get(&self, key: &str) -> &str {
+        match self.0.get(key) {
+            Some(value) => value,
+            None => panic!("the Secret has no key {key}, only {:?}", self.0.keys()),
+        }
+    }
+
+    /// All keys and values.
+    #[must_use]
+    pub fn data(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+
+    /// Logs in with its parts.
+    ///
+    /// # Errors
+    /// The server's.
+    ///
+    /// # Panics
+    /// When a key is missing, or the server does not answer.
+    pub async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+        let mut config = Config::new();
+        config
+            .host(self.get("host"))
+            .port(self.get("port").parse().expect("a port is a number"))
+            .dbname(self.get("database"))
+            .user(self.get("username"))
+            .password(self.get("password"));
+        connect(&config).await
+    }
+
+    /// Logs in with its connection string.
+    ///
+    /// # Errors
+    /// The server's.
+    ///
+    /// # Panics
+    /// When it has none, or the server does not answer.
+    pub async fn connect_by_uri(&self) -> Result<Client, tokio_postgres::Error> {
+        connect(
+            &self
+                .get("uri")
+                .parse()
+                .expect("the uri is a connection string"),
+        )
+        .await
+    }
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credential({:?})", self.0.get("username"))
+    }
+}
+
+async fn connect(config: &Config) -> Result<Client, tokio_postgres::Error> {
+    let connected = timeout(PATIENCE, config.connect(NoTls)).await;
+    let (client, connection) = connected.expect("the server answers in time")?;
+    // A broken connection shows as an error of the client's next call.
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// An application that runs one query again and again until it is stopped.
+pub struct Application {
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+/// What an application went through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// Queries that succeeded.
+    pub queries: u64,
+    /// Logins that succeeded.
+    pub logins: u64,
+    /// Queries and logins that failed.
+    pub failed: u64,
+    /// The first failures, in words.
+    pub failures: Vec<String>,
+}
+
+impl Tally {
+    /// Checks that it worked, and that nothing ever failed.
+    ///
+    /// # Panics
+    /// When it did nothing, or something failed.
+    #[track_caller]
+    pub fn is_undisturbed(&self) {
+        assert!(self.queries > 0, "the application made no query at all");
+        assert!(self.failed == 0, "the application was disturbed: {self:?}");
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    pid: AtomicI32,
+    queries: AtomicU64,
+    logins: AtomicU64,
+    failed: AtomicU64,
+    failures: Mutex<Vec<String>>,
+}
+
+impl Application {
+    /// One that logs in once and keeps its session, with a query every 20 ms.
+    ///
+    /// # Panics
+    /// When it cannot log in to begin with.
+    pub async fn staying(credential: &Credential, query: &str) -> Application {
+        let shared = Arc::new(Shared::default());
+        let client = match credential.connect().await {
+            Ok(client) => client,
+            Err(error) => panic!("an application cannot log in as {credential:?}: {error:?}"),
+        };
+        shared.logins.fetch_add(1, Ordering::Relaxed);
+        shared.remember_pid(&client).await;
+        let (query, inner) = (query.to_owned(), shared.clone());
+        let task = tokio::spawn(async move {
+            while !inner.is_stopped() {
+                inner.query(&client, &query).await;
+                sleep(PAUSE).await;
+            }
+        });
+        Application { shared, task }
+    }
+
+    /// One that logs in for `stay`, every so often.
+    #[must_use]
+    pub fn visiting(
+        credential: &Credential,
+        query: &str,
+        stay: Duration,
+        every: Duration,
+    ) -> Application {
+        let shared = Arc::new(Shared::default());
+        let (credential, query, inner) = (credential.clone(), query.to_owned(), shared.clone());
+        let task = tokio::spawn(async move {
+            while !inner.is_stopped() {
+                match credential.connect().await {
+                    Ok(client) => {
+                        inner.logins.fetch_add(1, Ordering::Relaxed);
+                        inner.query(&client, &query).await;
+                        sleep(stay).await;
+                    }
+                    Err(error) => inner.fail(&error),
+                }
+                sleep(every.saturating_sub(stay)).await;
+            }
+        });
+        Application { shared, task }
+    }
+
+    /// The server's id of its session.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.shared.pid.load(Ordering::Relaxed)
+    }
+
+    /// What it has gone through so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.shared.tally()
+    }
+
+    /// Ends it, its session included.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub async fn stop(self) -> Tally {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        let ended = timeout(PATIENCE * 2, self.task).await;
+        ended
+            .expect("an application ends in time")
+            .expect("an application does not panic");
+        self.shared.tally()
+    }
+}
+
+impl Shared {
+    fn tally(&self) -> Tally {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        Tally {
+            queries: self.queries.load(Ordering::Relaxed),
+            logins: self.logins.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            failures: failures.clone(),
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    async fn remember_pid(&self, client: &Client) {
+        let row = client.query_one("SELECT pg_backend_pid()", &[]).await;
+        self.pid.store(
+            row.expect("a session knows its pid").get(0),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// One query, by the simple protocol: no plan of it is kept that a change of the schema could spoil.
+    async fn query(&self, client: &Client, query: &str) {
+        match timeout(PATIENCE, client.batch_execute(query)).await {
+            Ok(Ok(())) => drop(self.queries.fetch_add(1, Ordering::Relaxed)),
+            Ok(Err(error)) => self.fail(&error),
+            Err(_) => self.fail(&"a query took too long"),
+        }
+    }
+
+    fn fail(&self, error: &dyn std::fmt::Debug) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() < FAILURES_MAX {
+            failures.push(format!("{error:?}"));
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The setting of most tests: a database of one's own, a directory with one ManagedDatabase for it, and a
+//! chain of migrations that `dbop-migrate` runs from SQL files.
+
+use serde_json::Value;
+
+use super::application::Credential;
+use super::catalogue::Snapshot;
+use super::directory::{Directory, MANAGED_DATABASE};
+use super::manifest::{Object, managed_database, migration, secret};
+use crate::{TestDatabase, TestServer, binary};
+
+/// A database, and the directory that manages it.
+pub struct Site {
+    // The directory goes first, and its processes with it, so that nobody is connected any more.
+    /// The directory.
+    pub directory: Directory,
+    /// The database.
+    pub database: TestDatabase,
+    /// The name of the ManagedDatabase: that of the database, as a DNS label.
+    pub name: String,
+}
+
+/// One step of a chain that `dbop-migrate` runs: `v1`, `v2` and so on.
+#[derive(Debug, Clone, Default)]
+pub struct Step {
+    sql: String,
+    compatible_from: Option<String>,
+    hints: Option<Value>,
+}
+
+impl Step {
+    /// A step that runs these statements, and says nothing of what they do to the schema.
+    #[must_use]
+    pub fn new(sql: &str) -> Step {
+        Step {
+            sql: sql.to_owned(),
+            ..Step::default()
+        }
+    }
+
+    /// The oldest migration whose application works with the schema after this step.
+    #[must_use]
+    pub fn compatible_from(mut self, migration: &str) -> Step {
+        self.compatible_from = Some(migration.to_owned());
+        self
+    }
+
+    /// What it says that it does to the schema.
+    #[must_use]
+    pub fn hints(mut self, hints: Value) -> Step {
+        self.hints = Some(hints);
+        self
+    }
+}
+
+impl Site {
+    /// A new database with a ManagedDatabase that desires `v1`, and no migration yet.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn new(server: &TestServer, prefix: &str) -> Site {
+        let database = server.database(prefix).await;
+        Site::of(database, Directory::new(prefix))
+    }
+
+    /// A ManagedDatabase for this database in this directory.
+    #[must_use]
+    #[track_caller]
+    pub fn of(database: TestDatabase, directory: Directory) -> Site {
+        let name = object_name(&database);
+        let site = Site {
+            directory,
+            database,
+            name,
+        };
+        site.directory.put(&managed_database(&site.name, "v1"));
+        site.set_dsn(&site.database.admin_dsn());
+        site
+    }
+
+    /// Sets the admin's DSN.
+    #[track_caller]
+    pub fn set_dsn(&self, dsn: &str) {
+        self.directory
+            .put(&secret(&format!("{}-admin", self.name), &[("dsn", dsn)]));
+    }
+
+    /// Adds steps to the chain, the first one after step `after` (0: the beginning).
+    #[track_caller]
+    pub fn steps(&self, after: usize, steps: &[Step]) {
+        for (nth, step) in (after + 1..).zip(steps) {
+            self.directory
+                .write(&format!("migrations/{nth:04}_step.sql"), &step.sql);
+            self.directory.put(&self.step_manifest(nth, step));
+        }
+    }
+
+    /// Says which version is desired.
+    #[track_caller]
+    pub fn desire(&self, migration: &str) {
+        self.set("/spec/desiredSchemaVersion", migration);
+    }
+
+    /// Sets a field of the ManagedDatabase.
+    #[track_caller]
+    pub fn set(&self, path: &str, value: impl Into<Value>) {
+        self.directory
+            .change(MANAGED_DATABASE, &self.name, path, value);
+    }
+
+    /// The status of the ManagedDatabase.
+    #[must_use]
+    pub fn status(&self) -> Value {
+        self.directory.status(&self.name)
+    }
+
+    /// The line in the status that says where the database stands.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        self.status()["summary"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// The name of a migration's Secret.
+    #[must_use]
+    pub fn secret_name(&self, migration: &str) -> String {
+        format!("{}-{migration}", self.name)
+    }
+
+    /// The published credential of a migration, if there is one.
+    #[must_use]
+    pub fn credential(&self, migration: &str) -> Option<Credential> {
+        self.directory.secret(&self.secret_name(migration))
+    }
+
+    /// The published credential of a migration.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    #[track_caller]
+    pub fn published(&self, migration: &str) -> Credential {
+        let credential = self.credential(migration);
+        credential
+            .unwrap_or_else(|| panic!("credential {migration} is not published: {}", self.status()))
+    }
+
+    /// Checks which credentials are published, and that each of them works.
+    ///
+    /// # Panics
+    /// When they are others, or one does not work.
+    pub async fn has_credentials(&self, migrations: &[&str]) {
+        let expected: Vec<String> = migrations.iter().map(|m| self.secret_name(m)).collect();
+        let prefix = format!("{}-v", self.name);
+        let mut there = self.directory.secrets();
+        there.retain(|name| name.starts_with(&prefix));
+        assert_eq!(
+            there,
+            expected,
+            "published Secrets; status: {:#}",
+            self.status()
+        );
+        for migration in migrations {
+            if let Err(error) = self.published(migration).connect().await {
+                panic!("credential {migration} is published and does not work: {error:?}");
+            }
+        }
+        let suffix = self.logins().await;
+        assert_eq!(
+            suffix.len(),
+            migrations.len(),
+            "logins in the database: {suffix:?}"
+        );
+    }
+
+    /// The application logins of this ManagedDatabase in the server: members of the group role that can be
+    /// logged in to, whether locked or not.
+    ///
+    /// # Panics
+    /// When they cannot be listed.
+    pub async fn logins(&self) -> Vec<String> {
+        let rows = self
+            .database
+            .superuser()
+            .await
+            .query(
+                "SELECT rolname::text FROM pg_roles WHERE starts_with(rolname, $1 || '_v') ORDER BY 1",
+                &[&self.name],
+            )
+            .await
+            .expect("a superuser may list roles");
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Everything that the operator could change.
+    ///
+    /// # Panics
+    /// When it cannot be looked at.
+    pub async fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.database, &self.directory, &self.name).await
+    }
+
+    /// The manifest of a step by `dbop-migrate`.
+    fn step_manifest(&self, nth: usize, step: &Step) -> Object {
+        let program = binary("dbop-migrate");
+        let program = program
+            .to_str()
+            .expect("the target directory's path is text");
+        let previous = (nth > 1).then(|| format!("v{}", nth - 1));
+        let object = migration(
+            &format!("v{nth}"),
+            previous.as_deref(),
+            &[program, "--dir", "migrations"],
+        )
+        .set("/spec/version", nth.to_string());
+        let object = match &step.compatible_from {
+            Some(oldest) => object.set("/spec/compatibleFrom", oldest.as_str()),
+            None => object,
+        };
+        match &step.hints {
+            Some(hints) => object.set("/spec/schemaHints", hints.clone()),
+            None => object,
+        }
+    }
+}
+
+fn object_name(database: &TestDatabase) -> String {
+    database.name().replace('_', "-")
+}
