@@ -1,0 +1,171 @@
+//! The few things that the demo's reader would do with psql: `demo-sql COMMAND`.
+//!
+//! It belongs to the demo and not to the application. The connection string is read from the file
+//! that is named, or from DEMO_DSN: never from an argument, which everybody on the machine can read.
+
+use std::process::ExitCode;
+
+use tokio_postgres::{Client, Config, NoTls};
+
+/// What it does, for whoever calls it without arguments.
+const USAGE: &str = "usage: demo-sql COMMAND
+  create-database     role shop_admin (password in DEMO_ADMIN_PASSWORD) and its database shop
+  import ROWS         customers, as from a backup
+  log-in URI_FILE     whether the server lets this credential in: works, or refused
+  logins              the logins that exist for the database
+  rows                rows, and how many of them do not have the name that was written last";
+
+/// Nobody waits longer for a login on the same machine.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
+type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["create-database"] => create_database().await,
+        ["import", rows] => import(rows).await,
+        ["log-in", file] => log_in(file).await,
+        ["logins"] => logins().await,
+        ["rows"] => rows().await,
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {}", spell(error.as_ref()));
+        ExitCode::FAILURE
+    })
+}
+
+/// What a platform team hands over: an empty database whose owner may create roles, and is no
+/// superuser.
+async fn create_database() -> Outcome {
+    let password = std::env::var("DEMO_ADMIN_PASSWORD")?;
+    let superuser = connect(environment()?).await?;
+    let quoted = password.replace('\'', "''");
+    for statement in [
+        format!("CREATE ROLE shop_admin LOGIN CREATEROLE PASSWORD '{quoted}'"),
+        "CREATE DATABASE shop OWNER shop_admin".to_owned(),
+    ] {
+        superuser.batch_execute(&statement).await?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn import(rows: &str) -> Outcome {
+    let rows: i64 = rows.parse()?;
+    let client = connect(in_shop()?).await?;
+    client
+        .execute(
+            "INSERT INTO customers (email, name)
+             SELECT 'customer-' || n || '@example.com', 'customer-' || n || ', revision 0'
+             FROM generate_series(1, $1::bigint) n",
+            &[&rows],
+        )
+        .await?;
+    // As autovacuum would within a minute: the size of the table is known from now on.
+    client.batch_execute("ANALYZE customers").await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Exit status 3, and the server's words, when the login is refused.
+async fn log_in(file: &str) -> Outcome {
+    let uri = std::fs::read_to_string(file)?;
+    // A parse error could repeat a part of the URI, which holds a password.
+    let config = uri
+        .trim()
+        .parse()
+        .map_err(|_| format!("{file} holds no connection string"))?;
+    match connect(config).await {
+        Ok(_) => {
+            println!("works");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) if error.as_db_error().is_some() => {
+            println!("refused: {}", spell(&error));
+            Ok(ExitCode::from(3))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn logins() -> Outcome {
+    let client = connect(environment()?).await?;
+    let rows = client
+        .query(
+            "SELECT rolname::text FROM pg_roles
+             WHERE rolcanlogin AND starts_with(rolname::text, 'shop') ORDER BY rolname",
+            &[],
+        )
+        .await?;
+    for row in rows {
+        println!("{}", row.get::<_, String>(0));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The columns' names are asked for, because the table changes during the demo.
+async fn rows() -> Outcome {
+    let client = connect(in_shop()?).await?;
+    let columns: Vec<String> = client
+        .query(
+            "SELECT attname::text FROM pg_attribute
+             WHERE attrelid = 'customers'::regclass AND attnum > 0 AND NOT attisdropped
+               AND attname IN ('name', 'full_name')",
+            &[],
+        )
+        .await?
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    let names = columns.join(", ");
+    let row = client
+        .query_one(
+            &format!(
+                "SELECT count(*), count(*) FILTER (WHERE (SELECT bool_and(
+                     held IS DISTINCT FROM split_part(email, '@', 1) || ', revision ' || revision)
+                     FROM unnest(ARRAY[{names}]) held))
+                 FROM customers"
+            ),
+            &[],
+        )
+        .await?;
+    let (rows, wrong): (i64, i64) = (row.get(0), row.get(1));
+    println!("rows={rows} wrong={wrong} columns={}", columns.join("+"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The connection string in DEMO_DSN.
+fn environment() -> Result<Config, String> {
+    let dsn = std::env::var("DEMO_DSN").map_err(|_| "DEMO_DSN is not set".to_owned())?;
+    dsn.parse()
+        .map_err(|_| "DEMO_DSN is no connection string".to_owned())
+}
+
+/// The same, in the database shop.
+fn in_shop() -> Result<Config, String> {
+    let mut config = environment()?;
+    config.dbname("shop");
+    Ok(config)
+}
+
+async fn connect(mut config: Config) -> Result<Client, tokio_postgres::Error> {
+    config.connect_timeout(PATIENCE);
+    config.application_name("demo");
+    let (client, connection) = config.connect(NoTls).await?;
+    // A broken connection shows as an error of the client's next call.
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// The server's own words where there are any: the driver's error says only `db error`.
+fn spell(error: &(dyn std::error::Error + 'static)) -> String {
+    error
+        .downcast_ref::<tokio_postgres::Error>()
+        .and_then(tokio_postgres::Error::as_db_error)
+        .map_or_else(|| error.to_string(), |error| error.message().to_owned())
+}
