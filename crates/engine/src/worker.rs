@@ -84,7 +84,7 @@ impl Worker {
         for _ in 0..STEPS_MAX {
             match self.pass().await {
                 Pass::GoOn => {}
-                Pass::Rest(next) => return next,
+                Pass::Rest(next) => return *next,
             }
         }
         Next {
@@ -106,13 +106,13 @@ impl Worker {
         let seen = match looked {
             Ok(Some(seen)) => seen,
             Ok(None) => {
-                return Pass::Rest(Next {
+                return Pass::rest(Next {
                     decision: None,
                     failure: None,
                     wake_at: Timestamp::MAX,
                 });
             }
-            Err(error) => return Pass::Rest(self.failed(None, error.into())),
+            Err(error) => return Pass::rest(self.failed(None, error.into())),
         };
         let decision = decide(&seen.desired, &seen.facts, now);
         if let Err(error) = self
@@ -139,7 +139,7 @@ impl Worker {
             } else {
                 wake_at(&decision, now)
             };
-            return Pass::Rest(Next {
+            return Pass::rest(Next {
                 decision: Some(decision),
                 failure: None,
                 wake_at,
@@ -150,7 +150,7 @@ impl Worker {
             Ok(()) => {
                 self.memory.failures = 0;
                 match action {
-                    Action::Delete(DeletionStep::Finish { .. }) => Pass::Rest(Next {
+                    Action::Delete(DeletionStep::Finish { .. }) => Pass::rest(Next {
                         decision: Some(decision),
                         failure: None,
                         wake_at: Timestamp::MAX,
@@ -168,7 +168,7 @@ impl Worker {
                 {
                     tracing::warn!(database = %self.database, %error, "the status could not be written");
                 }
-                Pass::Rest(self.failed(Some(decision), error))
+                Pass::rest(self.failed(Some(decision), error))
             }
         }
     }
@@ -209,17 +209,13 @@ impl Worker {
     /// early when one of them is used again, or when the last of the used ones no longer is. The caller
     /// races it against the platform's events.
     pub async fn rest(&mut self, next: &Next) {
-        let watched = match &next.decision {
+        let watched = matches!(
+            &next.decision,
             Some(Decision::Wait {
-                on: WaitingOn::QuietWindow { .. },
+                on: WaitingOn::QuietWindow { .. } | WaitingOn::CredentialInUse { .. },
                 ..
-            }) => true,
-            Some(Decision::Wait {
-                on: WaitingOn::CredentialInUse { .. },
-                ..
-            }) => true,
-            _ => false,
-        };
+            })
+        );
         if !watched {
             self.sleep_until(next.wake_at).await;
             return;
@@ -331,7 +327,13 @@ pub struct Plan {
 
 enum Pass {
     GoOn,
-    Rest(Next),
+    Rest(Box<Next>),
+}
+
+impl Pass {
+    fn rest(next: Next) -> Self {
+        Pass::Rest(Box::new(next))
+    }
 }
 
 fn wake_at(decision: &Decision, now: Timestamp) -> Timestamp {

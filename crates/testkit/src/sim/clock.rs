@@ -59,7 +59,7 @@ impl Rng {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -69,7 +69,7 @@ impl Rng {
 
     /// A number below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.bits() % bound.max(1)
     }
 
     /// True once in so many times.
@@ -92,7 +92,7 @@ impl Entropy for SimEntropy {
     fn fill(&self, bytes: &mut [u8]) {
         let mut rng = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for chunk in bytes.chunks_mut(8) {
-            let random = rng.next().to_le_bytes();
+            let random = rng.bits().to_le_bytes();
             chunk.copy_from_slice(&random[..chunk.len()]);
         }
     }

@@ -176,7 +176,7 @@ fn happen(sim: &mut Sim, rng: &mut Rng) {
         _ => {
             world
                 .db
-                .set_admin_password(&format!("admin-{}", rng.next()));
+                .set_admin_password(&format!("admin-{}", rng.bits()));
             world.db.break_connections();
             world.tell("the admin's password is rotated");
         }
