@@ -1,0 +1,180 @@
+//! The marks by which roles of ours are known: a comment on each, in JSON. The group role's is the claim.
+//!
+//! A role without a mark is somebody else's, whatever it is called.
+
+use dbop_model::{ClaimId, ClaimOwner, MigrationName, ObjectRef};
+use serde::{Deserialize, Serialize};
+
+/// The format of the marks; one that is newer is not read as anything.
+const FORMAT: u32 = 1;
+/// What every mark of ours begins with; SQL finds them by it.
+pub(crate) const PREFIX: &str = r#"{"databaseOperator":"#;
+
+/// What a role of ours is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// It holds the grants of applications, and the claim.
+    Group { claim: ClaimId, owner: ClaimOwner },
+    /// It owns the objects.
+    Owner { claim: ClaimId },
+    /// Migrations log in as it.
+    Migrator { claim: ClaimId },
+    /// Applications of a migration log in as it.
+    Login {
+        claim: ClaimId,
+        migration: MigrationName,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Text {
+    #[serde(rename = "databaseOperator")]
+    format: u32,
+    kind: Kind,
+    claim: String,
+    #[serde(flatten)]
+    owner: Option<OwnerText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    migration: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OwnerText {
+    cluster: String,
+    namespace: String,
+    name: String,
+}
+
+#[derive(Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Group,
+    Owner,
+    Migrator,
+    Login,
+}
+
+impl Mark {
+    /// The claim that it bears.
+    pub(crate) fn claim(&self) -> &ClaimId {
+        match self {
+            Mark::Group { claim, .. }
+            | Mark::Owner { claim }
+            | Mark::Migrator { claim }
+            | Mark::Login { claim, .. } => claim,
+        }
+    }
+
+    /// The comment.
+    pub(crate) fn to_comment(&self) -> String {
+        let text = |kind| Text {
+            format: FORMAT,
+            kind,
+            claim: self.claim().as_str().to_owned(),
+            owner: None,
+            migration: None,
+        };
+        let text = match self {
+            Mark::Group { owner, .. } => Text {
+                owner: Some(OwnerText {
+                    cluster: owner.cluster.clone(),
+                    namespace: owner.object.namespace().to_owned(),
+                    name: owner.object.name().to_owned(),
+                }),
+                ..text(Kind::Group)
+            },
+            Mark::Owner { .. } => text(Kind::Owner),
+            Mark::Migrator { .. } => text(Kind::Migrator),
+            Mark::Login { migration, .. } => Text {
+                migration: Some(migration.as_str().to_owned()),
+                ..text(Kind::Login)
+            },
+        };
+        serde_json::to_string(&text).expect("strings and numbers are always JSON")
+    }
+
+    /// Reads a comment; `None`: it is no mark of ours.
+    pub(crate) fn of_comment(comment: &str) -> Option<Mark> {
+        let text: Text = serde_json::from_str(comment).ok()?;
+        if text.format != FORMAT {
+            return None;
+        }
+        let claim = ClaimId::new(text.claim).ok()?;
+        match text.kind {
+            Kind::Group => {
+                let owner = text.owner?;
+                let object = ObjectRef::new(owner.namespace, owner.name).ok()?;
+                Some(Mark::Group {
+                    claim,
+                    owner: ClaimOwner {
+                        cluster: owner.cluster,
+                        object,
+                    },
+                })
+            }
+            Kind::Owner => Some(Mark::Owner { claim }),
+            Kind::Migrator => Some(Mark::Migrator { claim }),
+            Kind::Login => {
+                let migration = MigrationName::new(text.migration?).ok()?;
+                Some(Mark::Login { claim, migration })
+            }
+        }
+    }
+}
+
+/// What SQL's LIKE finds the marks of a claim by. A claim's id holds no wildcard, by its type.
+pub(crate) fn pattern_of(claim: &ClaimId) -> String {
+    format!("{PREFIX}%\"claim\":\"{claim}\"%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_read_back() {
+        let claim = ClaimId::new("9f31c0de").unwrap();
+        let object = ObjectRef::new("shop", "shop").unwrap();
+        let owner = ClaimOwner {
+            cluster: "it's \"one\"".into(),
+            object,
+        };
+        let marks = [
+            Mark::Group {
+                claim: claim.clone(),
+                owner,
+            },
+            Mark::Owner {
+                claim: claim.clone(),
+            },
+            Mark::Migrator {
+                claim: claim.clone(),
+            },
+            Mark::Login {
+                claim,
+                migration: MigrationName::new("v2").unwrap(),
+            },
+        ];
+        for mark in marks {
+            let comment = mark.to_comment();
+            assert!(comment.starts_with(PREFIX), "{comment}");
+            assert!(comment.contains("\"claim\":\"9f31c0de\""), "{comment}");
+            assert_eq!(Mark::of_comment(&comment), Some(mark));
+        }
+    }
+
+    #[test]
+    fn other_comments_are_no_marks() {
+        for other in [
+            "",
+            "the application's group",
+            "{}",
+            r#"{"databaseOperator":2,"kind":"owner","claim":"9f31c0de"}"#,
+            r#"{"databaseOperator":1,"kind":"login","claim":"9f31c0de"}"#,
+            r#"{"databaseOperator":1,"kind":"group","claim":"9f31c0de"}"#,
+            r#"{"databaseOperator":1,"kind":"owner","claim":"%"}"#,
+        ] {
+            assert_eq!(Mark::of_comment(other), None, "{other}");
+        }
+    }
+}
