@@ -10,7 +10,7 @@ pub mod local;
 mod server;
 
 pub use database::TestDatabase;
-pub use server::{TestServer, majors, server};
+pub use server::{TestServer, majors, on_each, server};
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};

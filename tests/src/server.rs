@@ -63,6 +63,31 @@ pub fn server(major: u8) -> TestServer {
     }
 }
 
+/// Runs a test on each server of [`majors`], side by side: such tests mostly wait.
+///
+/// # Panics
+/// When one of them does, after saying on which server.
+pub async fn on_each<F: Future<Output = ()> + 'static>(test: impl Fn(TestServer) -> F) {
+    let local = tokio::task::LocalSet::new();
+    let tests: Vec<_> = majors()
+        .into_iter()
+        .map(|major| (major, local.spawn_local(test(server(major)))))
+        .collect();
+    let outcomes = local.run_until(async {
+        let mut outcomes = Vec::new();
+        for (major, test) in tests {
+            outcomes.push((major, test.await));
+        }
+        outcomes
+    });
+    for (major, outcome) in outcomes.await {
+        if let Err(error) = outcome {
+            eprintln!("this was on PostgreSQL {major}");
+            std::panic::resume_unwind(error.into_panic());
+        }
+    }
+}
+
 impl TestServer {
     /// Its major version.
     #[must_use]
