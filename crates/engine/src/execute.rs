@@ -27,6 +27,15 @@ pub(crate) struct Step<'a> {
     pub(crate) seen: Seen,
 }
 
+/// What became of an action.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// All of it was carried out.
+    Whole,
+    /// It was no longer the one to carry out, at the start or on the way.
+    Not,
+}
+
 /// Carries out an action, if it is still the one to carry out. That it no longer is, is no error: the next
 /// pass decides anew.
 pub(crate) async fn execute(
@@ -34,7 +43,7 @@ pub(crate) async fn execute(
     memory: &mut Memory,
     database: &ObjectRef,
     action: &Action,
-) -> Result<(), StepError> {
+) -> Result<Done, StepError> {
     let admin = memory
         .connection
         .as_ref()
@@ -50,8 +59,9 @@ pub(crate) async fn execute(
         None => Ok(()),
     };
     // The first error is the one that explains; a connection that broke has lost its lock anyway.
-    done?;
-    Ok(unlocked?)
+    let done = done?;
+    unlocked?;
+    Ok(done)
 }
 
 async fn under_lock(
@@ -59,9 +69,9 @@ async fn under_lock(
     memory: &mut Memory,
     database: &ObjectRef,
     action: &Action,
-) -> Result<(), StepError> {
+) -> Result<Done, StepError> {
     let Some(seen) = observe(engine, memory, database, Freshness::Live).await? else {
-        return Ok(());
+        return Ok(Done::Not);
     };
     let mut step = Step {
         engine,
@@ -71,7 +81,7 @@ async fn under_lock(
         seen,
     };
     if !step.is_still_right() {
-        return Ok(());
+        return Ok(Done::Not);
     }
     step.perform().await
 }
@@ -98,38 +108,38 @@ impl Step<'_> {
         }
     }
 
-    async fn perform(&mut self) -> Result<(), StepError> {
+    async fn perform(&mut self) -> Result<Done, StepError> {
         let platform = self.engine.platform.clone();
         match self.action {
-            Action::Undo(Undo::Unlock { migration }) => Ok(self
-                .admin()?
-                .unlock_login(&self.scope()?, migration)
-                .await?),
-            Action::Undo(Undo::CloseDoor) => {
-                Ok(self.admin()?.close_migrator(&self.scope()?).await?)
+            Action::Undo(Undo::Unlock { migration }) => {
+                self.admin()?
+                    .unlock_login(&self.scope()?, migration)
+                    .await?;
             }
+            Action::Undo(Undo::CloseDoor) => self.admin()?.close_migrator(&self.scope()?).await?,
             Action::Heal { migration } | Action::CreateCredential { migration } => {
-                credential::ensure(self, migration).await
+                credential::ensure(self, migration).await?;
             }
-            Action::DeleteJob { job } => Ok(platform.delete_job(self.database, job).await?),
+            Action::DeleteJob { job } => platform.delete_job(self.database, job).await?,
             Action::RecordRun {
                 record,
                 with_database,
-            } => run::record(self, record, *with_database).await,
-            Action::ReleaseJob { job } => Ok(platform.finish_job(self.database, job).await?),
+            } => run::record(self, record, *with_database).await?,
+            Action::ReleaseJob { job } => platform.finish_job(self.database, job).await?,
             Action::Delete(DeletionStep::Revoke(retirement)) | Action::Retire(retirement) => {
-                retire::retire(self, &retirement.migration).await
+                return retire::retire(self, &retirement.migration).await;
             }
             Action::Delete(DeletionStep::Finish { with_database, .. }) => {
                 if *with_database {
                     self.admin()?.close_migrator(&self.scope()?).await?;
                 }
-                Ok(platform.let_go(self.database).await?)
+                platform.let_go(self.database).await?;
             }
-            Action::TakeOver => self.take_over().await,
-            Action::AcceptRun { record } => Ok(platform.record_run(self.database, record).await?),
-            Action::StartRun(what) => run::start(self, what).await,
+            Action::TakeOver => self.take_over().await?,
+            Action::AcceptRun { record } => platform.record_run(self.database, record).await?,
+            Action::StartRun(what) => return run::start(self, what).await,
         }
+        Ok(Done::Whole)
     }
 
     async fn take_over(&self) -> Result<(), StepError> {

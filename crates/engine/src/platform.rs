@@ -12,7 +12,7 @@ use dbop_database::Target;
 use dbop_model::{
     DatabaseSpec, Fact, JobFacts, JobName, MigrationName, ObjectRef, RunRecord, SecretName,
 };
-use dbop_plan::{Decision, Desired, Facts, ObjectFacts, Reference, Run, Slots};
+use dbop_plan::{Action, Because, Decision, Desired, Facts, ObjectFacts, Reference, Run, Slots};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -208,6 +208,9 @@ pub trait Platform: Send + Sync {
     /// Shows where a database stands; written only where it differs from what is shown.
     async fn publish(&self, database: &ObjectRef, report: &Report<'_>)
     -> Result<(), PlatformError>;
+
+    /// Tells people what was done, once all of it is; by default nobody.
+    async fn acted(&self, _database: &ObjectRef, _action: &Action, _because: &Because) {}
 }
 
 /// Time.

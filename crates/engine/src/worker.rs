@@ -121,7 +121,7 @@ impl Worker {
         {
             tracing::warn!(database = %self.database, %error, "the status could not be written");
         }
-        let Decision::Act { action, .. } = &decision else {
+        let Decision::Act { action, because } = &decision else {
             let unreachable = matches!(
                 &decision,
                 Decision::Wait {
@@ -147,8 +147,12 @@ impl Worker {
         };
         tracing::info!(database = %self.database, "{decision}");
         match execute::execute(&self.engine, &mut self.memory, &self.database, action).await {
-            Ok(()) => {
+            Ok(done) => {
                 self.memory.failures = 0;
+                if done == execute::Done::Whole {
+                    let platform = &self.engine.platform;
+                    platform.acted(&self.database, action, because).await;
+                }
                 match action {
                     Action::Delete(DeletionStep::Finish { .. }) => Pass::rest(Next {
                         decision: Some(decision),

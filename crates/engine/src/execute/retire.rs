@@ -8,7 +8,7 @@ use std::time::Duration;
 use dbop_credentials::names;
 use dbop_model::MigrationName;
 
-use super::Step;
+use super::{Done, Step};
 use crate::error::StepError;
 use crate::platform::{AppSecret, SecretSeen};
 
@@ -19,7 +19,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 pub(super) async fn retire(
     step: &mut Step<'_>,
     migration: &MigrationName,
-) -> Result<(), StepError> {
+) -> Result<Done, StepError> {
     let scope = step.scope()?;
     let admin = step.admin()?;
     let has_login = |step: &Step<'_>| {
@@ -44,13 +44,14 @@ pub(super) async fn retire(
             .await?;
         // With neither login nor Secret there is nothing left of the credential to decide on.
         if !has_login(step) {
-            return Ok(());
+            return Ok(Done::Whole);
         }
         if !step.still().await? {
             return give_back(step, migration, Some(secret)).await;
         }
     }
-    Ok(admin.drop_login(&scope, migration).await?)
+    admin.drop_login(&scope, migration).await?;
+    Ok(Done::Whole)
 }
 
 /// Somebody came after all: the login is opened, and the same Secret put back.
@@ -58,10 +59,12 @@ async fn give_back(
     step: &Step<'_>,
     migration: &MigrationName,
     secret: Option<&SecretSeen>,
-) -> Result<(), StepError> {
+) -> Result<Done, StepError> {
     let scope = step.scope()?;
     step.admin()?.unlock_login(&scope, migration).await?;
-    let Some(secret) = secret else { return Ok(()) };
+    let Some(secret) = secret else {
+        return Ok(Done::Not);
+    };
     let kind = secret
         .data
         .get("type")
@@ -75,5 +78,6 @@ async fn give_back(
         claim: scope.claim.to_string(),
         data: secret.data.clone(),
     };
-    Ok(step.engine.platform.write_secret(&secret, None).await?)
+    step.engine.platform.write_secret(&secret, None).await?;
+    Ok(Done::Not)
 }

@@ -11,17 +11,17 @@ use dbop_model::{MigrationName, RunRecord};
 use dbop_plan::{Desired, Run};
 use secrecy::SecretString;
 
-use super::Step;
 use super::credential::generated;
+use super::{Done, Step};
 use crate::error::StepError;
 use crate::observe::Place;
 use crate::platform::JobSpec;
 
-pub(super) async fn start(step: &mut Step<'_>, run: &Run) -> Result<(), StepError> {
+pub(super) async fn start(step: &mut Step<'_>, run: &Run) -> Result<Done, StepError> {
     let platform = step.engine.platform.clone();
     let scope = step.prepared().await?;
     if !step.still().await? {
-        return Ok(());
+        return Ok(Done::Not);
     }
     let environment = environment(&step.seen.desired, run);
     platform
@@ -32,7 +32,7 @@ pub(super) async fn start(step: &mut Step<'_>, run: &Run) -> Result<(), StepErro
         })
         .await?;
     if !step.still().await? {
-        return Ok(());
+        return Ok(Done::Not);
     }
     let place = step.place()?;
     let password = generated(step.engine.entropy.as_ref());
@@ -42,14 +42,15 @@ pub(super) async fn start(step: &mut Step<'_>, run: &Run) -> Result<(), StepErro
         .write_job_secret(step.database, &run.job, &secrets)
         .await?;
     if !step.still().await? {
-        return Ok(());
+        return Ok(Done::Not);
     }
     step.admin()?.open_migrator(&scope, &password).await?;
     if !step.still().await? {
         // The next pass finds the door open without a run and closes it.
-        return Ok(());
+        return Ok(Done::Not);
     }
-    Ok(platform.release_job(step.database, &run.job).await?)
+    platform.release_job(step.database, &run.job).await?;
+    Ok(Done::Whole)
 }
 
 pub(super) async fn record(
