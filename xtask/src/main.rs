@@ -6,6 +6,7 @@
 mod cache;
 mod clock;
 mod codegen;
+mod demo;
 mod process;
 mod progress;
 mod prove;
@@ -58,6 +59,12 @@ enum Task {
         #[arg(long)]
         histories: Option<u64>,
     },
+    /// Tells a story in five minutes of reading: a column is renamed while an application works.
+    Demo {
+        /// Leave everything running at the end, to play with, until Ctrl-C.
+        #[arg(long)]
+        keep: bool,
+    },
     /// Runs PostgreSQL servers for development, until Ctrl-C or as long as COMMAND runs.
     ///
     /// Prints the environment variables by which tests find the servers. With a command, the
@@ -106,6 +113,7 @@ fn run(task: Task) -> Result<ExitCode> {
             seed,
             histories,
         } => prove::run(name, seed, histories)?,
+        Task::Demo { keep } => demo::run(keep)?,
         Task::Servers { names, command } => servers::serve(&names, &command)?,
         Task::KeepPostgres { major, bin } => {
             servers::keep(major, &bin)?;

@@ -4,12 +4,12 @@
 //! SIGKILL cannot be caught: servers are then stopped by their keeper (`servers/keeper.rs`), and
 //! temporary folders of proofs stay below `target/`.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, PipeReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -74,23 +74,7 @@ pub(crate) fn run(command: &mut Command, attend: &mut dyn FnMut(Event<'_>)) -> R
     // The command keeps our ends of the pipe open: they must go, or it would never end.
     command.stdout(Stdio::null()).stderr(Stdio::null());
 
-    let (sender, lines) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut reader = BufReader::new(reader);
-        let mut bytes = Vec::new();
-        while reader
-            .read_until(b'\n', &mut bytes)
-            .is_ok_and(|count| count > 0)
-        {
-            let line = String::from_utf8_lossy(&bytes)
-                .trim_end_matches(['\n', '\r'])
-                .to_owned();
-            if sender.send(line).is_err() {
-                return;
-            }
-            bytes.clear();
-        }
-    });
+    let lines = read_lines(reader);
     let mut ticked = clock::now();
     let mut ended = None;
     loop {
@@ -116,6 +100,122 @@ pub(crate) fn run(command: &mut Command, attend: &mut dyn FnMut(Event<'_>)) -> R
         }
     }
     child.wait()
+}
+
+/// The lines of a pipe, without line ends, as they come.
+fn read_lines(reader: PipeReader) -> Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(reader);
+        let mut bytes = Vec::new();
+        while reader
+            .read_until(b'\n', &mut bytes)
+            .is_ok_and(|count| count > 0)
+        {
+            let line = String::from_utf8_lossy(&bytes)
+                .trim_end_matches(['\n', '\r'])
+                .to_owned();
+            if sender.send(line).is_err() {
+                return;
+            }
+            bytes.clear();
+        }
+    });
+    lines
+}
+
+/// A child that runs beside us; dropping it ends it.
+pub(crate) struct Background {
+    group: Pid,
+    lines: Receiver<String>,
+    waiting: Receiver<std::io::Result<ExitStatus>>,
+    ended: Option<ExitStatus>,
+}
+
+impl Background {
+    /// Starts it; its output is kept until it is fetched.
+    pub(crate) fn start(command: &mut Command) -> Result<Background> {
+        let (reader, writer) = std::io::pipe().context("a pipe cannot be made")?;
+        let stderr = writer.try_clone().context("a pipe cannot be shared")?;
+        command.stdin(Stdio::null()).stdout(writer).stderr(stderr);
+        let mut child = spawn(command)?;
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let group = child.group;
+        let (sender, waiting) = mpsc::channel();
+        // Waited for at once, so that an interrupt never finds a dead child that looks alive.
+        std::thread::spawn(move || {
+            let status = child.inner.wait();
+            drop(child);
+            // Nobody may be interested any more.
+            let _ = sender.send(status);
+        });
+        Ok(Background {
+            group,
+            lines: read_lines(reader),
+            waiting,
+            ended: None,
+        })
+    }
+
+    /// The next line of its output, if one is there.
+    pub(crate) fn line(&self) -> Option<String> {
+        self.lines.try_recv().ok()
+    }
+
+    /// The next line of its output, or nothing once all of it has been read and it has ended.
+    pub(crate) fn line_or_end(&self) -> Option<String> {
+        self.lines.recv().ok()
+    }
+
+    /// How it ended, if it did.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        if self.ended.is_none()
+            && let Ok(status) = self.waiting.try_recv()
+        {
+            self.ended = Some(status.context("a child cannot be waited for")?);
+        }
+        Ok(self.ended)
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
+        self.wait_at_most(Duration::MAX)?
+            .context("a child has not ended")
+    }
+
+    /// Ends it: politely at first, then by force.
+    pub(crate) fn stop(&mut self) -> Result<ExitStatus> {
+        if let Some(status) = self.ended()? {
+            return Ok(status);
+        }
+        // A group that has ended by itself is what we want.
+        let _ = kill_process_group(self.group, Signal::TERM);
+        if let Some(status) = self.wait_at_most(GRACE)? {
+            return Ok(status);
+        }
+        let _ = kill_process_group(self.group, Signal::KILL);
+        self.wait()
+    }
+
+    fn wait_at_most(&mut self, patience: Duration) -> Result<Option<ExitStatus>> {
+        if self.ended.is_none() {
+            self.ended = match self.waiting.recv_timeout(patience) {
+                Ok(status) => Some(status.context("a child cannot be waited for")?),
+                Err(_) => None,
+            };
+        }
+        stop_if_interrupted();
+        Ok(self.ended)
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // After an interrupt the signal thread ends all children.
+        if !INTERRUPTED.load(Ordering::SeqCst) {
+            let _ = self.stop();
+        }
+    }
 }
 
 /// Runs a child that shares our terminal, with a tick each second.

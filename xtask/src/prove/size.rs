@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::Page;
 use crate::clock;
+use crate::demo;
 use crate::process::TemporaryFolder;
 use crate::progress;
 use crate::workspace::{self, capture};
@@ -16,8 +17,6 @@ use crate::workspace::{self, capture};
 const BINARY_BYTES_MAX: u64 = 20_000_000;
 /// The longest that a cold build of the demo may take, in seconds, on two cores.
 const DEMO_BUILD_SECONDS_MAX: u64 = 600;
-/// What the demo builds, besides xtask itself.
-const DEMO_PACKAGES: &[&str] = &["database-operator", "dbop-migrate"];
 
 /// Builds both and measures.
 pub(crate) fn measure(root: &Path) -> Result<Page> {
@@ -56,7 +55,7 @@ pub(crate) fn measure(root: &Path) -> Result<Page> {
     second
         .env("CARGO_TARGET_DIR", fresh.path())
         .args(["build", "--locked"]);
-    for package in DEMO_PACKAGES {
+    for package in demo::PACKAGES {
         second.args(["--package", package]);
     }
     let xtask_took = build("the cold build of xtask", &mut first)?;

@@ -11,7 +11,8 @@ use super::Violation;
 use crate::workspace::{capture, cargo};
 
 /// The internal crates that each crate may depend on. The program and what drives tests stand on
-/// top and may use everything; `dbop-migrate` and `xtask` stand alone.
+/// top and may use everything; `dbop-migrate`, the demo's application and
+/// `xtask` stand alone.
 const LAYERS: &[(&str, &[&str])] = &[
     ("dbop-model", &[]),
     ("dbop-credentials", &["dbop-model"]),
@@ -66,6 +67,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("dbop-migrate", &[]),
+    ("dbop-demo-app", &[]),
     ("xtask", &[]),
 ];
 /// What stands on top of the layers and may use all of them but these.
@@ -196,6 +198,7 @@ fn lines(tree: &str) -> impl Iterator<Item = (usize, &str)> {
 fn manifest(package: &str) -> String {
     match package.strip_prefix("dbop-") {
         Some("tests") => "tests/Cargo.toml".into(),
+        Some("demo-app") => "deploy/examples/demo/app/Cargo.toml".into(),
         Some(folder) => format!("crates/{folder}/Cargo.toml"),
         None if package == "database-operator" => "operator/Cargo.toml".into(),
         None => format!("{package}/Cargo.toml"),

@@ -1,0 +1,411 @@
+//! The story, act by act. Each act says what will happen, does it, and checks that it did.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::stage::{DIRECTORY, Stage};
+use super::tell;
+use crate::clock;
+
+/// Customers that are there when the rename begins.
+pub(super) const CUSTOMERS: u64 = 200_000;
+/// How long the operator is watched while it waits for the old application: it must not give up.
+const WAIT_SHOWN: Duration = Duration::from_secs(2);
+/// A release counts as rolled out when it has made this many queries.
+const QUERIES_OF_A_ROLL_OUT: u64 = 100;
+/// The last walk has two steps that wait for a release; more would be a circle.
+const ROLL_OUTS_MAX: usize = 3;
+
+/// A step that waited for an application.
+pub(super) struct Waited {
+    /// The migration that could not start.
+    pub(super) migration: String,
+    /// The release that was in the way.
+    pub(super) release: String,
+    /// The server's process id of its session.
+    pub(super) pid: u64,
+    /// From when the operator said so until it went on.
+    pub(super) took: Duration,
+}
+
+/// What the acts have to prove.
+pub(super) struct Seen {
+    /// The logins of applications before the rename.
+    pub(super) logins_before: Vec<String>,
+    /// What waited, in order.
+    pub(super) waits: Vec<Waited>,
+    /// What the server said to the first release's password afterwards.
+    pub(super) refusal: String,
+    /// Queries of the shop during the backfill, and how long that took.
+    pub(super) backfill: (u64, Duration),
+}
+
+/// Plays all acts.
+pub(super) fn play(stage: &mut Stage) -> Result<Seen> {
+    first(stage)?;
+    let logins_before = application_logins(stage)?;
+    expand(stage)?;
+    mistake(stage)?;
+    let old_uri = stage.copy_uri("v1")?;
+    let (release, pid, since) = in_the_way(stage)?;
+    let (wait, backfill) = backfill(stage, since)?;
+    let refusal = stage.log_in(&old_uri)?;
+    ensure!(
+        refusal.starts_with("refused"),
+        "the password of release v1 still works"
+    );
+    tell::after(&format!(
+        "Release v1's password, of which we kept a copy: {refusal}. And {} queries of release v2 were \
+         served during the backfill, each of which got the name that was written last.",
+        grouped(backfill.0)
+    ));
+    let mut waits = vec![Waited {
+        migration: "v3".to_owned(),
+        release,
+        pid,
+        took: wait,
+    }];
+    waits.extend(onward(stage)?);
+    Ok(Seen {
+        logins_before,
+        waits,
+        refusal,
+        backfill,
+    })
+}
+
+fn first(stage: &mut Stage) -> Result<()> {
+    tell::act(
+        "Act 1 of 6: from nothing to v1",
+        "An empty database, and release v1 of the shop. The shop starts first and has no password: it \
+         waits for the Secret of its version, as a Pod would that mounts it. The Secret appears only \
+         when the schema is ready and the login in it works.",
+    );
+    stage.bring(&["shop/v1.yaml", "shop/migrations/0001_create_customers.sql"])?;
+    stage.start_shop("v1")?;
+    stage.operate(&["local", DIRECTORY], 0)?;
+    stage.until_true("a session of release v1", |stage| {
+        Ok(stage.tally("v1").is_some_and(|tally| tally.pid.is_some()))
+    })?;
+    expect(stage, "v1", &["v1"])?;
+    stage.sql(&["import", &CUSTOMERS.to_string()], &[])?;
+    rolled_out(stage, "v1")?;
+    let tally = stage.tally("v1").context("release v1 is gone")?;
+    tell::after(&format!(
+        "The shop found its Secret ({DIRECTORY}/.dbop/secrets/default/shop-v1), logged in as {} and \
+         works; {} customers came in from a backup.",
+        tally.user.as_deref().unwrap_or("-"),
+        grouped(CUSTOMERS)
+    ));
+    Ok(())
+}
+
+fn expand(stage: &mut Stage) -> Result<()> {
+    tell::act(
+        "Act 2 of 6: phase 1, a new column beside the old one",
+        "Migration v2 adds the column full_name. It says so in its schemaHints, and the operator judges \
+         that against this very table on this very server before anything starts. `plan` shows it and \
+         changes nothing.",
+    );
+    stage.bring(&["shop/v2.yaml", "shop/migrations/0002_add_full_name.sql"])?;
+    stage.desire("v1", "v2")?;
+    stage.operate(&["plan", "--local", DIRECTORY], 2)?;
+    let before = stage.queries();
+    tell::pause();
+    stage.operate(&["local", DIRECTORY], 0)?;
+    expect(stage, "v2", &["v1", "v2"])?;
+    let meanwhile = stage.queries() - before;
+    tell::after(&format!(
+        "v2 is there, with a login of its own, and release v1 worked on: {meanwhile} queries meanwhile. \
+         Its login stays, since its code can live with v2.",
+    ));
+    Ok(())
+}
+
+fn mistake(stage: &mut Stage) -> Result<()> {
+    tell::act(
+        "Act 3 of 6: a mistake that does not start",
+        "Somebody is in a hurry and writes v3 as: full_name NOT NULL. But nobody has filled the old \
+         rows yet, so it would fail on the server, after the old login had been revoked for it. The \
+         hints are judged first.",
+    );
+    stage.bring(&["mistake/v3.yaml", "mistake/0003_require_full_name.sql"])?;
+    stage.desire("v2", "v3")?;
+    stage.operate(&["local", DIRECTORY], 3)?;
+    let status = stage.status()?;
+    ensure!(
+        status.reason() == Some("HintsBlocked") && status.rules().contains(&"not-null-over-nulls"),
+        "the mistake was not found by its hint: {}",
+        status.message().unwrap_or("nothing is said")
+    );
+    expect(stage, "v2", &["v1", "v2"])?;
+    tell::after(
+        "Exit status 3: no migration was started, no login was touched, and the reason is a fact about \
+         the rows. A CI job would have stopped here.",
+    );
+    Ok(())
+}
+
+/// The release in the way, the process id of its session, and since when it is waited for.
+fn in_the_way(stage: &mut Stage) -> Result<(String, u64, Instant)> {
+    tell::act(
+        "Act 4 of 6: phase 2 waits for the old application",
+        "So v3 becomes what it should have been, the backfill, and NOT NULL waits for v4. Release v1 \
+         writes the old column alone: rows that it changed behind the backfill's back would be wrong \
+         for ever. Therefore v3 may start only when nobody is connected as release v1. The operator now \
+         runs with --watch.",
+    );
+    std::fs::remove_file(
+        stage
+            .manifests()
+            .join("migrations/0003_require_full_name.sql"),
+    )
+    .context("the mistaken migration cannot be removed")?;
+    stage.bring(&[
+        "shop/migrations/0003_backfill_full_name.sql",
+        "shop/v3.yaml",
+    ])?;
+    tell::edit("shop/v3.yaml and its SQL file: the backfill in the place of NOT NULL");
+    stage.watch()?;
+    stage.until("the wait for release v1", |status| {
+        status.reason() == Some("CredentialInUse")
+    })?;
+    let since = clock::now();
+    let pid = session_waited_for(stage, "v1")?;
+    while since.elapsed() < WAIT_SHOWN {
+        stage.until_true("time", |_| Ok(true))?;
+        stage.tend()?;
+        std::thread::sleep(super::LOOK_EVERY);
+    }
+    let status = stage.status()?;
+    ensure!(
+        status.reason() == Some("CredentialInUse") && status.current() == Some("v2"),
+        "the operator did not wait for the session of release v1"
+    );
+    tell::after(&format!(
+        "It waits, and says for whom: pid {pid} is the session of release v1 (the shop says the same of \
+         itself). It also says the way on: deploy the application of v2. Its Secret is there already, \
+         so we do:"
+    ));
+    roll_out(stage, "v2", "v1")?;
+    Ok(("v1".to_owned(), pid, since))
+}
+
+/// How long the wait took, the queries during the backfill, and how long that took.
+fn backfill(stage: &mut Stage, since: Instant) -> Result<(Duration, (u64, Duration))> {
+    tell::act(
+        "Act 5 of 6: the old login goes, and the backfill runs",
+        "No session of release v1 is left. Its login is watched for three more seconds while it still \
+         works (quietWindow; the default is one minute), so that a client that comes and goes is seen. \
+         Then it is locked, looked at twice more, and dropped; then the backfill fills 200,000 rows in \
+         small batches.",
+    );
+    stage.until("the start of the backfill", |status| {
+        status.reason() == Some("MigrationRunning")
+    })?;
+    let wait = since.elapsed();
+    let (started, before) = (clock::now(), stage.queries());
+    stage.until("the end of the backfill", |status| {
+        status.ready() && status.current() == Some("v3")
+    })?;
+    let (took, queries) = (started.elapsed(), stage.queries() - before);
+    expect(stage, "v3", &["v2", "v3"])?;
+    let rows = stage.sql(&["rows"], &[])?;
+    ensure!(
+        rows.contains(" wrong=0 columns=") && rows.contains("full_name") && rows.contains("+"),
+        "after the backfill the columns do not agree: {rows}"
+    );
+    Ok((wait, (queries, took)))
+}
+
+/// What waited.
+fn onward(stage: &mut Stage) -> Result<Vec<Waited>> {
+    tell::act(
+        "Act 6 of 6: phases 3 and 4, in one go",
+        "Now the impatient way: we ask for v5 at once, while release v2 is running. v4 makes the new \
+         column NOT NULL and the old one optional; v5 drops the old one. The operator walks as far as \
+         the applications allow, and where they do not, it says which release to deploy first. We only \
+         do what it says.",
+    );
+    stage.bring(&[
+        "shop/migrations/0004_require_full_name.sql",
+        "shop/migrations/0005_drop_name.sql",
+        "shop/v4.yaml",
+        "shop/v5.yaml",
+    ])?;
+    stage.desire("v3", "v5")?;
+    let mut waits: Vec<Waited> = Vec::new();
+    let mut running = "v2".to_owned();
+    for _ in 0..=ROLL_OUTS_MAX {
+        let told = waits.len();
+        let status = stage.until("v5", |status| {
+            let in_use = status.reason() == Some("CredentialInUse");
+            let newly = status
+                .message()
+                .and_then(release_to_deploy)
+                .is_some_and(|release| release != running);
+            (in_use && newly) || (status.ready() && status.current() == Some("v5"))
+        })?;
+        if status.ready() {
+            expect(stage, "v5", &["v4", "v5"])?;
+            ensure!(told == 2, "{told} steps waited for an application, not two");
+            let rows = stage.sql(&["rows"], &[])?;
+            ensure!(
+                rows.contains(" wrong=0 ") && rows.ends_with("columns=full_name"),
+                "the rename is not complete: {rows}"
+            );
+            roll_out(stage, "v5", &running)?;
+            tell::after(
+                "v5 is there: the column name is gone, and no release ever met a schema that it does \
+                 not know. The login of v4 stays, for going back one release.",
+            );
+            return Ok(waits);
+        }
+        let message = status.message().unwrap_or_default();
+        let release = release_to_deploy(message).context("the operator names no release")?;
+        let migration = next_migration(message).context("the operator names no migration")?;
+        let since = clock::now();
+        let pid = session_waited_for(stage, &running)?;
+        roll_out(stage, &release, &running)?;
+        stage.until("the next step", |status| {
+            status.reason() != Some("CredentialInUse") && status.reason() != Some("QuietWindow")
+        })?;
+        waits.push(Waited {
+            migration,
+            release: std::mem::replace(&mut running, release),
+            pid,
+            took: since.elapsed(),
+        });
+    }
+    bail!("the walk to v5 did not end after {ROLL_OUTS_MAX} releases of the shop")
+}
+
+/// The process id by which the operator names the session of a release: it must be the one that the
+/// release itself knows.
+fn session_waited_for(stage: &mut Stage, release: &str) -> Result<u64> {
+    let pid = stage
+        .tally(release)
+        .and_then(|tally| tally.pid)
+        .with_context(|| format!("release {release} has no session"))?;
+    let status = stage.status()?;
+    let message = status.message().unwrap_or_default();
+    ensure!(
+        message.contains(&format!("pid {pid}")),
+        "the operator does not name pid {pid}, the session of release {release}: {message}"
+    );
+    Ok(pid)
+}
+
+/// Starts a release, waits until it works, and stops the one before.
+fn roll_out(stage: &mut Stage, release: &str, before: &str) -> Result<()> {
+    stage.start_shop(release)?;
+    rolled_out(stage, release)?;
+    let old = stage.stop_shop(before)?;
+    let new = stage.tally(release).context("the new release is gone")?;
+    tell::edit(&format!(
+        "release {release} of the shop is deployed ({}, pid {}); release {before} is stopped, after \
+         {} queries, failed: {}",
+        new.user.as_deref().unwrap_or("-"),
+        new.pid.unwrap_or_default(),
+        grouped(old.queries),
+        old.failed
+    ));
+    Ok(())
+}
+
+fn rolled_out(stage: &mut Stage, release: &str) -> Result<()> {
+    let queries = |stage: &Stage| stage.tally(release).map_or(0, |tally| tally.queries);
+    let before = queries(stage);
+    stage.until_true(&format!("the work of release {release}"), |stage| {
+        Ok(queries(stage) >= before + QUERIES_OF_A_ROLL_OUT)
+    })
+}
+
+/// The database must be at this version, with exactly these credentials, by the operator's status
+/// and by the server's own list of logins; the Secret of each must let one in.
+fn expect(stage: &mut Stage, current: &str, credentials: &[&str]) -> Result<()> {
+    let status = stage.status()?;
+    ensure!(
+        status.current() == Some(current),
+        "the database is at {}, not at {current}",
+        status.current().unwrap_or("no version")
+    );
+    let found = status.credentials();
+    let names: Vec<&str> = found.iter().map(|(migration, _)| *migration).collect();
+    ensure!(
+        names == credentials,
+        "the credentials are {}, not {}",
+        names.join(", "),
+        credentials.join(", ")
+    );
+    let mut logins: Vec<&str> = found.iter().map(|(_, login)| *login).collect();
+    logins.sort_unstable();
+    let in_server = application_logins(stage)?;
+    ensure!(
+        in_server == logins,
+        "the server has the logins {}, not {}",
+        in_server.join(", "),
+        logins.join(", ")
+    );
+    for credential in credentials {
+        let said = stage.log_in(&stage.secret(credential).join("uri"))?;
+        ensure!(said == "works", "the login of {credential} is {said}");
+    }
+    Ok(())
+}
+
+/// The logins of applications, by the server itself.
+pub(super) fn application_logins(stage: &Stage) -> Result<Vec<String>> {
+    let logins = stage.sql(&["logins"], &[])?;
+    Ok(logins
+        .lines()
+        .filter(|login| login.starts_with("shop_v"))
+        .map(str::to_owned)
+        .collect())
+}
+
+/// The release that the operator's words ask for: "deploy the application of v3 first".
+fn release_to_deploy(message: &str) -> Option<String> {
+    let rest = message.split_once("deploy the application of ")?.1;
+    Some(rest.split(' ').next()?.to_owned())
+}
+
+/// The migration that waits: "its code cannot live with v4: deploy".
+fn next_migration(message: &str) -> Option<String> {
+    let rest = message.split_once("code cannot live with ")?.1;
+    Some(rest.split(':').next()?.to_owned())
+}
+
+/// `128,400`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operators_words_say_what_to_do() {
+        let words = "credential v2 is still used by a session (pid 7, user u, from 127.0.0.1); its \
+                     code cannot live with v4: deploy the application of v3 first";
+        assert_eq!(release_to_deploy(words).as_deref(), Some("v3"));
+        assert_eq!(next_migration(words).as_deref(), Some("v4"));
+        assert_eq!(release_to_deploy("migration v4 is running"), None);
+    }
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(grouped(200_000), "200,000");
+        assert_eq!(grouped(12), "12");
+    }
+}

@@ -1,0 +1,217 @@
+//! How the demo looks: plain text of a hundred columns, without colour.
+//!
+//! What a program said stands behind its name and a bar, so that it is never mistaken for what the
+//! demo says about it.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use super::stage::Stage;
+use crate::workspace;
+
+/// Wide enough for a statement, narrow enough for a terminal.
+const COLUMNS: usize = 100;
+/// The longest name of a program in front of its lines.
+const NAME_COLUMNS: usize = 11;
+/// How long a reader at a terminal gets for a paragraph, before the screen moves on.
+const READING: Duration = Duration::from_millis(1_500);
+
+/// What is going to be seen.
+pub(super) fn opening() {
+    line("Database Operator: a column is renamed while an application works on it");
+    line("");
+    prose(
+        "You will see: a PostgreSQL of our own with a table of 200,000 customers; a shop, a real \
+         program that adds, renames and reads customers all the time; and database-operator, which \
+         walks the schema from version to version. The column customers.name is to be called \
+         full_name. An ALTER TABLE ... RENAME would break the shop in the same instant, so it is done \
+         in four phases, and each phase needs a new release of the shop.",
+    );
+    line("");
+    prose(
+        "What usually goes wrong: a step is taken while an old release is still connected. Here every \
+         schema version has a login of its own, published as a Secret. So the operator knows, and does \
+         not hope, who is still there. Nothing on this machine is touched except a temporary directory.",
+    );
+    line("");
+}
+
+/// The beginning of an act: a title, and what will happen and why it matters.
+pub(super) fn act(title: &str, paragraph: &str) {
+    line("");
+    let title = format!("--- {title} ");
+    line(&format!("{title:-<COLUMNS$}"));
+    prose(paragraph);
+    line("");
+    pause();
+}
+
+/// What just happened, and how to see it oneself.
+pub(super) fn after(text: &str) {
+    wrapped("=> ", "   ", text);
+}
+
+/// A command as a reader would type it.
+pub(super) fn command(text: &str) {
+    line(&format!("  $ {text}"));
+}
+
+/// What was done to a file.
+pub(super) fn edit(text: &str) {
+    wrapped("  # ", "    ", text);
+}
+
+/// A line of a program.
+pub(super) fn said(program: &str, text: &str) {
+    let first = format!("{program:>NAME_COLUMNS$} | ");
+    // What a program has laid out itself fits, or is broken as it would be at a terminal.
+    let indent = text.len() - text.trim_start().len();
+    let next = format!("{:>NAME_COLUMNS$} | {:indent$}  ", "", "");
+    wrapped(&first, &next, text);
+}
+
+/// A table of two columns.
+pub(super) fn table(rows: &[(String, String)]) {
+    let left = rows.iter().map(|(name, _)| name.chars().count()).max();
+    let left = left.unwrap_or_default() + 4;
+    for (name, value) in rows {
+        wrapped(&format!("  {name:<left$}"), &" ".repeat(left + 2), value);
+    }
+}
+
+/// Time for a reader to follow, where there is one.
+pub(super) fn pause() {
+    if std::io::stdout().is_terminal() {
+        std::thread::sleep(READING);
+    }
+}
+
+/// One line, at once.
+pub(super) fn line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // A reader who has left cannot be told so.
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// A paragraph.
+pub(super) fn prose(text: &str) {
+    wrapped("", "", text);
+}
+
+/// A text with what stands before its first line and before the others.
+fn wrapped(first: &str, next: &str, text: &str) {
+    for wrapped in wrap(first, next, text) {
+        line(&wrapped);
+    }
+}
+
+/// Breaks at spaces; runs of spaces stay, and a word that is too long stays whole.
+fn wrap(first: &str, next: &str, text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut current = first.to_owned();
+    let mut bare = true;
+    for word in text.split(' ') {
+        let width = current.chars().count() + 1 + word.chars().count();
+        if !bare && width > COLUMNS {
+            lines.push(std::mem::replace(&mut current, next.to_owned()));
+            bare = true;
+        }
+        if !bare {
+            current.push(' ');
+        }
+        current.push_str(word);
+        bare = false;
+    }
+    lines.push(current);
+    for line in &mut lines {
+        line.truncate(line.trim_end().len());
+    }
+    lines
+}
+
+/// What to do with what was left running.
+pub(super) fn keep(stage: &Stage) {
+    let operator = stage.operator_program().display().to_string();
+    let directory = stage.manifests().display().to_string();
+    line("");
+    line("Everything is still running: the server, the operator with --watch, and the shop.");
+    line("");
+    line("In another terminal:");
+    line("");
+    line(&format!("  alias dbop={operator}"));
+    line(&format!("  cd {directory}"));
+    for (typed, meaning) in [
+        (
+            "dbop status --local .",
+            "where the database stands, and who uses which credential",
+        ),
+        (
+            "rm -r .dbop/secrets/default/shop-v5",
+            "take a Secret away, and see it come back with the password it had",
+        ),
+        (
+            "sed -i 's/desiredSchemaVersion: v5/desiredSchemaVersion: v4/' shop.yaml",
+            "go back a release: v5 lets the code of v4 live, so nothing has to be undone",
+        ),
+        (
+            "psql \"$(cat .dbop/secrets/default/shop-v4/uri)\"",
+            "be an old application, and look at status again",
+        ),
+    ] {
+        line(&format!("  {typed}"));
+        line(&format!("      {meaning}"));
+    }
+    line("");
+    line("What the operator does is shown below. Ctrl-C here stops everything and removes it.");
+    line("");
+}
+
+/// Three commands for the way on.
+pub(super) fn next_steps(root: &Path) {
+    let target = workspace::target(root);
+    let operator = target.join("debug/database-operator");
+    let operator = operator.strip_prefix(root).unwrap_or(&operator).display();
+    line("");
+    line("Try next:");
+    line("");
+    for (typed, meaning) in [
+        (
+            "cargo xtask demo --keep".to_owned(),
+            "the same, and it stays, to play with",
+        ),
+        (
+            format!("{operator} lint deploy/examples/demo/shop"),
+            "the manifests and migrations that you saw, checked without a database",
+        ),
+        (
+            format!("{operator} local --help"),
+            "your own database: a directory of the same YAML, and your own migration tool",
+        ),
+    ] {
+        line(&format!("  {typed}"));
+        line(&format!("      {meaning}"));
+    }
+    line("");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_broken_below_their_beginning() {
+        let lines = wrap("  operator | ", "           | ", &"word ".repeat(40));
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(lines[1].starts_with("           | word"), "{lines:?}");
+        assert!(lines.iter().all(|line| line.chars().count() <= COLUMNS));
+    }
+
+    #[test]
+    fn what_is_laid_out_stays_so() {
+        assert_eq!(
+            wrap("x | ", "  | ", "  1. v1    Job"),
+            ["x |   1. v1    Job"]
+        );
+    }
+}
