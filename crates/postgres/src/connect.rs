@@ -193,7 +193,7 @@ fn config(
         .port(dsn.port)
         .dbname(&dsn.database)
         .user(user)
-        .application_name(APPLICATION_NAME)
+        .application_name(dsn.application_name.as_deref().unwrap_or(APPLICATION_NAME))
         .connect_timeout(limit)
         .keepalives(true)
         .keepalives_idle(KEEPALIVE_IDLE)
@@ -213,6 +213,9 @@ fn config(
             LOCK_TIMEOUT.as_millis(),
             IDLE_TIMEOUT.as_millis(),
         ));
+    if let Some(binding) = dsn.channel_binding {
+        config.channel_binding(binding);
+    }
     if let Some(password) = password {
         config.password(password.expose_secret());
     }
@@ -227,13 +230,7 @@ async fn greeted(hold: &Hold<'_>, dsn: &Dsn) -> Result<Server, DatabaseError> {
         Ok((c.number::<u32>()?, c.text()?.to_owned(), c.boolean()?))
     })?;
     let (major, minor) = (number / 10_000, number % 10_000);
-    if major < MAJOR_MIN {
-        return Err(DatabaseError::Server {
-            operation: "connect",
-            code: "0A000".to_owned(),
-            message: format!("PostgreSQL {major} is not supported; {MAJOR_MIN} or newer is needed"),
-        });
-    }
+    supported(major)?;
     if search_path.replace(' ', "") != SEARCH_PATH {
         return Err(DatabaseError::Server {
             operation: "connect",
@@ -254,4 +251,35 @@ async fn greeted(hold: &Hold<'_>, dsn: &Dsn) -> Result<Server, DatabaseError> {
         minor,
         address,
     })
+}
+
+/// What is newer than any server that was tested is taken to be like the newest.
+fn supported(major: u32) -> Result<(), DatabaseError> {
+    if major >= MAJOR_MIN {
+        return Ok(());
+    }
+    Err(DatabaseError::Server {
+        operation: "connect",
+        code: "0A000".to_owned(),
+        message: format!("PostgreSQL {major} is not supported; {MAJOR_MIN} or newer is needed"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_from_14_on_are_supported() {
+        for old in [9, 13] {
+            let error = supported(old).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("PostgreSQL {old} is not supported; 14")),
+                "{error}"
+            );
+        }
+        for fine in [14, 18, 19] {
+            assert_eq!(supported(fine), Ok(()));
+        }
+    }
 }

@@ -10,12 +10,14 @@ use dbop_database::DatabaseError;
 use dbop_model::TlsMode;
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
+use tokio_postgres::config::ChannelBinding;
 
 const DEFAULT_PORT: u16 = 5432;
 /// A key is shown only if it looks like one, so that no part of a password passes for it.
 const KEY_BYTES_MAX: usize = 32;
 /// Longer than any wait that makes sense; it bounds what a DSN can ask for.
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+const KNOWN_KEYS: &str = "sslmode, connect_timeout, application_name, channel_binding";
 /// Schemes that people mix up with ours; any other text before `://` could be part of a secret.
 const OTHER_SCHEMES: [&str; 8] = [
     "mysql",
@@ -37,6 +39,8 @@ pub(crate) struct Dsn {
     pub(crate) port: u16,
     pub(crate) database: String,
     pub(crate) connect_timeout: Option<Duration>,
+    pub(crate) application_name: Option<String>,
+    pub(crate) channel_binding: Option<ChannelBinding>,
     sslmode: Option<SslMode>,
 }
 
@@ -126,6 +130,8 @@ pub(crate) fn parse(dsn: &SecretString) -> Result<Dsn, DatabaseError> {
         port,
         database,
         connect_timeout: None,
+        application_name: None,
+        channel_binding: None,
         sslmode: None,
     };
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
@@ -150,9 +156,20 @@ impl Dsn {
                 self.connect_timeout =
                     (seconds > 0).then(|| Duration::from_secs(seconds).min(CONNECT_TIMEOUT_MAX));
             }
+            "application_name" => {
+                self.application_name = Some(value).filter(|name| !name.is_empty());
+            }
+            "channel_binding" => {
+                self.channel_binding = Some(match value.as_str() {
+                    "disable" => ChannelBinding::Disable,
+                    "prefer" => ChannelBinding::Prefer,
+                    "require" => ChannelBinding::Require,
+                    _ => return Err(wrong("has a channel_binding that is none of libpq's")),
+                });
+            }
             _ if is_key(key) => {
                 return Err(wrong(format!(
-                    "has the parameter '{key}', which is not one of sslmode and connect_timeout"
+                    "has the parameter '{key}', which is none of those known here: {KNOWN_KEYS}"
                 )));
             }
             _ => return Err(wrong("has a parameter that is not known")),
@@ -400,6 +417,23 @@ mod tests {
             "postgresql://u:s3cret@h/d?connect_timeout=s3cret",
             "number of seconds",
         );
+    }
+
+    #[test]
+    fn parameters_are_taken() {
+        let text = "postgresql://u@h/d?application_name=shop%20ops&channel_binding=require\
+                    &connect_timeout=3&sslmode=require";
+        let dsn = parsed(text).unwrap();
+        assert_eq!(dsn.application_name.as_deref(), Some("shop ops"));
+        assert_eq!(dsn.channel_binding, Some(ChannelBinding::Require));
+        assert_eq!(dsn.connect_timeout, Some(Duration::from_secs(3)));
+        let timeout = |seconds: &str| {
+            parsed(&format!("postgresql://u@h/d?connect_timeout={seconds}"))
+                .unwrap()
+                .connect_timeout
+        };
+        assert_eq!(timeout("0"), None);
+        assert_eq!(timeout("100000"), Some(CONNECT_TIMEOUT_MAX));
     }
 
     #[test]

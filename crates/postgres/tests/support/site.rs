@@ -79,6 +79,43 @@ impl PgSite {
         })
     }
 
+    /// A person with every right makes a role that nobody logs in to.
+    pub(crate) async fn superuser_makes_role(&self, name: &str) {
+        self.superuser_runs(&format!("CREATE ROLE {} NOLOGIN", quoted(name)))
+            .await;
+        self.forgets_role_later(name);
+    }
+
+    /// The role goes with the site, where nothing holds it any more.
+    pub(crate) fn forgets_role_later(&self, name: &str) {
+        self.made.lock().unwrap().push(name.to_owned());
+    }
+
+    /// Ends every session in the database, and waits until they have gone.
+    pub(crate) async fn everybody_leaves(&self) {
+        let client = self.database.server().superuser().await;
+        let others = "FROM pg_stat_activity WHERE datname = $1 OR datname = $1 || '_r'";
+        let name = self.database.name();
+        client
+            .query(
+                &format!("SELECT pg_terminate_backend(pid) {others}"),
+                &[&name],
+            )
+            .await
+            .unwrap();
+        for _ in 0..500 {
+            let left = client
+                .query(&format!("SELECT 1 {others}"), &[&name])
+                .await
+                .unwrap();
+            if left.is_empty() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("sessions in {name} do not end");
+    }
+
     /// Logs in by the driver alone.
     pub(crate) async fn login(
         &self,

@@ -1,0 +1,407 @@
+//! Databases that were there before: objects of another owner, an admin that lacks something, a name that
+//! changed, a claim that came back from a backup. Everything as the least admin, on the oldest and the newest
+//! server; what the admin needs besides is what `docs/postgresql-admin.md` says.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails, which is its use"
+)]
+
+#[path = "support/site.rs"]
+mod support;
+
+use dbop_database::DatabaseError;
+use dbop_model::{
+    Claim, ClaimId, ClaimOwner, Fact, ObjectRef, ObservedVersion, Privilege, Proof, RoleName,
+};
+use dbop_testkit::conformance::{Site, Stage};
+use dbop_tests::majors;
+use secrecy::SecretString;
+
+use support::{PgSite, quoted, target};
+
+/// Roles are the server's: names differ from test to test, and from run to run.
+fn app_owner(site: &PgSite) -> String {
+    format!("{}_owner", site.database.name())
+}
+
+/// A database with tables and an Alembic version of an application's own role.
+async fn adopted(major: u8) -> (PgSite, Stage) {
+    let site = PgSite::new(major).await;
+    let owner = app_owner(&site);
+    site.superuser_makes_role(&owner).await;
+    let owner = quoted(&owner);
+    site.superuser_runs(&format!(
+        "GRANT CREATE, USAGE ON SCHEMA public TO {owner}; \
+         GRANT CREATE ON DATABASE {} TO {owner}; SET ROLE {owner}; \
+         CREATE TABLE public.alembic_version (version_num varchar(32) PRIMARY KEY); \
+         INSERT INTO public.alembic_version VALUES ('v1'); \
+         CREATE TABLE public.items (id bigserial PRIMARY KEY, note text); \
+         CREATE VIEW public.item_notes AS SELECT note FROM public.items; \
+         CREATE SCHEMA app; CREATE TABLE app.things (id int GENERATED ALWAYS AS IDENTITY, note text)",
+        quoted(site.database.name())
+    ))
+    .await;
+    let mut stage = Stage::bare(&site).await;
+    stage.scope.access.owner_role = Some(RoleName::new(app_owner(&site)).unwrap());
+    (site, stage)
+}
+
+fn password(text: &str) -> SecretString {
+    text.to_owned().into()
+}
+
+#[tokio::test]
+async fn a_database_of_another_owner_is_adopted_with_one_grant() {
+    for major in majors() {
+        let (site, stage) = adopted(major).await;
+        let missing = stage.look().await.missing;
+        let (owner, admin) = (quoted(&app_owner(&site)), quoted(site.database.admin()));
+        let options = if major >= 16 {
+            " WITH ADMIN TRUE, INHERIT TRUE, SET TRUE"
+        } else {
+            ""
+        };
+        assert_eq!(
+            missing[0].grant,
+            format!("GRANT {owner} TO {admin}{options}"),
+            "{missing:?}"
+        );
+
+        site.superuser_runs(&missing[0].grant).await;
+        let facts = stage.look().await;
+        assert_eq!(facts.missing, [], "the one grant is enough");
+        assert!(facts.has_tables);
+        let v1 = dbop_model::SchemaVersion::new("v1").unwrap();
+        assert_eq!(facts.version, Fact::Known(ObservedVersion::At(v1)));
+
+        stage.admin.claim(&stage.scope).await.unwrap();
+        stage.admin.prepare(&stage.scope).await.unwrap();
+        assert!(stage.look().await.roles_ready);
+        let login = stage
+            .admin
+            .ensure_login(&stage.scope, &"v1".parse().unwrap(), &password("pw"))
+            .await
+            .unwrap();
+        let mut client = site.open(login.as_str(), &password("pw")).await.unwrap();
+        for table in ["items", "app.things"] {
+            assert!(
+                client.may(Privilege::Insert, &table.parse().unwrap()).await,
+                "{table}"
+            );
+        }
+        assert!(
+            client
+                .may(Privilege::Select, &"item_notes".parse().unwrap())
+                .await
+        );
+        assert!(
+            !client
+                .may(Privilege::Update, &"alembic_version".parse().unwrap())
+                .await
+        );
+
+        // The next migration changes what the application's role owns.
+        let migrator = stage
+            .admin
+            .open_migrator(&stage.scope, &password("m"))
+            .await
+            .unwrap();
+        let run = site.login(migrator.as_str(), "m").await.unwrap();
+        run.batch_execute(
+            "ALTER TABLE public.items ADD COLUMN price int; CREATE TABLE public.orders (id int); \
+             UPDATE public.alembic_version SET version_num = 'v2'",
+        )
+        .await
+        .unwrap();
+        let new_owner = site.owner_of(&"orders".parse().unwrap()).await.unwrap();
+        assert_eq!(new_owner.as_str(), app_owner(&site));
+        assert!(
+            client
+                .may(Privilege::Delete, &"orders".parse().unwrap())
+                .await
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_owner_role_that_is_missing_or_the_admin_is_named() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let mut stage = Stage::bare(&site).await;
+        let named = |stage: &mut Stage, role: &str| {
+            stage.scope.access.owner_role = Some(RoleName::new(role).unwrap());
+        };
+        named(&mut stage, "nobody_at_all");
+        let missing = stage.look().await.missing;
+        assert_eq!(missing.len(), 1);
+        assert_eq!(missing[0].grant, "CREATE ROLE \"nobody_at_all\" NOLOGIN");
+        named(&mut stage, site.database.admin());
+        let missing = stage.look().await.missing;
+        assert!(
+            missing[0].needed_for.contains("without the admin's rights"),
+            "{missing:?}"
+        );
+        stage.admin.claim(&stage.scope).await.unwrap();
+        let refused = stage.admin.prepare(&stage.scope).await;
+        assert!(
+            matches!(refused, Err(DatabaseError::Privilege(_))),
+            "{refused:?}"
+        );
+        assert_eq!(stage.look().await.migrator, None, "nothing was made");
+    }
+}
+
+#[tokio::test]
+async fn tables_of_a_third_role_are_named_with_the_grant_that_helps() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let third = app_owner(&site);
+        site.superuser_makes_role(&third).await;
+        site.superuser_runs(&format!(
+            "CREATE SCHEMA legacy AUTHORIZATION {third}; SET ROLE {third}; \
+             CREATE TABLE legacy.\"odd \"\"one\" (id serial); CREATE TABLE legacy.two (id int)"
+        ))
+        .await;
+        let stage = Stage::bare(&site).await;
+        stage.admin.claim(&stage.scope).await.unwrap();
+        let missing = stage.look().await.missing;
+        // The schema, its tables together, and the sequence.
+        assert_eq!(missing.len(), 3, "{missing:?}");
+        assert!(
+            missing[1]
+                .grant
+                .contains("legacy\".\"odd \"\"one\", \"legacy\".\"two\""),
+            "{missing:?}"
+        );
+        match stage.admin.prepare(&stage.scope).await {
+            Err(DatabaseError::Privilege(_)) => {}
+            other => panic!("{other:?}"),
+        }
+        for missing in &missing {
+            site.superuser_runs(&missing.grant).await;
+        }
+        assert_eq!(stage.look().await.missing, []);
+        stage.admin.prepare(&stage.scope).await.unwrap();
+        assert!(stage.look().await.roles_ready);
+        let login = stage
+            .admin
+            .ensure_login(&stage.scope, &"v1".parse().unwrap(), &password("pw"))
+            .await
+            .unwrap();
+        let client = site.login(login.as_str(), "pw").await.unwrap();
+        client
+            .batch_execute("INSERT INTO legacy.\"odd \"\"one\" DEFAULT VALUES")
+            .await
+            .unwrap();
+
+        // Leaving the schema out is the other way.
+        let mut stage = stage;
+        stage.scope.access.schemas = Some(["public".to_owned()].into());
+        stage.admin.prepare(&stage.scope).await.unwrap();
+        assert!(stage.look().await.roles_ready);
+    }
+}
+
+#[tokio::test]
+async fn the_claim_follows_a_renamed_database() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let stage = Stage::at_v1(&site).await;
+        let login = stage.login("v1").await;
+        let (claim, scope) = (stage.scope.claim.clone(), stage.scope.clone());
+        drop(stage);
+        let (name, renamed) = (
+            site.database.name().to_owned(),
+            format!("{}_r", site.database.name()),
+        );
+        let server = site.database.server().superuser().await;
+        let rename = |from: &str, to: &str| {
+            format!("ALTER DATABASE {} RENAME TO {}", quoted(from), quoted(to))
+        };
+        site.everybody_leaves().await;
+        server
+            .batch_execute(&rename(&name, &renamed))
+            .await
+            .unwrap();
+
+        let dsn = format!("{}_r", site.database.admin_dsn());
+        let moved = target(&dsn);
+        let admin = site.connector().connect(&moved).await.unwrap();
+        let stage = Stage { admin, scope };
+        let facts = stage.look().await;
+        assert_eq!(facts.claim, Claim::Ours(claim));
+        assert!(facts.roles_ready, "{facts:?}");
+        let password = "password-of-v1".to_owned().into();
+        assert_eq!(
+            site.connector().prove(&moved, &login, &password).await,
+            Proof::Works
+        );
+        let migrator = stage
+            .admin
+            .open_migrator(&stage.scope, &self::password("m"))
+            .await
+            .unwrap();
+        drop(stage);
+        assert!(migrator.as_str().ends_with("_migrator"));
+        site.everybody_leaves().await;
+        server
+            .batch_execute(&rename(&renamed, &name))
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_claim_that_lost_its_tie_goes_on_with_its_names() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let stage = Stage::at_v1(&site).await;
+        let login = stage.login("v1").await;
+        // What a restore into a new database of the same name leaves: roles, but no privileges on it.
+        site.superuser_runs(&format!(
+            "REVOKE CONNECT ON DATABASE {} FROM {}",
+            quoted(site.database.name()),
+            quoted(&format!("shop_{}_app", stage.scope.claim))
+        ))
+        .await;
+        let facts = stage.look().await;
+        assert_eq!(facts.claim, Claim::Ours(stage.scope.claim.clone()));
+        assert!(!facts.roles_ready);
+        assert_eq!(facts.logins.len(), 1);
+        stage.admin.prepare(&stage.scope).await.unwrap();
+        assert!(stage.look().await.roles_ready);
+        assert_eq!(stage.login("v1").await, login);
+        // To anybody else the tie is what counts, and it is back.
+        let object = ObjectRef::new("shop", "other").unwrap();
+        let other = ClaimOwner {
+            cluster: "c9".into(),
+            object,
+        };
+        assert!(matches!(
+            stage.look_as(&other).await.claim,
+            Claim::Elsewhere { .. }
+        ));
+    }
+}
+
+#[tokio::test]
+async fn roles_of_an_earlier_admin_are_named_from_16_on() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let stage = Stage::at_v1(&site).await;
+        stage.login("v1").await;
+        let second = format!("{}_2", site.database.admin());
+        site.superuser_runs(&format!(
+            "CREATE ROLE {second} LOGIN CREATEROLE PASSWORD 'second'; \
+             ALTER DATABASE {} OWNER TO {second}",
+            quoted(site.database.name())
+        ))
+        .await;
+        site.forgets_role_later(&second);
+        let dsn = site.database.dsn(&second, "second");
+        let admin = site.connector().connect(&target(&dsn)).await.unwrap();
+        let stage = Stage {
+            admin,
+            scope: stage.scope,
+        };
+        let mut missing = stage.look().await.missing;
+        if major >= 16 {
+            assert!(
+                missing[0]
+                    .grant
+                    .contains("WITH ADMIN TRUE, INHERIT TRUE, SET TRUE"),
+                "{missing:?}"
+            );
+            site.superuser_runs(&missing[0].grant).await;
+            missing = stage.look().await.missing;
+        }
+        assert_eq!(missing, []);
+        stage.admin.prepare(&stage.scope).await.unwrap();
+        assert!(stage.look().await.roles_ready);
+        stage.login("v1").await;
+        stage
+            .admin
+            .drop_login(&stage.scope, &"v1".parse().unwrap())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_superuser_is_an_admin_as_well() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let admin = quoted(site.database.admin());
+        site.superuser_runs(&format!("ALTER ROLE {admin} SUPERUSER NOCREATEROLE"))
+            .await;
+        let stage = Stage::at_v1(&site).await;
+        assert_eq!(stage.look().await.missing, []);
+        let login = stage.login("v1").await;
+        let password = "password-of-v1".to_owned().into();
+        assert_eq!(
+            site.connector()
+                .prove(&site.target(), &login, &password)
+                .await,
+            Proof::Works
+        );
+        stage
+            .admin
+            .drop_login(&stage.scope, &"v1".parse().unwrap())
+            .await
+            .unwrap();
+        assert!(stage.look().await.roles_ready);
+        site.superuser_runs(&format!("ALTER ROLE {admin} NOSUPERUSER"))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn two_owners_at_once_end_with_one_claim() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let mut stages = Vec::new();
+        for n in 0..4 {
+            let object = ObjectRef::new("shop", format!("o{n}")).unwrap();
+            let owner = ClaimOwner {
+                cluster: "c1".into(),
+                object,
+            };
+            let id = format!("{:04x}{n}aa", std::process::id() & 0xffff);
+            stages.push(Stage::of(&site, owner, ClaimId::new(id).unwrap()).await);
+        }
+        let [a, b, c, d] = [0, 1, 2, 3].map(|n: usize| stages[n].admin.claim(&stages[n].scope));
+        let (a, b, c, d) = tokio::join!(a, b, c, d);
+        let won = [a, b, c, d].into_iter().filter(Result::is_ok).count();
+        assert_eq!(won, 1);
+    }
+}
+
+#[tokio::test]
+async fn owners_of_many_databases_of_one_server_do_not_fail_each_other() {
+    for major in majors() {
+        let mut walks = Vec::new();
+        for _ in 0..6 {
+            walks.push(tokio::spawn(async move {
+                let site = PgSite::new(major).await;
+                let stage = Stage::at_v1(&site).await;
+                for _ in 0..3 {
+                    stage.login("v1").await;
+                    stage
+                        .admin
+                        .lock_login(&stage.scope, &"v1".parse().unwrap())
+                        .await
+                        .unwrap();
+                    stage
+                        .admin
+                        .drop_login(&stage.scope, &"v1".parse().unwrap())
+                        .await
+                        .unwrap();
+                }
+            }));
+        }
+        for walk in walks {
+            walk.await.unwrap();
+        }
+    }
+}
