@@ -307,17 +307,17 @@ async fn an_adopted_database_keeps_the_owner_of_its_tables() {
         );
         site.set("/spec/migrations/ownerRole", owner.as_str());
 
-        // The admin has nothing to do with that role yet: each refusal says what helps.
-        let refused = site.directory.local().await;
-        refused.exits(3).says("what helps: GRANT");
-        superuser
-            .batch_execute(&format!(
-                "GRANT {owner} TO {} WITH ADMIN OPTION",
-                site.database.admin()
-            ))
-            .await
-            .unwrap();
-        site.directory.local().await.exits(0);
+        // The admin has nothing to do with that role yet: each refusal says what helps, and it does.
+        let mut asked = 0;
+        while site.directory.local().await.status != Some(0) {
+            let helps = site.helps();
+            assert!(!helps.is_empty() && asked < 3, "{:#}", site.status());
+            for statement in helps {
+                superuser.batch_execute(&statement).await.unwrap();
+            }
+            asked += 1;
+        }
+        assert!(asked > 0, "the admin was allowed too much to begin with");
         let application = site.published("v1").connect().await.unwrap();
         application
             .batch_execute("INSERT INTO customers (name) VALUES ('new')")

@@ -123,6 +123,19 @@ impl Site {
             .to_owned()
     }
 
+    /// The statements that the status says would help: they stand in `(what helps: ...)`.
+    #[must_use]
+    pub fn helps(&self) -> Vec<String> {
+        let status = self.status();
+        let conditions = status["conditions"].as_array().into_iter().flatten();
+        let stalled = conditions.filter(|condition| condition["type"] == "Stalled");
+        let messages = stalled.filter_map(|condition| condition["message"].as_str());
+        messages
+            .flat_map(|message| message.split("(what helps: ").skip(1))
+            .filter_map(|rest| Some(rest.split_once(')')?.0.to_owned()))
+            .collect()
+    }
+
     /// The name of a migration's Secret.
     #[must_use]
     pub fn secret_name(&self, migration: &str) -> String {
