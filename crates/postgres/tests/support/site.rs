@@ -13,12 +13,15 @@ use dbop_postgres::Postgres;
 use dbop_testkit::conformance::{Client, OpenRefused, Site};
 use dbop_tests::{TestDatabase, TestServer, server};
 use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::{Config, NoTls};
 
 /// A fresh database with the least admin.
 pub(crate) struct PgSite {
-    pub(crate) database: TestDatabase,
+    pub(crate) database: std::sync::Arc<TestDatabase>,
+    /// What the database is called now, where a test renamed it.
+    name: String,
     postgres: Postgres,
     /// Roles that a person made; the database's own clean-up does not know them.
     made: std::sync::Mutex<Vec<String>>,
@@ -52,15 +55,26 @@ impl PgSite {
     pub(crate) async fn on(server: &TestServer) -> PgSite {
         let database = server.database("dbop_conf").await;
         PgSite {
-            database,
+            name: database.name().to_owned(),
+            database: std::sync::Arc::new(database),
             postgres: Postgres::new(|| Timestamp::UNIX_EPOCH),
+            made: std::sync::Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The same database under another name, which a person gave it.
+    pub(crate) fn named(&self, name: &str) -> PgSite {
+        PgSite {
+            database: std::sync::Arc::clone(&self.database),
+            name: name.to_owned(),
+            postgres: self.postgres.clone(),
             made: std::sync::Mutex::new(Vec::new()),
         }
     }
 
     /// A person with every right runs statements in the database.
     pub(crate) async fn superuser_runs(&self, sql: &str) {
-        let client = self.database.superuser().await;
+        let client = self.database.server().superuser_in(&self.name).await;
         if let Err(error) = client.batch_execute(sql).await {
             panic!("{sql}: {}", spelled(&error));
         }
@@ -68,7 +82,7 @@ impl PgSite {
 
     /// One value that a superuser reads.
     pub(crate) async fn superuser_reads(&self, sql: &str) -> Option<String> {
-        let client = self.database.superuser().await;
+        let client = self.database.server().superuser_in(&self.name).await;
         let messages = client
             .simple_query(sql)
             .await
@@ -94,18 +108,19 @@ impl PgSite {
     /// Ends every session in the database, and waits until they have gone.
     pub(crate) async fn everybody_leaves(&self) {
         let client = self.database.server().superuser().await;
-        let others = "FROM pg_stat_activity WHERE datname = $1 OR datname = $1 || '_r'";
-        let name = self.database.name();
+        let others = "FROM pg_stat_activity WHERE (datname = $1 OR datname = $1 || '_r') \
+                      AND pid <> pg_backend_pid()";
+        let name = &self.name;
         client
             .query(
                 &format!("SELECT pg_terminate_backend(pid) {others}"),
-                &[&name],
+                &[name],
             )
             .await
             .unwrap();
         for _ in 0..500 {
             let left = client
-                .query(&format!("SELECT 1 {others}"), &[&name])
+                .query(&format!("SELECT 1 {others}"), &[name])
                 .await
                 .unwrap();
             if left.is_empty() {
@@ -128,7 +143,7 @@ impl PgSite {
             .port(port)
             .user(login)
             .password(password)
-            .dbname(self.database.name())
+            .dbname(&self.name)
             .application_name("an application")
             .connect(NoTls)
             .await?;
@@ -175,7 +190,12 @@ impl Site for PgSite {
     }
 
     fn target(&self) -> Target {
-        target(&self.database.admin_dsn())
+        let (host, port) = self.database.server().address();
+        let (admin, password) = (self.database.admin(), self.database.admin_password());
+        let name = utf8_percent_encode(&self.name, NON_ALPHANUMERIC);
+        target(&format!(
+            "postgresql://{admin}:{password}@{host}:{port}/{name}"
+        ))
     }
 
     fn target_with_wrong_password(&self) -> Target {

@@ -20,7 +20,8 @@ pub async fn a_claim_is_seen_by_its_owner_and_by_others(site: &dyn Site) {
         id: stage.scope.claim.clone(),
         owner: stage.scope.owner.clone(),
     };
-    for other in [owner("c2", "shop"), owner("c1", "other")] {
+    let cluster = &stage.scope.owner.cluster;
+    for other in [owner("c2", "shop"), owner(cluster, "other")] {
         let facts = stage.look_as(&other).await;
         assert_eq!(facts.claim, elsewhere);
         assert!(facts.logins.is_empty() && facts.migrator.is_none());
@@ -31,7 +32,8 @@ pub async fn a_claim_is_seen_by_its_owner_and_by_others(site: &dyn Site) {
 pub async fn a_second_owner_is_refused(site: &dyn Site) {
     let first = Stage::prepared(site).await;
     let second = Stage::of(site, owner("c2", "shop"), ClaimId::new(fresh_id()).unwrap()).await;
-    let again = Stage::of(site, owner("c1", "shop"), ClaimId::new(fresh_id()).unwrap()).await;
+    let same = first.scope.owner.clone();
+    let again = Stage::of(site, same, ClaimId::new(fresh_id()).unwrap()).await;
     for late in [second, again] {
         let refused = late.admin.claim(&late.scope).await;
         assert!(
@@ -80,11 +82,13 @@ pub async fn a_claim_is_taken_over_with_all_its_names(site: &dyn Site) {
     assert!(!site.has_role(login.as_str()).await);
 }
 
-/// Two databases of one server, their owners called alike: neither sees or touches the other's.
+/// Two databases of one server, even of one owner (whose DSN changed): neither sees or touches the other's.
 pub async fn two_owners_on_one_server_do_not_meet(site: &dyn Site) {
     let other_site = site.beside().await;
     let one = Stage::at_v1(site).await;
-    let two = Stage::at_v1(other_site.as_ref()).await;
+    let (same, id) = (one.scope.owner.clone(), ClaimId::new(fresh_id()).unwrap());
+    let two = Stage::of(other_site.as_ref(), same, id).await;
+    let two = two.walked_to_v1(other_site.as_ref()).await;
     let (login_one, login_two) = (one.login("v1").await, two.login("v1").await);
     assert_ne!(login_one, login_two);
     assert_eq!(one.look().await.logins.len(), 1);

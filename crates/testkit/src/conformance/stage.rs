@@ -27,9 +27,18 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Connects for the owner `shop/shop` of cluster `c1`, and writes nothing.
+    /// Connects for the owner `shop/shop` of a cluster of its own, and writes nothing.
+    ///
+    /// Of its own, because an owner whose database is gone goes on with its claim in the next one: tests that
+    /// clean up beside each other would find each other's.
     pub async fn bare(site: &dyn Site) -> Stage {
-        Stage::of(site, owner("c1", "shop"), ClaimId::new(fresh_id()).unwrap()).await
+        let id = fresh_id();
+        Stage::of(
+            site,
+            owner(&format!("cluster-{id}"), "shop"),
+            ClaimId::new(id).unwrap(),
+        )
+        .await
     }
 
     /// Connects for an owner and a claim, and writes nothing.
@@ -59,15 +68,23 @@ impl Stage {
 
     /// Claimed and prepared, as before the first run.
     pub async fn prepared(site: &dyn Site) -> Stage {
-        let stage = Stage::bare(site).await;
-        stage.admin.claim(&stage.scope).await.unwrap();
-        stage.admin.prepare(&stage.scope).await.unwrap();
-        stage
+        Stage::bare(site).await.begun().await
+    }
+
+    async fn begun(self) -> Stage {
+        self.admin.claim(&self.scope).await.unwrap();
+        self.admin.prepare(&self.scope).await.unwrap();
+        self
     }
 
     /// Prepared, and a first migration has run: it set the version to `v1` and made the table `items`.
     pub async fn at_v1(site: &dyn Site) -> Stage {
-        let stage = Stage::prepared(site).await;
+        Stage::bare(site).await.walked_to_v1(site).await
+    }
+
+    /// Takes a bare stage to where [`Stage::at_v1`] is.
+    pub async fn walked_to_v1(self, site: &dyn Site) -> Stage {
+        let stage = self.begun().await;
         let mut migration = stage.migration(site).await;
         assert!(
             migration.set_version(&["v1"]).await,

@@ -1,0 +1,562 @@
+//! Schema owners who put objects in our way, names that are hard to quote, statements of users that want more
+//! than a version, and passwords where they must not be: on the oldest and the newest server.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails, which is its use"
+)]
+
+#[path = "support/site.rs"]
+mod support;
+
+use dbop_database::{Look, Target};
+use dbop_model::{Fact, ObservedVersion, Privilege, Proof, SchemaVersion, VersionSource};
+use dbop_testkit::conformance::{Site, Stage};
+use dbop_tests::{majors, server};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::SecretString;
+
+use support::{PgSite, quoted, target};
+
+fn secret(text: &str) -> SecretString {
+    text.to_owned().into()
+}
+
+fn at(version: &str) -> Fact<ObservedVersion> {
+    Fact::Known(ObservedVersion::At(SchemaVersion::new(version).unwrap()))
+}
+
+/// A whole life: claim, roles, a run, a login that works, its end.
+async fn walk(site: &PgSite, place: &Target) -> Stage {
+    let mut stage = Stage::at_v1(site).await;
+    let login = stage.login("v1").await;
+    let proof = site
+        .connector()
+        .prove(place, &login, &secret("password-of-v1"))
+        .await;
+    assert_eq!(proof, Proof::Works);
+    for privileges in [
+        [Privilege::Select].into(),
+        [Privilege::Select, Privilege::Insert].into(),
+    ] {
+        stage.scope.access.privileges = privileges;
+        stage.admin.prepare(&stage.scope).await.unwrap();
+    }
+    let facts = stage.look().await;
+    assert!(
+        facts.roles_ready && facts.missing.is_empty() && facts.foreign.is_empty(),
+        "{facts:?}"
+    );
+    assert_eq!(facts.version, at("v1"));
+    stage
+        .admin
+        .lock_login(&stage.scope, &"v1".parse().unwrap())
+        .await
+        .unwrap();
+    stage.settles_at(&login, 0).await;
+    stage
+        .admin
+        .drop_login(&stage.scope, &"v1".parse().unwrap())
+        .await
+        .unwrap();
+    stage
+}
+
+#[tokio::test]
+async fn nothing_in_a_users_schema_is_taken_for_the_servers() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let admin = quoted(site.database.admin());
+        let database = quoted(site.database.name());
+        // Whoever calls one of these fails.
+        let mut traps = format!("CREATE SCHEMA evil AUTHORIZATION {admin};");
+        for schema in ["evil", "public"] {
+            for function in [
+                "has_table_privilege(text, oid, text)",
+                "has_schema_privilege(oid, oid, text)",
+                "pg_has_role(name, oid, text)",
+                "pg_try_advisory_lock(int, int)",
+                "current_database()",
+                "array_to_string(text[], text)",
+                "max(varchar)",
+            ] {
+                traps.push_str(&format!(
+                    "CREATE FUNCTION {schema}.{function} RETURNS bool LANGUAGE plpgsql AS \
+                     $$BEGIN RAISE EXCEPTION 'hijacked'; END$$;"
+                ));
+            }
+            for (operator, left, right) in [
+                ("=", "name", "text"),
+                ("=", "text", "text"),
+                ("=", "name", "name"),
+                ("=", "\"char\"", "\"char\""),
+                ("=", "oid", "oid"),
+                ("~~", "text", "text"),
+                ("!~", "name", "text"),
+                ("<>", "name", "text"),
+                ("||", "text", "text"),
+            ] {
+                traps.push_str(&format!(
+                    "CREATE OR REPLACE FUNCTION {schema}.trap(a {left}, b {right}) RETURNS bool LANGUAGE plpgsql \
+                     AS $$BEGIN RAISE EXCEPTION 'hijacked'; END$$; \
+                     CREATE OPERATOR {schema}.{operator} (leftarg = {left}, rightarg = {right}, \
+                     function = {schema}.trap);"
+                ));
+            }
+            traps.push_str(&format!(
+                "CREATE TABLE {schema}.pg_roles (rolname name); \
+                 CREATE TABLE {schema}.pg_stat_activity (pid int); \
+                 ALTER TABLE {schema}.pg_roles OWNER TO {admin}; \
+                 ALTER TABLE {schema}.pg_stat_activity OWNER TO {admin};"
+            ));
+        }
+        site.superuser_runs(&traps).await;
+        let superuser = site.database.server().superuser().await;
+        let set = |place: &str| {
+            let each = SETTINGS.map(|setting| format!("ALTER {place} SET {setting};"));
+            each.concat()
+        };
+        superuser
+            .batch_execute(&set(&format!("ROLE {admin}")))
+            .await
+            .unwrap();
+        let in_database = format!("ROLE {admin} IN DATABASE {database}");
+        superuser.batch_execute(&set(&in_database)).await.unwrap();
+        let stage = walk(&site, &site.target()).await;
+
+        // The same on the database; nobody but the operator could work with that.
+        superuser
+            .batch_execute(&set(&format!("DATABASE {database}")))
+            .await
+            .unwrap();
+        let admin = site.connector().connect(&site.target()).await.unwrap();
+        let stage = Stage {
+            admin,
+            scope: stage.scope,
+        };
+        let login = stage.login("v2").await;
+        let password = secret("password-of-v2");
+        assert_eq!(
+            site.connector()
+                .prove(&site.target(), &login, &password)
+                .await,
+            Proof::Works
+        );
+        stage.admin.prepare(&stage.scope).await.unwrap();
+        let facts = stage.look().await;
+        assert!(facts.roles_ready && facts.version == at("v1"), "{facts:?}");
+        stage.settles_at(&login, 0).await;
+        stage
+            .admin
+            .drop_login(&stage.scope, &"v2".parse().unwrap())
+            .await
+            .unwrap();
+    }
+}
+
+/// Settings that a role or a database can bring, each of them in the way of somebody who does not expect it.
+const SETTINGS: [&str; 11] = [
+    "search_path = evil, public, pg_catalog",
+    "default_transaction_read_only = on",
+    "default_transaction_isolation = 'serializable'",
+    "standard_conforming_strings = off",
+    "statement_timeout = 1",
+    "lock_timeout = 1",
+    "row_security = on",
+    "client_encoding = 'LATIN1'",
+    "DateStyle = 'German'",
+    "extra_float_digits = -15",
+    "quote_all_identifiers = on",
+];
+
+#[tokio::test]
+async fn names_that_are_hard_to_quote_are_only_names() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let name = site.database.name().to_owned();
+        let odd = format!("o\"d'd; \\ %é {}", std::process::id());
+        let superuser = site.database.server().superuser().await;
+        let rename = |from: &str, to: &str| {
+            format!("ALTER DATABASE {} RENAME TO {}", quoted(from), quoted(to))
+        };
+        superuser.batch_execute(&rename(&name, &odd)).await.unwrap();
+        let encoded = utf8_percent_encode(&odd, NON_ALPHANUMERIC).to_string();
+        let (host, port) = site.database.server().address();
+        let (admin, password) = (site.database.admin(), site.database.admin_password());
+        let dsn = format!("postgresql://{admin}:{password}@{host}:{port}/{encoded}");
+        let place = target(&dsn);
+        assert_eq!(site.connector().endpoint(&place).unwrap().database, odd);
+
+        let mut stage = Stage::bare(&site.named(&odd)).await;
+        let long = "é".repeat(31);
+        stage.scope.access.version_table = Some("\"ver.s\"\"ion\"".parse().unwrap());
+        stage.scope.access.schemas = Some(["we\"ird; --".to_owned(), "public".to_owned()].into());
+        stage.admin.claim(&stage.scope).await.unwrap();
+        stage.admin.prepare(&stage.scope).await.unwrap();
+        let migrator = stage
+            .admin
+            .open_migrator(&stage.scope, &secret("m"))
+            .await
+            .unwrap();
+        let run = site
+            .named(&odd)
+            .login(migrator.as_str(), "m")
+            .await
+            .unwrap();
+        run.batch_execute(&format!(
+            "CREATE SCHEMA \"we\"\"ird; --\"; CREATE TABLE \"we\"\"ird; --\".\"{long}\" (id serial); \
+             CREATE TABLE public.\"ver.s\"\"ion\" (version_num text); \
+             INSERT INTO public.\"ver.s\"\"ion\" VALUES ('it''s \"1\"'); \
+             CREATE TABLE public.\"a'b\" (id int)"
+        ))
+        .await
+        .unwrap();
+        stage.admin.prepare(&stage.scope).await.unwrap();
+        let look = Look {
+            owner: stage.scope.owner.clone(),
+            version_source: VersionSource::Alembic {
+                table: "\"ver.s\"\"ion\"".parse().unwrap(),
+            },
+            access: stage.scope.access.clone(),
+            migrations: Default::default(),
+        };
+        let facts = stage.admin.observe(&look).await.unwrap();
+        assert!(facts.roles_ready && facts.has_tables, "{facts:?}");
+        assert_eq!(facts.version, at("it's \"1\""));
+        let login = stage.login("v1").await;
+        let client = site
+            .named(&odd)
+            .login(login.as_str(), "password-of-v1")
+            .await
+            .unwrap();
+        client
+            .batch_execute(&format!(
+                "INSERT INTO \"we\"\"ird; --\".\"{long}\" DEFAULT VALUES"
+            ))
+            .await
+            .unwrap();
+        client
+            .batch_execute("INSERT INTO public.\"a'b\" VALUES (1)")
+            .await
+            .unwrap();
+        let denied = client
+            .batch_execute("DELETE FROM public.\"ver.s\"\"ion\"")
+            .await;
+        assert!(denied.is_err());
+        drop((client, run, stage));
+        site.named(&odd).everybody_leaves().await;
+        superuser.batch_execute(&rename(&odd, &name)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_query_is_held_to_one_select() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let stage = Stage::prepared(&site).await;
+        let third = format!("{}_third", site.database.name());
+        site.superuser_makes_role(&third).await;
+        site.superuser_runs(&format!(
+            "CREATE TABLE public.v (version text, n int); INSERT INTO public.v VALUES ('7', 1); \
+             CREATE TABLE public.two (version text); INSERT INTO public.two VALUES ('7'), ('8'); \
+             CREATE TABLE public.none (version text); \
+             GRANT SELECT ON public.v, public.two, public.none TO PUBLIC; \
+             CREATE SCHEMA app; CREATE TABLE app.elsewhere (version text); \
+             CREATE TABLE public.theirs (version text); ALTER TABLE public.theirs OWNER TO {third}"
+        ))
+        .await;
+        let read = async |query: &str| {
+            let look = Look {
+                owner: stage.scope.owner.clone(),
+                version_source: VersionSource::Query {
+                    query: query.into(),
+                    table: None,
+                },
+                access: stage.scope.access.clone(),
+                migrations: Default::default(),
+            };
+            stage.admin.observe(&look).await.unwrap().version
+        };
+        let none = Fact::Known(ObservedVersion::None);
+        for good in [
+            "SELECT version FROM public.v",
+            "SELECT version FROM v",
+            "SELECT max(version) FROM two WHERE version < '8'; -- and no more",
+            "WITH w AS (SELECT 7 AS seven) SELECT seven FROM w",
+            "VALUES (7)",
+            "SELECT 7::numeric",
+        ] {
+            assert_eq!(read(good).await, at("7"), "{good}");
+        }
+        for nothing in [
+            "SELECT version FROM public.missing",
+            "SELECT version FROM missing",
+            "SELECT nextval('public.missing')",
+            "SELECT version FROM none",
+            "SELECT max(version) FROM none",
+            "SELECT NULL",
+        ] {
+            assert_eq!(read(nothing).await, none, "{nothing}");
+        }
+        for (bad, says) in [
+            (
+                "SELECT 1; DROP TABLE public.v",
+                "cannot insert multiple commands",
+            ),
+            ("COMMIT", "syntax error"),
+            ("COMMIT; DROP TABLE public.v", "syntax error"),
+            ("DELETE FROM public.v RETURNING version", "syntax error"),
+            (
+                "WITH d AS (DELETE FROM public.v RETURNING version) SELECT * FROM d",
+                "WITH",
+            ),
+            (
+                "SELECT set_config('search_path', 'x', false), 1",
+                "2 columns",
+            ),
+            ("SELECT version FROM public.two", "more than one row"),
+            ("SELECT 1 / 0", "a value did not fit"),
+            ("SELECT 'canary'::int", "a value did not fit"),
+            ("SELECT version FROM public.theirs", "permission denied"),
+            (
+                "SELECT version FROM elsewhere",
+                "elsewhere is in schema app: write app.elsewhere",
+            ),
+            ("", "empty"),
+        ] {
+            match read(bad).await {
+                Fact::Unknown(why) => {
+                    let why = why.to_string();
+                    assert!(
+                        why.contains(says) && !why.contains("canary"),
+                        "{bad}: {why}"
+                    );
+                }
+                known => panic!("{bad}: {known:?}"),
+            }
+        }
+        assert_eq!(
+            read("SELECT count(*) + 6 FROM public.v").await,
+            at("7"),
+            "all is still there"
+        );
+        // Where somebody's function could be taken for the server's, names must be whole.
+        site.superuser_runs(
+            "CREATE FUNCTION public.max(text) RETURNS text LANGUAGE sql AS 'SELECT ''9'''",
+        )
+        .await;
+        assert_eq!(read("SELECT max(version) FROM public.v").await, at("7"));
+        match read("SELECT max(version) FROM v").await {
+            Fact::Unknown(why) => assert!(why.to_string().contains("write public.v"), "{why}"),
+            known => panic!("{known:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn versions_of_sqlx_and_hidden_rows() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let stage = Stage::prepared(&site).await;
+        let migrator = stage
+            .admin
+            .open_migrator(&stage.scope, &secret("m"))
+            .await
+            .unwrap();
+        let run = site.login(migrator.as_str(), "m").await.unwrap();
+        let read = async || {
+            let table = "_sqlx_migrations".parse().unwrap();
+            let look = Look {
+                owner: stage.scope.owner.clone(),
+                version_source: VersionSource::Sqlx { table },
+                access: stage.scope.access.clone(),
+                migrations: Default::default(),
+            };
+            stage.admin.observe(&look).await.unwrap().version
+        };
+        assert_eq!(read().await, Fact::Known(ObservedVersion::None));
+        run.batch_execute(
+            "CREATE TABLE public._sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT \
+             NULL, installed_on TIMESTAMPTZ NOT NULL DEFAULT now(), success BOOLEAN NOT NULL, \
+             checksum BYTEA NOT NULL, execution_time BIGINT NOT NULL); \
+             INSERT INTO public._sqlx_migrations (version, description, success, checksum, \
+             execution_time) VALUES (1, 'init', true, '', 0), (20, 'more', true, '', 0), \
+             (3, 'between', true, '', 0)",
+        )
+        .await
+        .unwrap();
+        assert_eq!(read().await, at("20"));
+        run.batch_execute("UPDATE public._sqlx_migrations SET success = false WHERE version = 20")
+            .await
+            .unwrap();
+        match read().await {
+            Fact::Known(ObservedVersion::Dirty { version, detail }) => {
+                assert_eq!(version.as_str(), "20");
+                assert!(detail.contains("more"), "{detail}");
+            }
+            other => panic!("{other:?}"),
+        }
+        // A policy that hides rows makes the version unknown, not older.
+        run.batch_execute(
+            "ALTER TABLE public._sqlx_migrations ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+        )
+        .await
+        .unwrap();
+        assert!(matches!(read().await, Fact::Unknown(_)));
+    }
+}
+
+#[tokio::test]
+async fn the_version_cannot_be_written_through_something_else() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let stage = Stage::prepared(&site).await;
+        let migrator = stage
+            .admin
+            .open_migrator(&stage.scope, &secret("m"))
+            .await
+            .unwrap();
+        let run = site.login(migrator.as_str(), "m").await.unwrap();
+        run.batch_execute(
+            "CREATE TABLE public.parent (version_num varchar(32)); \
+             CREATE TABLE public.alembic_version (version_num varchar(32)) INHERITS (public.parent); \
+             INSERT INTO public.alembic_version VALUES ('v1'); \
+             CREATE VIEW public.seen AS SELECT version_num FROM public.alembic_version; \
+             CREATE VIEW public.seen_again AS SELECT version_num FROM public.seen",
+        )
+        .await
+        .unwrap();
+        // Even before the run ends, nothing of this was given away.
+        let group = format!("shop_{}_app", stage.scope.claim);
+        for table in ["alembic_version", "seen", "seen_again", "parent"] {
+            let may = format!(
+                "SELECT has_table_privilege('{group}', 'public.{table}', 'INSERT, UPDATE, DELETE')"
+            );
+            assert_eq!(
+                site.superuser_reads(&may).await.as_deref(),
+                Some("f"),
+                "{table}"
+            );
+        }
+        stage.admin.prepare(&stage.scope).await.unwrap();
+        let login = stage.login("v1").await;
+        site.superuser_runs(&format!(
+            "GRANT UPDATE (version_num) ON public.alembic_version TO PUBLIC; \
+             GRANT TRUNCATE ON public.alembic_version TO {}",
+            quoted(login.as_str())
+        ))
+        .await;
+        assert!(!stage.look().await.roles_ready);
+        stage.admin.prepare(&stage.scope).await.unwrap();
+        assert!(stage.look().await.roles_ready);
+        let client = site.login(login.as_str(), "password-of-v1").await.unwrap();
+        for table in ["alembic_version", "seen", "seen_again", "parent"] {
+            client
+                .batch_execute(&format!("SELECT * FROM public.{table}"))
+                .await
+                .unwrap();
+            for write in [
+                format!("UPDATE public.{table} SET version_num = 'v2'"),
+                format!("DELETE FROM public.{table}"),
+                format!("INSERT INTO public.{table} VALUES ('v2')"),
+                format!("TRUNCATE public.{table}"),
+            ] {
+                assert!(client.batch_execute(&write).await.is_err(), "{write}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn passwords_are_in_no_error_and_in_no_log() {
+    const CANARY: &str = "canary-0123456789-swordfish";
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let stage = Stage::at_v1(&site).await;
+        let v1 = "v1".parse().unwrap();
+        let canary = secret(CANARY);
+        let login = stage
+            .admin
+            .ensure_login(&stage.scope, &v1, &canary)
+            .await
+            .unwrap();
+        stage
+            .admin
+            .ensure_login(&stage.scope, &v1, &canary)
+            .await
+            .unwrap();
+        stage
+            .admin
+            .open_migrator(&stage.scope, &canary)
+            .await
+            .unwrap();
+        assert_eq!(
+            site.connector()
+                .prove(&site.target(), &login, &canary)
+                .await,
+            Proof::Works
+        );
+
+        let mut shown = Vec::new();
+        let wrong = target(&site.database.dsn(site.database.admin(), CANARY));
+        for place in [
+            &wrong,
+            &target(&format!("postgresql://u:{CANARY}@127.0.0.1:1/d")),
+            &target(&format!("postgresql://u:{CANARY}@h@i/d")),
+            &target(&format!("{CANARY}://u:{CANARY}@h/d")),
+            &target(&format!(
+                "postgresql://u:{CANARY}@127.0.0.1:1/d?sslmode=require"
+            )),
+        ] {
+            let error = site.connector().connect(place).await.err().unwrap();
+            shown.push(format!("{error} {error:?} {place:?}"));
+        }
+        let nobody = dbop_model::LoginName::new("nobody").unwrap();
+        shown.push(format!(
+            "{:?}",
+            site.connector()
+                .prove(&site.target(), &nobody, &canary)
+                .await
+        ));
+        shown.push(format!(
+            "{:?}",
+            site.connector().prove(&wrong, &login, &secret("x")).await
+        ));
+        let closed = "a\0b".to_owned() + CANARY;
+        let refused = stage
+            .admin
+            .ensure_login(&stage.scope, &v1, &secret(&closed))
+            .await;
+        shown.push(format!("{refused:?}"));
+        for text in shown {
+            assert!(
+                !text.contains(CANARY) && !text.contains("swordfish"),
+                "{text}"
+            );
+        }
+        let server = server(major);
+        let Some(log) = server.log() else {
+            eprintln!(
+                "the server's own log is not looked at: DBOP_TEST_POSTGRES_{major}_LOG is not set"
+            );
+            continue;
+        };
+        // What was written before is in the log once a later statement is.
+        let bookmark = format!("bookmark {}", site.database.name());
+        site.superuser_runs(&format!("SELECT '{bookmark}'")).await;
+        let mut text = String::new();
+        for _ in 0..200 {
+            text = String::from_utf8_lossy(&std::fs::read(log).unwrap()).into_owned();
+            if text.contains(&bookmark) {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert!(text.contains(&bookmark), "the log holds every statement");
+        assert!(
+            text.contains("SCRAM-SHA-256$4096:"),
+            "passwords are there as verifiers"
+        );
+        assert!(!text.contains(CANARY));
+    }
+}
