@@ -56,7 +56,7 @@ const FACTS: &str = "
     FROM pg_default_acl d, aclexplode(d.defaclacl) a";
 
 /// Where a walk has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct End(BTreeSet<String>);
 
 impl End {
@@ -138,17 +138,26 @@ async fn facts(site: &Site, superuser: &Client) -> Vec<String> {
         .await
         .expect("a superuser may list roles");
     roles.extend(named.iter().map(|row| row.get::<_, String>(0)));
-    let rows = superuser.query(FACTS, &[&roles, &site.database.name()]).await;
+    let rows = superuser
+        .query(FACTS, &[&roles, &site.database.name()])
+        .await;
     let rows = rows.unwrap_or_else(|error| panic!("the catalogue cannot be read: {error:?}"));
     rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// A published Secret: which keys it has, what they say, and that it works in both of its forms.
 async fn secret(site: &Site, names: &Names, name: &str) -> String {
-    let credential = site.directory.secret(name).expect("a listed Secret is there");
-    for connected in [credential.connect().await, credential.connect_by_uri().await] {
-        let client = connected
-            .unwrap_or_else(|error| panic!("{credential:?} is published and does not work: {error:?}"));
+    let credential = site
+        .directory
+        .secret(name)
+        .expect("a listed Secret is there");
+    for connected in [
+        credential.connect().await,
+        credential.connect_by_uri().await,
+    ] {
+        let client = connected.unwrap_or_else(|error| {
+            panic!("{credential:?} is published and does not work: {error:?}")
+        });
         let worked = client.batch_execute(WORK).await;
         worked.unwrap_or_else(|error| panic!("{credential:?} may not do its work: {error:?}"));
     }

@@ -22,14 +22,7 @@ const LOOKS_PER_SCAN: u32 = 8;
 const LABEL_CHARS_MAX: usize = 72;
 /// Statements that begin like this change nothing.
 const LOOKS: &[&str] = &[
-    "SELECT",
-    "WITH",
-    "SHOW",
-    "SET",
-    "BEGIN",
-    "START",
-    "ROLLBACK",
-    "VALUES",
+    "SELECT", "WITH", "SHOW", "SET", "BEGIN", "START", "ROLLBACK", "VALUES",
 ];
 
 /// Something that happened: the `nth` (from 1) of its label in one command.
@@ -155,7 +148,11 @@ impl Watch {
             for change in self.files.changes() {
                 labels.push(format!("file: {}", self.names.plain(&change)));
             }
-            labels.extend(self.status.change().map(|reason| format!("status: {reason}")));
+            labels.extend(
+                self.status
+                    .change()
+                    .map(|reason| format!("status: {reason}")),
+            );
         }
         labels
     }
@@ -171,7 +168,10 @@ impl Watch {
         }
         let sql = self.names.plain(&without_literals(sql));
         let label: String = sql.chars().take(LABEL_CHARS_MAX).collect();
-        let first = label.split(|c: char| !c.is_ascii_alphabetic()).next()?.to_owned();
+        let first = label
+            .split(|c: char| !c.is_ascii_alphabetic())
+            .next()?
+            .to_owned();
         match user.as_str() {
             "admin" if sql.contains("pg_try_advisory_lock") => Some("takes the lock".to_owned()),
             "admin" if sql.contains("pg_advisory_unlock") => Some("gives up the lock".to_owned()),
@@ -187,7 +187,9 @@ impl Watch {
                 self.open = Some(label.clone());
                 Some(label)
             }
-            "db_migrator" if !LOOKS.contains(&first.as_str()) => Some(format!("migration: {label}")),
+            "db_migrator" if !LOOKS.contains(&first.as_str()) => {
+                Some(format!("migration: {label}"))
+            }
             _ => None,
         }
     }
@@ -329,8 +331,13 @@ struct Files {
 impl Files {
     fn changes(&mut self) -> Vec<String> {
         let now = paths(&self.root);
-        let came = now.difference(&self.there).map(|path| format!("{path} appears"));
-        let went = self.there.difference(&now).map(|path| format!("{path} goes"));
+        let came = now
+            .difference(&self.there)
+            .map(|path| format!("{path} appears"));
+        let went = self
+            .there
+            .difference(&now)
+            .map(|path| format!("{path} goes"));
         let changes = came.chain(went).collect();
         self.there = now;
         changes
