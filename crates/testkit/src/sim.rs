@@ -18,7 +18,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use dbop_engine::{Engine, Next, Worker};
+use dbop_engine::worker::Plan;
+use dbop_engine::{Engine, Next, PlatformError, Worker};
 use dbop_model::ObjectRef;
 use dbop_plan::Decision;
 use jiff::{SignedDuration, Timestamp};
@@ -107,6 +108,15 @@ impl Sim {
             }
         }
         false
+    }
+
+    /// What a new operator would do, step by step; it writes nothing.
+    ///
+    /// # Errors
+    /// Where the object cannot be read.
+    pub fn plan(&self) -> Result<Plan, PlatformError> {
+        let plan = now(worker(&self.world, &self.database, &self.entropy).plan())?;
+        plan.ok_or_else(|| PlatformError::Missing(format!("{} does not exist", self.database)))
     }
 
     /// Turns while `span` passes.

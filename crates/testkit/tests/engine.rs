@@ -1,0 +1,447 @@
+//! The engine on the fake platform and the fake database: what it does where something is not as usual.
+//!
+//! Each test is a short story; the world's own record of it is what is compared.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot make its names should fail"
+)]
+
+use std::collections::BTreeMap;
+
+use dbop_credentials::names;
+use dbop_model::finding::{HintMode, HintPolicy};
+use dbop_model::operation::{Column, Operation};
+use dbop_model::table::{
+    ColumnFacts, NullProbe, RowEstimate, RowSource, TableFacts, TableKind, TableName,
+};
+use dbop_model::{
+    Chain, DeletionPolicy, Fact, MigrationName, MissingPrivilege, ObservedVersion, SchemaVersion,
+    SecretName,
+};
+use dbop_plan::{Decision, example};
+use dbop_testkit::sim::Sim;
+use dbop_testkit::sim::actors::{Application, Habit, Script};
+use dbop_testkit::sim::world::{End, Stored, World};
+use jiff::SignedDuration;
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+
+fn v(text: &str) -> MigrationName {
+    MigrationName::new(text).unwrap()
+}
+
+/// A world in which `v<count>` is wanted, with a short quiet window.
+fn world(count: usize) -> World {
+    let mut desired = example::desired(count).unwrap();
+    desired.database.credentials.quiet_window = std::time::Duration::from_secs(5);
+    World::new(desired)
+}
+
+/// At rest at `v<count>`.
+fn at_rest(count: usize) -> Sim {
+    let mut sim = Sim::new(world(count), 1);
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+    sim
+}
+
+fn story(sim: &Sim) -> String {
+    sim.world().story.join("\n")
+}
+
+/// Where the world stands, and how often the operator wrote to it. The lock on the world is free again.
+fn seen(sim: &Sim) -> (End, u64) {
+    let world = sim.world();
+    (world.end(), world.writes)
+}
+
+/// The last line that the operator showed, after a minute of turns.
+#[track_caller]
+fn check_shows(sim: &mut Sim, expect: &str) {
+    sim.pass(MINUTE);
+    let story = story(sim);
+    let violations = sim.world().violations.clone();
+    assert!(violations.is_empty(), "{violations:?}\n{story}");
+    let next = sim.turn();
+    let shown = match (&next.decision, &next.failure) {
+        (_, Some(failure)) => format!("failed: {failure}"),
+        (Some(decision), None) => decision.to_string(),
+        (None, None) => "nothing".to_owned(),
+    };
+    assert!(
+        shown.starts_with(expect),
+        "it shows {shown:?}, not {expect:?}\n{story}"
+    );
+}
+
+#[test]
+fn a_second_reconcile_at_rest_changes_nothing() {
+    let mut sim = at_rest(3);
+    let before = seen(&sim);
+    sim.restart();
+    assert!(sim.settle(HOUR));
+    assert_eq!(seen(&sim), before, "{}", story(&sim));
+}
+
+#[test]
+fn read_only_writes_nothing_whatever_is_wrong() {
+    let mut sim = at_rest(3);
+    let mut later = example::desired(4).unwrap();
+    later.database.read_only = true;
+    sim.world().desired = later;
+    let secret = names::secret(&sim.world().desired.database.id, &v("v3"));
+    sim.world().secrets.remove(&secret);
+    let writes = sim.world().writes;
+    check_shows(&mut sim, "waits: readOnly");
+    assert_eq!(sim.world().writes, writes);
+}
+
+#[test]
+fn paused_starts_nothing_and_goes_on_afterwards() {
+    let mut sim = at_rest(2);
+    let mut later = example::desired(3).unwrap();
+    later.database.paused = true;
+    sim.world().desired = later;
+    let writes = sim.world().writes;
+    check_shows(&mut sim, "waits: paused");
+    assert_eq!(sim.world().writes, writes);
+    sim.world().desired.database.paused = false;
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+    assert_eq!(sim.world().current(), Some(v("v3")));
+}
+
+#[test]
+fn a_run_under_way_is_recorded_while_paused() {
+    let mut sim = at_rest(1);
+    sim.world().desired = example::desired(2).unwrap();
+    sim.world().scripts.insert(
+        v("v2"),
+        Script {
+            takes: SignedDuration::from_secs(40),
+            ..Script::default()
+        },
+    );
+    sim.pass(SignedDuration::from_secs(5));
+    sim.world().desired.database.paused = true;
+    check_shows(&mut sim, "waits: paused");
+    let world = sim.world();
+    assert!(!world.door_open(), "{}", world.story.join("\n"));
+    assert_eq!(
+        world
+            .object
+            .last_run
+            .as_ref()
+            .map(|run| run.migration.clone()),
+        Some(v("v2"))
+    );
+}
+
+#[test]
+fn a_foreign_secret_blocks_and_stays_as_it_is() {
+    let mut world = world(2);
+    let name = names::secret(&world.desired.database.id, &v("v2"));
+    let foreign = Stored {
+        ours: false,
+        revision: 1,
+        migration: None,
+        data: BTreeMap::from([("password".to_owned(), "theirs".to_owned())]),
+    };
+    world.secrets.insert(name.clone(), foreign.clone());
+    let mut sim = Sim::new(world, 1);
+    check_shows(&mut sim, "blocked: Secret shop-v2 exists and is not ours");
+    assert_eq!(sim.world().secrets.get(&name), Some(&foreign));
+    assert_eq!(seen(&sim).1, 0, "{}", story(&sim));
+}
+
+#[test]
+fn a_missing_privilege_is_named_before_anything_is_written() {
+    let world = world(2);
+    world.db.set_missing(vec![MissingPrivilege {
+        needed_for: "create logins".to_owned(),
+        grant: "ALTER ROLE admin CREATEROLE".to_owned(),
+    }]);
+    let mut sim = Sim::new(world, 1);
+    check_shows(&mut sim, "blocked: the admin may not create logins");
+    assert_eq!(seen(&sim).1, 0, "{}", story(&sim));
+    sim.world().db.set_missing(Vec::new());
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+}
+
+#[test]
+fn an_unreachable_database_is_waited_for_ever_longer() {
+    let mut sim = at_rest(2);
+    sim.world().db.set_reachable(false);
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        let before = sim.world().now;
+        let next = sim.turn();
+        assert!(
+            next.decision.unwrap().to_string().starts_with("waits: "),
+            "{}",
+            story(&sim)
+        );
+        waits.push(next.wake_at.duration_since(before).as_secs());
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+    sim.world().db.set_reachable(true);
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+}
+
+#[test]
+fn a_rotated_admin_password_is_taken_up_without_a_restart() {
+    let mut sim = at_rest(2);
+    sim.world().db.set_admin_password("rotated");
+    sim.world().db.break_connections();
+    sim.world().desired = example::desired(3).unwrap();
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+    assert_eq!(sim.world().current(), Some(v("v3")));
+}
+
+#[track_caller]
+fn check_secret(sim: &Sim, name: &SecretName, expect: &BTreeMap<String, String>) {
+    let held = sim
+        .world()
+        .secrets
+        .get(name)
+        .map(|secret| secret.data.clone());
+    assert_eq!(held.as_ref(), Some(expect), "{}", story(sim));
+}
+
+#[test]
+fn hand_edits_are_put_back() {
+    let mut sim = at_rest(2);
+    let secret = names::secret(&sim.world().desired.database.id, &v("v2"));
+    let before = sim.world().secrets[&secret].data.clone();
+    {
+        let mut world = sim.world();
+        let stored = world.secrets.get_mut(&secret).unwrap();
+        stored.revision += 1;
+        stored
+            .data
+            .insert("host".to_owned(), "elsewhere".to_owned());
+    }
+    sim.pass(MINUTE);
+    check_secret(&sim, &secret, &before);
+
+    // The Secret is the truth about the password: a login changed by hand follows it.
+    let login = before["username"].clone();
+    sim.world().db.set_password(&login, "changed by hand");
+    sim.pass(MINUTE);
+    check_secret(&sim, &secret, &before);
+    assert!(
+        sim.world().end().logins.values().all(|works| *works),
+        "{}",
+        story(&sim)
+    );
+
+    sim.world().ledger.excused.insert(login.clone());
+    sim.world().db.drop_role(&login);
+    sim.pass(MINUTE);
+    check_secret(&sim, &secret, &before);
+    assert!(
+        sim.world().end().logins.values().all(|works| *works),
+        "{}",
+        story(&sim)
+    );
+}
+
+#[test]
+fn a_failed_run_stops_until_a_person_says_retry() {
+    let mut sim = at_rest(1);
+    let fails = Script {
+        moves_version: false,
+        succeeds: false,
+        ..Script::default()
+    };
+    sim.world().scripts.insert(v("v2"), fails);
+    sim.world().desired = example::desired(2).unwrap();
+    check_shows(
+        &mut sim,
+        "blocked: the run of v2 that ended at 1970-01-01T00:00:34Z failed with exit status 1",
+    );
+    let runs = sim.world().ledger.runs[&v("v2")];
+    sim.pass(HOUR);
+    assert_eq!(
+        sim.world().ledger.runs[&v("v2")],
+        runs,
+        "it does not run again by itself"
+    );
+    sim.world().scripts.clear();
+    let job = sim.world().object.last_run.clone().unwrap().job;
+    sim.world().object.retry = Some(job);
+    sim.world().ledger.started.clear();
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+    assert_eq!(sim.world().ledger.runs[&v("v2")], runs + 1);
+}
+
+#[test]
+fn deletion_retains_by_default() {
+    let mut sim = at_rest(2);
+    let before = sim.world().end();
+    sim.world().object.deleting = true;
+    sim.pass(MINUTE);
+    let let_go = sim.world().let_go;
+    assert!(let_go, "{}", story(&sim));
+    assert_eq!(sim.world().end().logins, before.logins);
+}
+
+#[test]
+fn deletion_revokes_what_is_unused_and_keeps_what_is_used() {
+    let mut sim = at_rest(2);
+    let mut application = Application::new("api", &v("v2"), Habit::Pool);
+    let now = sim.world().now;
+    application.next = now;
+    sim.world().applications.push(application);
+    sim.pass(MINUTE);
+    sim.world().desired.database.deletion = DeletionPolicy::Revoke;
+    sim.world().object.deleting = true;
+    sim.pass(MINUTE);
+    let let_go = sim.world().let_go;
+    assert!(let_go, "{}", story(&sim));
+    let end = sim.world().end();
+    assert_eq!(
+        end.logins.keys().cloned().collect::<Vec<_>>(),
+        [v("v2")],
+        "{}",
+        story(&sim)
+    );
+}
+
+#[test]
+fn deletion_ends_although_the_database_is_gone() {
+    let mut sim = at_rest(2);
+    sim.world().db.set_reachable(false);
+    sim.world().desired.database.deletion = DeletionPolicy::Revoke;
+    sim.world().object.deleting = true;
+    sim.pass(HOUR);
+    let let_go = sim.world().let_go;
+    assert!(let_go, "{}", story(&sim));
+}
+
+/// v2 makes customers.email NOT NULL.
+fn with_a_hint(world: &mut World, mode: HintMode) -> TableName {
+    let table: TableName = "public.customers".parse().unwrap();
+    let column = Column::new("email".parse().unwrap()).with_nullable(false);
+    let mut migrations: Vec<_> = world.desired.chain.iter().cloned().collect();
+    migrations[1].hints = Some(vec![
+        Operation::alter_column(table.clone(), vec![column]).unwrap(),
+    ]);
+    world.desired.chain = Chain::new(migrations);
+    world.desired.database.hints = HintPolicy {
+        mode,
+        ..HintPolicy::default()
+    };
+    table
+}
+
+fn customers(nulls: bool) -> TableFacts {
+    let mut facts = TableFacts::new(TableKind::Ordinary);
+    facts.any_row = Fact::Known(true);
+    facts.bytes = Fact::Known(1 << 20);
+    facts.rows = Fact::Known(RowEstimate {
+        rows: 10_000,
+        source: RowSource::Statistics,
+        age: None,
+    });
+    facts.columns.insert(
+        "email".parse().unwrap(),
+        ColumnFacts {
+            sql_type: "text".to_owned(),
+            nullable: true,
+            has_default: false,
+            proven_not_null_by: None,
+        },
+    );
+    let probe = NullProbe {
+        found: nulls,
+        took: std::time::Duration::from_millis(3),
+    };
+    facts
+        .nulls
+        .insert("email".parse().unwrap(), Fact::Known(probe));
+    facts
+}
+
+#[test]
+fn a_finding_stops_the_walk_before_anything_is_revoked_until_the_data_is_repaired() {
+    let mut world = world(3);
+    world.desired.database.desired = v("v1");
+    let table = with_a_hint(&mut world, HintMode::Block);
+    let mut sim = Sim::new(world, 1);
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+    sim.world().db.set_table(&table, customers(true));
+    sim.pass(MINUTE);
+    sim.world().desired.database.desired = v("v3");
+    let before = sim.world().end();
+    check_shows(&mut sim, "blocked: v2 would fail");
+    assert_eq!(sim.world().end(), before);
+    sim.world().db.set_table(&table, customers(false));
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+    assert_eq!(sim.world().current(), Some(v("v3")));
+}
+
+#[test]
+fn in_mode_warn_a_finding_stops_nothing() {
+    let mut world = world(2);
+    world.desired.database.desired = v("v1");
+    let table = with_a_hint(&mut world, HintMode::Warn);
+    let mut sim = Sim::new(world, 1);
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+    sim.world().db.set_table(&table, customers(true));
+    sim.world().desired.database.desired = v("v2");
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+}
+
+#[test]
+fn hidden_sessions_are_never_taken_for_none() {
+    let mut sim = at_rest(2);
+    sim.world().desired = example::desired(3).unwrap();
+    sim.world()
+        .db
+        .hide_sessions(Some(dbop_model::Why::new("pg_stat_activity is hidden")));
+    check_shows(&mut sim, "waits: ");
+    assert!(
+        sim.world().end().logins.contains_key(&v("v1")),
+        "{}",
+        story(&sim)
+    );
+    sim.world().db.hide_sessions(None);
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+}
+
+#[test]
+fn a_restored_backup_is_walked_forward_again() {
+    let mut sim = at_rest(3);
+    sim.world().restore(&v("v2"));
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+    let world = sim.world();
+    assert_eq!(world.current(), Some(v("v3")));
+    assert_eq!(world.ledger.runs[&v("v3")], 2);
+    assert!(world.violations.is_empty(), "{:?}", world.violations);
+}
+
+#[test]
+fn a_version_of_nobody_is_named_and_nothing_is_done() {
+    let sim = at_rest(2);
+    let mut sim = sim;
+    sim.world()
+        .db
+        .set_version(ObservedVersion::At(SchemaVersion::new("v9").unwrap()));
+    let before = sim.world().end();
+    check_shows(&mut sim, "blocked: the database is at version v9");
+    assert_eq!(sim.world().end().logins, before.logins);
+}
+
+#[test]
+fn a_plan_writes_nothing() {
+    let sim = at_rest(2);
+    sim.world().desired = example::desired(4).unwrap();
+    let before = seen(&sim);
+    let plan = sim.plan().unwrap();
+    assert!(matches!(
+        plan.forecast.decisions.last(),
+        Some(Decision::Converged { .. })
+    ));
+    assert_eq!(seen(&sim), before);
+}
