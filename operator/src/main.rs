@@ -1,3 +1,7 @@
-//! The `database-operator` binary.
+//! The `database-operator` binary: the library's command line, and nothing besides.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    database_operator::main(std::env::args_os())
+}

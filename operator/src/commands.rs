@@ -1,0 +1,175 @@
+//! The commands: each reads, asks the crates below, and prints. One file per command.
+//!
+//! Results go to stdout, failures to stderr. A command gives an [`Exit`], or failures, which are bad input
+//! or something that cannot be reached.
+
+pub(crate) mod directory;
+
+mod crds;
+mod engine;
+mod lint;
+mod local;
+mod plan;
+mod status;
+mod version;
+mod wait;
+mod word;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::cli::{Cli, Command, Output};
+use crate::render::{Failure, paint};
+use crate::screen::LogWriter;
+use crate::shell;
+
+/// How a command ended that did what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Nothing is left to do; reached; nothing is wrong.
+    Done,
+    /// `plan`: there are steps.
+    Steps,
+    /// Blocked, waiting for somebody, wrong, or not reached in time.
+    Blocked,
+    /// A last run did not complete.
+    RunIncomplete,
+    /// A database cannot be reached or logged in to: the failures were shown.
+    Failed,
+}
+
+impl Exit {
+    /// The status of the process.
+    pub fn status(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::Failed => FAILED,
+            Exit::Steps => 2,
+            Exit::Blocked => 3,
+            Exit::RunIncomplete => 4,
+        }
+    }
+}
+
+/// Bad input, or a database that cannot be reached. clap's own 2 would read as `plan`'s "there are steps".
+const FAILED: u8 = 1;
+
+/// What a command gives.
+pub(crate) type Done = Result<Exit, Vec<Failure>>;
+
+impl From<Failure> for Vec<Failure> {
+    fn from(failure: Failure) -> Self {
+        vec![failure]
+    }
+}
+
+/// Where results go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Console {
+    output: Output,
+}
+
+impl Console {
+    pub(crate) fn output(self) -> Output {
+        self.output
+    }
+
+    /// Prints a result, for people or for programs.
+    pub(crate) fn result(self, text: &str, json: &impl Serialize) -> Result<(), Failure> {
+        match self.output {
+            Output::Text => self.text(text),
+            Output::Json => {
+                let json = serde_json::to_string_pretty(json).map_err(|error| {
+                    Failure::new(format!("the result cannot be written as JSON: {error}"))
+                })?;
+                print(&json)
+            }
+        }
+    }
+
+    /// Prints a text for people, with colour where that is wanted.
+    pub(crate) fn text(self, text: &str) -> Result<(), Failure> {
+        if paint::wanted(&io::stdout()) {
+            print(&paint::painted(text))
+        } else {
+            print(text)
+        }
+    }
+}
+
+/// Prints a line, or several, to stdout.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    shell::write_out(&mut io::stdout().lock(), &format!("{text}\n"))
+        .map_err(|error| Failure::new(format!("the result cannot be written to stdout: {error}")))
+}
+
+/// Shows a failure on stderr.
+pub(crate) fn complain(failure: &Failure) {
+    let text = failure.to_string();
+    let text = if paint::wanted(&io::stderr()) {
+        paint::painted(&text)
+    } else {
+        text
+    };
+    // There is nowhere to say that stderr is gone.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Runs the command line of this process.
+pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    shell::install_tls();
+    let cli = match crate::cli::parse(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for; the rest is bad input.
+            let status = if error.use_stderr() { FAILED } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(status);
+        }
+    };
+    if let Command::Supervise { jobdir } = &cli.command {
+        return dbop_local::supervise(jobdir);
+    }
+    let done = shell::install_log(cli.log_level.as_deref(), cli.log_format, LogWriter)
+        .map_err(|error| {
+            let failure = Failure::of(&error);
+            failure.or("write error, warn, info, debug or trace, or a filter such as warn,dbop_engine=debug").into()
+        })
+        .and_then(|()| run(cli));
+    match done {
+        Ok(exit) => ExitCode::from(exit.status()),
+        Err(failures) => {
+            failures.iter().for_each(complain);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Done {
+    let console = Console { output: cli.output };
+    match cli.command {
+        Command::Local(args) => block_on(local::run(args, console)),
+        Command::Plan(args) => block_on(plan::run(args, console)),
+        Command::Lint(args) => lint::run(&args, console),
+        Command::Status(args) => status::run(&args, console),
+        Command::Wait(args) => wait::run(&args, console),
+        Command::Retry(args) => word::run(&args, word::Word::Retry, console),
+        Command::AcceptRun(args) => word::run(&args, word::Word::AcceptRun, console),
+        Command::Version(args) => block_on(version::run(args, console)),
+        Command::Crds => crds::run(console),
+        // It is answered before there is a log.
+        Command::Supervise { .. } => Ok(Exit::Done),
+    }
+}
+
+/// Runs a command that waits for databases.
+fn block_on(command: impl Future<Output = Done>) -> Done {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime
+        .map_err(|error| Failure::new(format!("the program cannot start its threads: {error}")))?;
+    runtime.block_on(command)
+}

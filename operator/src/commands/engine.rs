@@ -1,0 +1,51 @@
+//! The engine on a directory: the platform, the way to databases, the machine's clock and randomness.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dbop_engine::{Clock, Engine, Platform};
+use dbop_local::{LocalOptions, LocalPlatform, Runtime, Supervisor};
+use dbop_postgres::Postgres;
+
+use super::directory::opening;
+use crate::render::Failure;
+use crate::shell::{SystemClock, SystemEntropy};
+
+/// The options of a directory.
+pub(crate) fn options(
+    directory: PathBuf,
+    state: Option<PathBuf>,
+    runtime: Runtime,
+) -> Result<LocalOptions, Failure> {
+    let program = std::env::current_exe().map_err(|error| {
+        Failure::new(format!(
+            "the program does not know where it is, and cannot supervise runs: {error}"
+        ))
+    })?;
+    let supervisor = Supervisor {
+        program,
+        arguments: vec!["supervise".to_owned()],
+    };
+    Ok(LocalOptions {
+        directory,
+        state,
+        runtime,
+        supervisor,
+    })
+}
+
+/// A platform that only looks.
+pub(crate) fn look(path: &Path, state: Option<&Path>) -> Result<LocalPlatform, Failure> {
+    let options = options(path.to_owned(), state.map(Path::to_owned), Runtime::Process)?;
+    LocalPlatform::read(options, Arc::new(SystemClock)).map_err(|error| opening(&error))
+}
+
+/// The engine on a platform.
+pub(crate) fn engine(platform: Arc<dyn Platform>) -> Engine {
+    Engine {
+        platform,
+        connector: Arc::new(Postgres::new(|| SystemClock.now())),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+    }
+}

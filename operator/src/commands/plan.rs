@@ -1,0 +1,98 @@
+//! `plan`: what would happen now, step by step, without writing anything anywhere.
+
+use dbop_engine::worker::Plan;
+use dbop_engine::{Clock, Engine, Worker};
+use dbop_model::{DatabaseSpec, Fact, ObjectRef};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::directory::Directory;
+use super::{Console, Done, Exit, complain, engine};
+use crate::cli::PlanArgs;
+use crate::render::Failure;
+use crate::render::plan::{PlanView, build};
+use crate::shell::SystemClock;
+
+#[derive(Serialize)]
+struct Result {
+    databases: Vec<PlanView>,
+    errors: Vec<Wrong>,
+}
+
+#[derive(Serialize)]
+struct Wrong {
+    database: String,
+    error: String,
+}
+
+pub(super) async fn run(args: PlanArgs, console: Console) -> Done {
+    let directory = Directory::of(&args.place)?;
+    let databases = directory.databases(&args.databases)?;
+    let engine = engine::engine(directory.platform.clone());
+    let mut result = Result {
+        databases: Vec::new(),
+        errors: Vec::new(),
+    };
+    let mut failures = Vec::new();
+    for id in databases {
+        match plan(&engine, &id).await {
+            Ok(view) => result.databases.push(view),
+            Err(failure) => {
+                result.errors.push(Wrong {
+                    database: id.to_string(),
+                    error: failure.what.clone(),
+                });
+                failures.push(failure);
+            }
+        }
+    }
+    let texts: Vec<String> = result.databases.iter().map(ToString::to_string).collect();
+    if !texts.is_empty() || console.output() == crate::cli::Output::Json {
+        console.result(&texts.join("\n\n"), &result)?;
+    }
+    failures.iter().for_each(complain);
+    Ok(exit(&result))
+}
+
+async fn plan(engine: &Engine, id: &ObjectRef) -> std::result::Result<PlanView, Failure> {
+    let mut worker = Worker::new(engine.clone(), id.clone());
+    let about =
+        |error: &dyn std::fmt::Display| Failure::new(format!("ManagedDatabase {id}: {error}"));
+    let plan = worker.plan().await.map_err(|error| about(&error))?;
+    let plan = plan.ok_or_else(|| about(&"it is gone since the manifests were read"))?;
+    view(&plan, SystemClock.now())
+}
+
+/// A plan needs a database that answers.
+fn view(plan: &Plan, now: Timestamp) -> std::result::Result<PlanView, Failure> {
+    match &plan.facts.database {
+        Fact::Known(database) => Ok(build(plan, &database.server, now)),
+        Fact::Unknown(why) => Err(unreachable(&plan.desired.database, &why.to_string())),
+    }
+}
+
+/// A database that cannot be reached or logged in to, and where its DSN is.
+pub(super) fn unreachable(spec: &DatabaseSpec, why: &str) -> Failure {
+    let (namespace, dsn) = (spec.id.namespace(), &spec.dsn);
+    let place = format!("Secret {namespace}/{}, key {}", dsn.secret, dsn.key);
+    // The engine's words name the Secret in brackets at their end; here it gets a line of its own.
+    let text = why
+        .strip_suffix(&format!(" (DSN from {place})"))
+        .unwrap_or(why);
+    Failure::new(format!("ManagedDatabase {}: {text}", spec.id))
+        .or(format!("the DSN is read from {place}"))
+}
+
+/// The worst of all databases.
+fn exit(result: &Result) -> Exit {
+    let any = |which: fn(&PlanView) -> bool| result.databases.iter().any(which);
+    if !result.errors.is_empty() {
+        Exit::Failed
+    } else if any(|plan| plan.blocked.is_some()) {
+        Exit::Blocked
+    } else if any(PlanView::has_steps) || any(|plan| plan.waits.is_some()) {
+        Exit::Steps
+    } else {
+        Exit::Done
+    }
+}

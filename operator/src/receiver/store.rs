@@ -1,0 +1,218 @@
+//! What was pushed: the groups, and what they say of a migration run.
+//!
+//! The latest push of a group is what counts; nothing is written anywhere, and a run's own outcome is never
+//! read from here.
+
+use std::collections::BTreeMap;
+
+use super::exposition::{self, Families, Labels};
+
+/// Groups kept; the one pushed to the longest ago makes room. Each is bounded by the size of a push, so
+/// that all of them stay below 64 MiB.
+const GROUPS_MAX: usize = 256;
+
+/// What a migration run says of itself, as far as it has.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct RunMetrics {
+    /// `migration_completion_percent`: 0.0 to 1.0.
+    pub completion: Option<f64>,
+    /// `migration_items_complete_total`: rows, files, or whatever the migration counts.
+    pub items: Option<u64>,
+    /// `migration_complete_total`.
+    pub complete: bool,
+    /// `migration_failed_total`.
+    pub failed: bool,
+}
+
+/// The groups by their labels.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    groups: BTreeMap<Labels, Group>,
+    pushes: u64,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    families: Families,
+    /// The number of its latest push: the least is the oldest.
+    pushed: u64,
+}
+
+impl Store {
+    /// `PUT`: the group is what is pushed, and nothing else.
+    pub(crate) fn replace(&mut self, group: Labels, families: Families) {
+        self.group(group.clone()).families = labelled(families, &group);
+    }
+
+    /// `POST`: families of the same name are replaced, others stay.
+    pub(crate) fn update(&mut self, group: Labels, families: Families) {
+        let families = labelled(families, &group);
+        self.group(group).families.extend(families);
+    }
+
+    /// `DELETE`: the group goes.
+    pub(crate) fn delete(&mut self, group: &Labels) {
+        self.groups.remove(group);
+    }
+
+    /// Everything, in the text format.
+    pub(crate) fn render(&self) -> String {
+        exposition::render(self.groups.values().map(|group| &group.families))
+    }
+
+    /// What the run of this id says of itself; `None`: nothing yet. Where several Pods push for one run,
+    /// it is as far as they are on average, and its items are those of all.
+    pub(crate) fn run(&self, job_id: &str) -> Option<RunMetrics> {
+        let values = |name: &str| -> Vec<f64> {
+            let samples = self
+                .groups
+                .values()
+                .flat_map(|group| group.families.values())
+                .flat_map(|family| &family.samples);
+            samples
+                .filter(|s| s.name == name && s.labels.get("job_id").is_some_and(|id| id == job_id))
+                .map(|sample| sample.value)
+                .filter(|value| value.is_finite())
+                .collect()
+        };
+        let completion = values("migration_completion_percent");
+        let items = values("migration_items_complete_total");
+        let complete = values("migration_complete_total");
+        let failed = values("migration_failed_total");
+        if [&completion, &items, &complete, &failed]
+            .iter()
+            .all(|values| values.is_empty())
+        {
+            return None;
+        }
+        let mean = |values: &[f64]| {
+            let sum: f64 = values.iter().map(|value| value.clamp(0.0, 1.0)).sum();
+            (!values.is_empty()).then(|| sum / values.len() as f64)
+        };
+        Some(RunMetrics {
+            completion: mean(&completion),
+            items: (!items.is_empty()).then(|| items.iter().sum::<f64>().max(0.0) as u64),
+            complete: !complete.is_empty() && complete.iter().all(|value| *value >= 1.0),
+            failed: failed.iter().any(|value| *value >= 1.0),
+        })
+    }
+
+    fn group(&mut self, labels: Labels) -> &mut Group {
+        self.pushes += 1;
+        if self.groups.len() >= GROUPS_MAX && !self.groups.contains_key(&labels) {
+            let oldest = self.groups.iter().min_by_key(|(_, group)| group.pushed);
+            if let Some(oldest) = oldest.map(|(labels, _)| labels.clone()) {
+                self.groups.remove(&oldest);
+            }
+        }
+        let group = self.groups.entry(labels).or_default();
+        group.pushed = self.pushes;
+        group
+    }
+}
+
+/// Grouping labels go over labels of the same name in the body, as the Pushgateway does it.
+fn labelled(mut families: Families, group: &Labels) -> Families {
+    for sample in families.values_mut().flat_map(|family| &mut family.samples) {
+        let own = group
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()));
+        sample.labels.extend(own);
+    }
+    families
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receiver::group;
+
+    fn push(store: &mut Store, path: &str, body: &str) {
+        store.replace(
+            group::labels(path).unwrap(),
+            exposition::parse(body).unwrap(),
+        );
+    }
+
+    #[test]
+    fn a_run_is_found_by_either_label() {
+        let mut store = Store::default();
+        push(
+            &mut store,
+            "/metrics/job/m/job_id/a",
+            "migration_completion_percent 0.5\n",
+        );
+        push(
+            &mut store,
+            "/metrics/job/m/database/shop",
+            "migration_items_complete_total{job_id=\"b\"} 7\nmigration_failed_total{job_id=\"b\"} 1\n",
+        );
+        let a = RunMetrics {
+            completion: Some(0.5),
+            ..RunMetrics::default()
+        };
+        let b = RunMetrics {
+            items: Some(7),
+            failed: true,
+            ..RunMetrics::default()
+        };
+        assert_eq!(store.run("a"), Some(a));
+        assert_eq!(store.run("b"), Some(b));
+        assert_eq!(store.run("c"), None);
+    }
+
+    #[test]
+    fn the_pods_of_one_run_count_together() {
+        let mut store = Store::default();
+        for (pod, percent, complete) in [("0", "1", "1"), ("1", "0.5", "0")] {
+            let body = format!(
+                "migration_completion_percent {percent}\nmigration_items_complete_total 10\n\
+                 migration_complete_total {complete}\n"
+            );
+            push(
+                &mut store,
+                &format!("/metrics/job/m/job_id/a/instance/{pod}"),
+                &body,
+            );
+        }
+        let run = store.run("a").unwrap();
+        assert_eq!(
+            (run.completion, run.items, run.complete),
+            (Some(0.75), Some(20), false)
+        );
+    }
+
+    #[test]
+    fn values_out_of_range_are_bounded() {
+        let mut store = Store::default();
+        push(
+            &mut store,
+            "/metrics/job/m/job_id/a",
+            "migration_completion_percent 61\n",
+        );
+        assert_eq!(store.run("a").unwrap().completion, Some(1.0));
+        push(
+            &mut store,
+            "/metrics/job/m/job_id/a",
+            "migration_completion_percent NaN\n",
+        );
+        assert_eq!(store.run("a"), None);
+    }
+
+    #[test]
+    fn the_group_pushed_to_the_longest_ago_makes_room() {
+        let mut store = Store::default();
+        for n in 0..GROUPS_MAX {
+            push(&mut store, &format!("/metrics/job/m/n/{n}"), "a 1\n");
+        }
+        push(&mut store, "/metrics/job/m/n/0", "a 2\n");
+        push(&mut store, "/metrics/job/m/n/new", "a 3\n");
+        let text = store.render();
+        assert_eq!(store.groups.len(), GROUPS_MAX);
+        assert!(
+            text.contains("n=\"0\"} 2") && text.contains("n=\"new\"} 3"),
+            "{text}"
+        );
+        assert!(!text.contains("n=\"1\"} 1"), "{text}");
+    }
+}

@@ -1,0 +1,246 @@
+//! Where a database stands, for people: from its status, as `local` and the operator publish it.
+
+use dbop_api::ManagedDatabaseStatus;
+use dbop_api::status::{CredentialState, CredentialStatus, LastRun, RunOutcome, RunningMigration};
+use dbop_model::ObjectRef;
+use jiff::Timestamp;
+
+use super::text::{COLUMNS, labelled, span, wrap};
+
+/// Columns before a part.
+const INDENT: usize = 2;
+/// Columns of a part's label.
+const LABEL: usize = 13;
+/// Of a long way, so many migrations are named.
+const PATH_NAMED_MAX: usize = 6;
+
+/// How urgently a person should look: the order in which databases are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Urgency {
+    /// It needs somebody.
+    Stalled,
+    /// It is at work, or waits.
+    Reconciling,
+    /// Nothing was seen of it yet.
+    Unseen,
+    /// At rest.
+    Ready,
+}
+
+/// How urgent a status is.
+pub(crate) fn urgency(status: Option<&ManagedDatabaseStatus>) -> Urgency {
+    match status {
+        None => Urgency::Unseen,
+        Some(status) if is_true(status, "Stalled") => Urgency::Stalled,
+        Some(status) if is_true(status, "Ready") => Urgency::Ready,
+        Some(_) => Urgency::Reconciling,
+    }
+}
+
+/// Is this condition `True`?
+pub(crate) fn is_true(status: &ManagedDatabaseStatus, condition: &str) -> bool {
+    condition_status(status, condition) == Some("True")
+}
+
+/// A condition's status.
+pub(crate) fn condition_status<'a>(
+    status: &'a ManagedDatabaseStatus,
+    name: &str,
+) -> Option<&'a str> {
+    let found = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == name);
+    found.map(|condition| condition.status.as_str())
+}
+
+/// The lines of one database.
+pub(crate) fn lines(
+    id: &ObjectRef,
+    wanted: Option<&str>,
+    status: Option<&ManagedDatabaseStatus>,
+    now: Timestamp,
+) -> Vec<String> {
+    let Some(status) = status else {
+        let desired = wanted
+            .map(|name| format!(", desired {name}"))
+            .unwrap_or_default();
+        return vec![
+            format!("{id}{desired}"),
+            format!(
+                "{:INDENT$}nothing has been seen of it yet; `local` looks, `plan` says what it would do",
+                ""
+            ),
+        ];
+    };
+    let mut lines = wrap("", "  ", &headline(id, wanted, status), COLUMNS);
+    if let Some(text) = what_goes_on(status) {
+        lines.extend(wrap("  ", "    ", &text, COLUMNS));
+    }
+    let mut part = |label: &str, text: &str| lines.extend(labelled(INDENT, label, LABEL, text));
+    if let Some(running) = &status.migration {
+        part("running", &running_text(running, now));
+    }
+    if !status.path.is_empty() {
+        part("still to run", &path_text(&status.path));
+    }
+    for (nth, credential) in status.credentials.iter().enumerate() {
+        let mut texts = credential_texts(credential).into_iter();
+        part(
+            if nth == 0 { "credentials" } else { "" },
+            &texts.next().unwrap_or_default(),
+        );
+        texts.for_each(|text| part("", &text));
+    }
+    for (nth, finding) in status.findings.iter().enumerate() {
+        let accepted = finding
+            .accepted
+            .as_ref()
+            .map(|why| format!(", accepted: {why}"));
+        let text = format!(
+            "{} {}: {}{}",
+            finding.migration,
+            finding.verdict,
+            finding.evidence,
+            accepted.unwrap_or_default()
+        );
+        part(if nth == 0 { "findings" } else { "" }, &text);
+        for advice in finding
+            .advice
+            .iter()
+            .take(1)
+            .filter(|_| finding.accepted.is_none())
+        {
+            part("", &format!("do: {advice}"));
+        }
+    }
+    if let Some(run) = &status.last_run {
+        part("last run", &last_run_text(run));
+    }
+    lines
+}
+
+fn headline(id: &ObjectRef, wanted: Option<&str>, status: &ManagedDatabaseStatus) -> String {
+    let engine = status
+        .engine
+        .as_deref()
+        .map(|engine| format!(" ({engine})"))
+        .unwrap_or_default();
+    let at = match &status.current_version {
+        Some(current) => format!("at {current}"),
+        None if is_true(status, "DatabaseReachable") => "empty".to_owned(),
+        None => "version not known".to_owned(),
+    };
+    let desired = wanted.or(status.desired_version.as_deref());
+    let desired = match desired {
+        Some(desired) if status.current_version.as_deref() != Some(desired) => {
+            format!(", desired {desired}")
+        }
+        _ => String::new(),
+    };
+    let rest = if is_true(status, "Ready") {
+        ", at rest"
+    } else {
+        ""
+    };
+    format!("{id}{engine}: {at}{desired}{rest}")
+}
+
+/// The reason of a wait or a block, whole: the summary is cut for tables.
+fn what_goes_on(status: &ManagedDatabaseStatus) -> Option<String> {
+    let ready = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready");
+    match ready {
+        Some(ready) if ready.status == "True" => None,
+        Some(ready) => Some(ready.message.clone()),
+        None => status.summary.clone(),
+    }
+}
+
+fn running_text(running: &RunningMigration, now: Timestamp) -> String {
+    let progress = running
+        .progress
+        .map(|percent| format!(", {percent} %"))
+        .unwrap_or_default();
+    format!(
+        "{}{progress}, since {} (Job {})",
+        running.name,
+        ago(running.started_at, now),
+        running.job
+    )
+}
+
+fn path_text(path: &[String]) -> String {
+    match path {
+        [first @ .., last] if path.len() > PATH_NAMED_MAX => format!(
+            "{} ... {last} ({} migrations)",
+            first[..PATH_NAMED_MAX - 1].join(", "),
+            path.len()
+        ),
+        few => few.join(", "),
+    }
+}
+
+/// One text for the credential, and one for each of its users.
+fn credential_texts(credential: &CredentialStatus) -> Vec<String> {
+    let state = match (credential.state, credential.in_use) {
+        (CredentialState::Ready, Some(true)) => "in use",
+        (CredentialState::Ready, Some(false)) => "unused",
+        (CredentialState::Ready, None) => "use not known",
+        (CredentialState::Defective, _) => "not in order",
+        (CredentialState::Retiring, _) => "retiring",
+        (CredentialState::Unknown, _) => "not known",
+    };
+    let login = credential
+        .username
+        .as_deref()
+        .map(|name| format!(", login {name}"))
+        .unwrap_or_default();
+    let first = format!(
+        "{}   {state}   Secret {}{login}",
+        credential.migration, credential.secret_name
+    );
+    let users = credential
+        .used_by
+        .iter()
+        .map(|user| format!("  used by {user}"));
+    std::iter::once(first).chain(users).collect()
+}
+
+fn last_run_text(run: &LastRun) -> String {
+    let outcome = match run.outcome {
+        RunOutcome::Completed => "completed",
+        RunOutcome::Failed => "failed",
+        RunOutcome::VersionNotReached => "succeeded, but the database does not show its version",
+        RunOutcome::Accepted => "did not complete, accepted by a person",
+    };
+    let code = match (run.outcome, run.exit_code) {
+        (RunOutcome::Failed, Some(code)) => format!(" with exit status {code}"),
+        _ => String::new(),
+    };
+    let took = run
+        .finished_at
+        .duration_since(run.started_at)
+        .unsigned_abs();
+    let said = if run.message.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", run.message)
+    };
+    format!(
+        "{} {outcome}{code} after {}, at {} (Job {}){said}",
+        run.migration,
+        span(took),
+        run.finished_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        run.job
+    )
+}
+
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    span(now.duration_since(at).unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests;

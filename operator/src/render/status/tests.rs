@@ -1,0 +1,118 @@
+//! Statuses as people read them.
+
+use dbop_api::ManagedDatabaseStatus;
+use dbop_model::ObjectRef;
+use jiff::Timestamp;
+
+use super::{Urgency, lines, urgency};
+
+fn read(yaml: &str) -> ManagedDatabaseStatus {
+    serde_saphyr::from_str(yaml).unwrap()
+}
+
+#[track_caller]
+fn check(wanted: Option<&str>, status: Option<&str>, expect: &str) {
+    let status = status.map(read);
+    let now: Timestamp = "2026-01-02T03:10:00Z".parse().unwrap();
+    let id = ObjectRef::new("shop", "crm").unwrap();
+    let text = lines(&id, wanted, status.as_ref(), now).join("\n");
+    assert_eq!(text, expect.trim_matches('\n'), "\n{text}");
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 100),
+        "{text}"
+    );
+}
+
+const WAITING: &str = r#"
+conditions:
+  - {type: Ready, status: "False", reason: CredentialInUse, lastTransitionTime: "2026-01-02T03:00:00Z", message: "waits: credential v2 is still used by a session (pid 4711, user crm_v2_9f31, from 10.1.4.7); its code cannot live with v4: deploy the application of v3 first"}
+  - {type: Stalled, status: "False", reason: x, lastTransitionTime: "2026-01-02T03:00:00Z", message: x}
+engine: PostgreSQL 18.6
+currentVersion: v3
+desiredVersion: v4
+path: [v4]
+credentials:
+  - {migration: v2, username: crm_v2_9f31, secretName: crm-v2, state: Ready, inUse: true, usedBy: ["session pid 4711, user crm_v2_9f31, from 10.1.4.7"]}
+  - {migration: v3, username: crm_v3_9f31, secretName: crm-v3, state: Ready, inUse: false}
+lastRun: {migration: v3, from: v2, job: crm-v3-1a2b, digest: d, outcome: Failed, exitCode: 3, message: "relation x does not exist", startedAt: "2026-01-02T03:00:00Z", finishedAt: "2026-01-02T03:00:12Z"}
+"#;
+
+#[test]
+fn waiting() {
+    check(
+        Some("v4"),
+        Some(WAITING),
+        "
+shop/crm (PostgreSQL 18.6): at v3, desired v4
+  waits: credential v2 is still used by a session (pid 4711, user crm_v2_9f31, from 10.1.4.7); its
+    code cannot live with v4: deploy the application of v3 first
+  still to run v4
+  credentials  v2   in use   Secret crm-v2, login crm_v2_9f31
+                 used by session pid 4711, user crm_v2_9f31, from 10.1.4.7
+               v3   unused   Secret crm-v3, login crm_v3_9f31
+  last run     v3 failed with exit status 3 after 12 s, at 2026-01-02T03:00:12Z (Job crm-v3-1a2b):
+               relation x does not exist
+",
+    );
+}
+
+#[test]
+fn running_and_found() {
+    check(
+        Some("v9"),
+        Some(
+            r#"
+conditions:
+  - {type: Ready, status: "False", reason: MigrationRunning, lastTransitionTime: "2026-01-02T03:00:00Z", message: "waits: migration v4 is running"}
+  - {type: DatabaseReachable, status: "True", reason: Connected, lastTransitionTime: "2026-01-02T03:00:00Z", message: x}
+engine: PostgreSQL 18.6
+desiredVersion: v9
+path: [v1, v2, v3, v4, v5, v6, v7, v8, v9]
+migration: {name: v4, job: crm-v4-77, startedAt: "2026-01-02T03:09:00Z", progress: 60}
+findings:
+  - {migration: v5, rule: missing-object, verdict: WillFail, table: x, evidence: there is no table x, advice: [correct the name]}
+"#,
+        ),
+        "
+shop/crm (PostgreSQL 18.6): empty, desired v9
+  waits: migration v4 is running
+  running      v4, 60 %, since 60 s (Job crm-v4-77)
+  still to run v1, v2, v3, v4, v5 ... v9 (9 migrations)
+  findings     v5 WillFail: there is no table x
+               do: correct the name
+",
+    );
+}
+
+#[test]
+fn at_rest_and_unseen() {
+    let ready = r#"
+conditions:
+  - {type: Ready, status: "True", reason: AtRest, lastTransitionTime: "2026-01-02T03:00:00Z", message: at rest}
+engine: PostgreSQL 18.6
+currentVersion: v3
+desiredVersion: v3
+"#;
+    check(
+        Some("v3"),
+        Some(ready),
+        "\nshop/crm (PostgreSQL 18.6): at v3, at rest\n",
+    );
+    check(
+        Some("v3"),
+        None,
+        "
+shop/crm, desired v3
+  nothing has been seen of it yet; `local` looks, `plan` says what it would do
+",
+    );
+    let urgencies = [
+        urgency(Some(&read(WAITING))),
+        urgency(Some(&read(ready))),
+        urgency(None),
+    ];
+    assert_eq!(
+        urgencies,
+        [Urgency::Reconciling, Urgency::Ready, Urgency::Unseen]
+    );
+}

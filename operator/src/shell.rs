@@ -1,0 +1,121 @@
+//! What touches the machine itself: the clock, its randomness, the TLS provider, the log.
+//!
+//! Small adapters behind the engine's ports; nothing here decides anything.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dbop_engine::{Clock, Entropy};
+use jiff::Timestamp;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::cli::LogFormat;
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+#[async_trait]
+impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the shell's clock: others get it handed in"
+    )]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    async fn sleep(&self, span: Duration) {
+        tokio::time::sleep(span).await;
+    }
+}
+
+/// The operating system's randomness, by way of aws-lc's generator.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        // A password of anything but randomness must never be made, so there is no going on from here.
+        assert!(
+            aws_lc_rs::rand::fill(bytes).is_ok(),
+            "the operating system gives no randomness; no password can be made"
+        );
+    }
+}
+
+/// Makes aws-lc the TLS provider of the process: the first thing that a program does.
+pub fn install_tls() {
+    // It fails only where one was installed before, and then there is one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// Why the log cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("'{filter}' is no log level: {reason}")]
+pub struct LogError {
+    /// What was given.
+    pub filter: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Sends the log to a writer. `level` goes before the environment's `RUST_LOG`; without either, warnings,
+/// except those of steps that failed, which commands show by themselves.
+///
+/// # Errors
+/// [`LogError`] where the level or the filter does not parse.
+pub fn install_log<W>(level: Option<&str>, format: LogFormat, writer: W) -> Result<(), LogError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    const DEFAULT: &str = "warn,dbop_engine::worker=error";
+    let environment = std::env::var(EnvFilter::DEFAULT_ENV).ok();
+    let wanted = level.or(environment.as_deref().filter(|text| !text.is_empty()));
+    let wanted = wanted.unwrap_or(DEFAULT);
+    let filter = EnvFilter::try_new(wanted).map_err(|error| LogError {
+        filter: wanted.to_owned(),
+        reason: error.to_string(),
+    })?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer);
+    // An embedder that has a subscriber keeps it.
+    let _ = match format {
+        LogFormat::Text => log.with_ansi(false).try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+    Ok(())
+}
+
+/// Writes all of it, or says why not; a reader that has gone away is no failure of the command.
+pub(crate) fn write_out(to: &mut dyn Write, text: &str) -> io::Result<()> {
+    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn randomness_differs() {
+        let (mut one, mut two) = ([0; 32], [0; 32]);
+        SystemEntropy.fill(&mut one);
+        SystemEntropy.fill(&mut two);
+        assert_ne!(one, two);
+    }
+
+    #[test]
+    fn a_level_that_is_none_is_named() {
+        let error = install_log(Some("=="), LogFormat::Text, io::sink).unwrap_err();
+        assert!(
+            error.to_string().starts_with("'==' is no log level: "),
+            "{error}"
+        );
+    }
+}
