@@ -346,12 +346,20 @@ pub(crate) async fn missing_of_owner(
             format!("CREATE ROLE {role} NOLOGIN"),
         );
     };
+    let options = if major >= MEMBERSHIP_OPTIONS_SINCE {
+        " WITH ADMIN TRUE, INHERIT TRUE, SET TRUE"
+    } else {
+        ""
+    };
     if owner == admin.name {
         return needs(
-            format!("run migrations as {role} (migrations.ownerRole) without the admin's rights"),
             format!(
-                "CREATE ROLE \"app_owner\" NOLOGIN; GRANT \"app_owner\" TO {name} WITH ADMIN \
-                 OPTION; REASSIGN OWNED BY {name} TO \"app_owner\" (and name app_owner there)"
+                "run migrations without the admin's own rights (migrations.ownerRole is {role}, the \
+                 admin itself; give its objects to a role that is none, and name that one)"
+            ),
+            format!(
+                "CREATE ROLE \"app_owner\" NOLOGIN; GRANT \"app_owner\" TO {name}{options}; \
+                 REASSIGN OWNED BY {name} TO \"app_owner\""
             ),
         );
     }
@@ -361,12 +369,10 @@ pub(crate) async fn missing_of_owner(
     if known.is_inherited && can_give {
         return Ok(Vec::new());
     }
-    let grant = if major >= MEMBERSHIP_OPTIONS_SINCE {
-        format!("GRANT {role} TO {name} WITH ADMIN TRUE, INHERIT TRUE, SET TRUE")
-    } else if known.is_superuser {
+    let grant = if known.is_superuser && options.is_empty() {
         format!("GRANT {role} TO {name} WITH ADMIN OPTION")
     } else {
-        format!("GRANT {role} TO {name}")
+        format!("GRANT {role} TO {name}{options}")
     };
     needs(
         format!("work through {role} (migrations.ownerRole), which owns the objects"),

@@ -139,7 +139,9 @@ async fn an_owner_role_that_is_missing_or_the_admin_is_named() {
         named(&mut stage, site.database.admin());
         let missing = stage.look().await.missing;
         assert!(
-            missing[0].needed_for.contains("without the admin's rights"),
+            missing[0]
+                .needed_for
+                .contains("without the admin's own rights"),
             "{missing:?}"
         );
         stage.admin.claim(&stage.scope).await.unwrap();
@@ -149,6 +151,96 @@ async fn an_owner_role_that_is_missing_or_the_admin_is_named() {
             "{refused:?}"
         );
         assert_eq!(stage.look().await.migrator, None, "nothing was made");
+    }
+}
+
+/// The walk of `docs/postgresql-admin.md`, section "A database that has tables already", last case.
+#[tokio::test]
+async fn what_the_admin_owns_is_given_to_a_role_of_its_own_first() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let (admin, owner) = (quoted(site.database.admin()), app_owner(&site));
+        site.forgets_role_later(&owner);
+        let own = site
+            .login(site.database.admin(), site.database.admin_password())
+            .await
+            .unwrap();
+        own.batch_execute(&format!(
+            "CREATE TABLE public.items (id serial); CREATE ROLE {owner} NOLOGIN"
+        ))
+        .await
+        .unwrap();
+        let options = if major >= 16 {
+            " WITH INHERIT TRUE, SET TRUE"
+        } else {
+            ""
+        };
+        own.batch_execute(&format!(
+            "GRANT {owner} TO {admin}{options}; REASSIGN OWNED BY {admin} TO {owner}"
+        ))
+        .await
+        .unwrap();
+        let mut stage = Stage::bare(&site).await;
+        stage.scope.access.owner_role = Some(RoleName::new(owner).unwrap());
+        assert_eq!(stage.look().await.missing, []);
+        stage.admin.claim(&stage.scope).await.unwrap();
+        stage.admin.prepare(&stage.scope).await.unwrap();
+        let migrator = stage
+            .admin
+            .open_migrator(&stage.scope, &password("m"))
+            .await
+            .unwrap();
+        let run = site.login(migrator.as_str(), "m").await.unwrap();
+        run.batch_execute("ALTER TABLE public.items ADD COLUMN note text")
+            .await
+            .unwrap();
+        assert!(stage.look().await.roles_ready);
+        site.superuser_runs(&format!(
+            "REASSIGN OWNED BY {} TO {admin}",
+            app_owner(&site)
+        ))
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_admin_that_does_not_own_the_database_needs_two_grants() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let (admin, database) = (quoted(site.database.admin()), quoted(site.database.name()));
+        site.superuser_runs(&format!(
+            "ALTER DATABASE {database} OWNER TO postgres; REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+        ))
+        .await;
+        let stage = Stage::bare(&site).await;
+        let missing = stage.look().await.missing;
+        let grants: Vec<&str> = missing
+            .iter()
+            .map(|missing| missing.grant.as_str())
+            .collect();
+        assert_eq!(
+            grants,
+            [
+                format!(
+                    "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {database} TO {admin} WITH GRANT OPTION"
+                ),
+                format!("GRANT USAGE, CREATE ON SCHEMA \"public\" TO {admin} WITH GRANT OPTION"),
+            ]
+        );
+        for grant in grants {
+            site.superuser_runs(grant).await;
+        }
+        let stage = Stage::at_v1(&site).await;
+        stage.login("v1").await;
+        let facts = stage.look().await;
+        assert!(facts.roles_ready && facts.missing.is_empty(), "{facts:?}");
+        stage
+            .admin
+            .drop_login(&stage.scope, &"v1".parse().unwrap())
+            .await
+            .unwrap();
+        site.superuser_runs(&format!("ALTER DATABASE {database} OWNER TO {admin}"))
+            .await;
     }
 }
 
