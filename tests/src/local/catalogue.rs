@@ -12,7 +12,7 @@ use crate::TestDatabase;
 ///
 /// `$1` are the roles that have to do with the database, `$2` is the database.
 const FACTS: &str = "
-    WITH ours AS (SELECT oid, * FROM pg_authid WHERE rolname = ANY ($1))
+    WITH ours AS (SELECT * FROM pg_authid WHERE rolname = ANY ($1))
     SELECT format('role %s login %s createrole %s inherit %s bypass %s limit %s until %s password %s config %s',
                rolname, rolcanlogin, rolcreaterole, rolinherit, rolbypassrls, rolconnlimit, rolvaliduntil,
                rolpassword, (SELECT array_agg(setconfig::text || setdatabase ORDER BY setdatabase)
