@@ -379,15 +379,25 @@ impl Status {
     /// The reason, where it has become another.
     fn change(&mut self) -> Option<String> {
         let text = std::fs::read_to_string(&self.path).ok()?;
-        // Read by hand, because it is looked at five hundred times a second: the conditions are a list, and
-        // Ready is the one that sums up.
-        let at = text.find("type: Ready\n")?;
-        let begins = text[..at].rfind("- ").unwrap_or(at);
-        let ends = text[at..].find("- ").map_or(text.len(), |end| at + end);
-        let reason = text[begins..ends]
-            .lines()
-            .find_map(|line| line.trim_start_matches(['-', ' ']).strip_prefix("reason: "))?
-            .to_owned();
+        // Read by hand, because it is looked at five hundred times a second: of the conditions, which are a
+        // list, Ready is the one that sums up.
+        let (mut of_item, mut of_ready) = (None, None);
+        let mut is_ready = false;
+        for line in text.lines() {
+            let field = line.trim_start();
+            if let Some(first) = field.strip_prefix("- ") {
+                (of_item, is_ready) = (first.strip_prefix("reason: "), first == "type: Ready");
+            } else if let Some(reason) = field.strip_prefix("reason: ") {
+                of_item = Some(reason);
+            } else {
+                is_ready |= field == "type: Ready";
+            }
+            if is_ready && of_item.is_some() {
+                of_ready = of_item.take();
+                is_ready = false;
+            }
+        }
+        let reason = of_ready?.to_owned();
         if self.reason.as_ref() == Some(&reason) {
             return None;
         }

@@ -130,8 +130,8 @@ pub(crate) async fn walk(server: &TestServer, prefix: &str, trouble: &Trouble) -
         let aimed = match trouble {
             Trouble::Strike(strike) => Some(strike).filter(|strike| strike.point.phase == at),
             Trouble::Storm(times) => {
-                let lives = times.chunks(times.len().div_ceil(PHASES.len()));
-                storm(&site, phase, lives.skip(at).next().unwrap_or_default()).await;
+                let mut lives = times.chunks(times.len().div_ceil(PHASES.len()));
+                storm(&site, phase, lives.nth(at).unwrap_or_default()).await;
                 None
             }
             Trouble::None => None,
