@@ -400,14 +400,15 @@ fn out_of_reach(s: &Situation<'_>) -> Option<Decision> {
             }
         });
     }
-    if let Fact::Unknown(why) = &database.version {
-        return Some(unknown(s, "the schema version".to_owned(), why));
-    }
+    // Before the version: what is missing may be the privilege to read it, and this says what helps.
     if !database.missing.is_empty() {
         let by = Blocker::MissingPrivilege {
             missing: database.missing.clone(),
         };
         return Some(Decision::Blocked { by });
+    }
+    if let Fact::Unknown(why) = &database.version {
+        return Some(unknown(s, "the schema version".to_owned(), why));
     }
     let objects: Vec<_> = s.foreign().cloned().collect();
     if !objects.is_empty() {
