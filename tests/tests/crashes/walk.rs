@@ -145,7 +145,7 @@ pub(crate) async fn walk(server: &TestServer, prefix: &str, trouble: &Trouble) -
         };
         let credential = site.published(moved_to);
         let mut new = vec![Application::staying(&credential, WORK).await];
-        let (stay, every) = (Duration::from_millis(30), Duration::from_millis(150));
+        let (stay, every) = (Duration::from_millis(30), Duration::from_millis(500));
         new.push(Application::visiting(&credential, WORK, stay, every));
         for old in std::mem::replace(&mut applications, new) {
             history.queries += undisturbed(old).await;
