@@ -21,3 +21,4 @@
 pub mod conformance;
 pub mod fake_database;
 pub mod sim;
+pub mod surroundings;
