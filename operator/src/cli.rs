@@ -18,7 +18,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     after_help = "Start with:\n  \
         database-operator lint shop/            are the manifests right?\n  \
         database-operator plan --local shop/    what would happen, and why? Changes nothing\n  \
-        database-operator local shop/ --watch   do it, and keep an eye on it",
+        database-operator local shop/ --watch   do it, and keep an eye on it\n\n\
+        Exit status: 0 as it should be, 1 bad input or a database that cannot be reached; others are in \
+        each command's --help.",
     max_term_width = 100,
     disable_help_subcommand = true
 )]

@@ -114,7 +114,8 @@ impl Directory {
 
     /// Everything that is wrong with the manifests.
     pub(crate) fn problems(&self) -> Vec<Failure> {
-        self.manifests.problems.iter().map(problem).collect()
+        let problems = self.manifests.problems.iter();
+        problems.map(|one| problem(&self.path, one)).collect()
     }
 
     /// What `local` has published of a database; `None`: nothing yet.
@@ -134,14 +135,14 @@ impl Directory {
 }
 
 /// A problem of a manifest as a failure.
-pub(crate) fn problem(problem: &Problem) -> Failure {
+pub(crate) fn problem(directory: &Path, problem: &Problem) -> Failure {
     let failure = Failure::new(problem.text.clone());
     let failure = if problem.way_out.is_empty() {
         failure
     } else {
         failure.or(problem.way_out.clone())
     };
-    failure.or(format!("in {}", problem.place()))
+    failure.or(format!("in {}", directory.join(problem.place()).display()))
 }
 
 /// Why a directory cannot be worked with.

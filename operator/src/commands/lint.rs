@@ -7,7 +7,7 @@ use super::directory::Directory;
 use super::{Console, Done, Exit};
 use crate::cli::LintArgs;
 use crate::render::Failure;
-use crate::render::text::{self, COLUMNS, wrap};
+use crate::render::text::{COLUMNS, wrap};
 
 #[derive(Serialize)]
 struct Result {
@@ -44,7 +44,7 @@ pub(super) fn run(args: &LintArgs, console: Console) -> Done {
         .problems
         .iter()
         .map(|problem| Wrong {
-            place: Some(problem.place()),
+            place: Some(directory.path.join(problem.place()).display().to_string()),
             problem: problem.text.clone(),
             way_out: problem.way_out.clone(),
         })
@@ -97,12 +97,16 @@ fn for_people(result: &Result) -> String {
     }));
     let of = format!(
         "{}, {}",
-        text::counted(result.databases, "database"),
-        text::counted(result.migrations, "migration")
+        counted(result.databases, "database"),
+        counted(result.migrations, "migration")
     );
     lines.push(match result.problems.len() {
         0 => format!("nothing is wrong: {of}"),
-        n => format!("{}: {of}", text::counted(n, "problem")),
+        n => format!("{}: {of}", counted(n, "problem")),
     });
     lines.join("\n")
+}
+
+fn counted(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }

@@ -2,6 +2,7 @@
 
 mod display;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use dbop_local::{DatabaseEnd, End, LocalEnd, LocalPlatform, Runtime, Until};
@@ -49,6 +50,7 @@ pub(super) async fn run(args: LocalArgs, console: Console) -> Done {
     } else {
         Until::Rest
     };
+    let directory = args.dir.clone();
     let options = engine::options(args.dir, args.state, runtime)?;
     let platform = LocalPlatform::open(options, Arc::new(SystemClock), &SystemEntropy)
         .map_err(|error| opening(&error))?;
@@ -65,7 +67,12 @@ pub(super) async fn run(args: LocalArgs, console: Console) -> Done {
             Metrics::default()
         }
     };
-    let display = Arc::new(Display::new(console, metrics.clone()));
+    let display = Arc::new(Display::new(
+        console,
+        directory.clone(),
+        until,
+        metrics.clone(),
+    ));
     let mut platform = platform.with_observer(display.clone());
     if let Ok(receiver) = &receiver {
         platform = platform.with_receiver(receiver.address().to_string(), Arc::new(metrics));
@@ -85,8 +92,8 @@ pub(super) async fn run(args: LocalArgs, console: Console) -> Done {
         () = display.keep_drawing() => LocalEnd::default(),
     };
     asked.abort();
-    display.end();
-    tell(&end, &platform, &display, console)
+    display.end(&end);
+    tell(&end, &directory, &platform, &display, console)
 }
 
 /// Asks to stop at the first signal, and ends the program at the second.
@@ -110,9 +117,15 @@ async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
 }
 
 /// What is left to say at the end, and the exit status.
-fn tell(end: &LocalEnd, platform: &LocalPlatform, display: &Display, console: Console) -> Done {
+fn tell(
+    end: &LocalEnd,
+    directory: &Path,
+    platform: &LocalPlatform,
+    display: &Display,
+    console: Console,
+) -> Done {
     for wrong in end.problems.iter().filter(|one| !display.has_shown(one)) {
-        complain(&problem(wrong));
+        complain(&problem(directory, wrong));
     }
     for database in &end.databases {
         if let Some(failure) = failure(database, platform) {
@@ -158,13 +171,13 @@ fn failure(database: &DatabaseEnd, platform: &LocalPlatform) -> Option<Failure> 
             let manifests = platform.manifests();
             let failure = match manifests.databases.get(id) {
                 Some(object) => super::plan::unreachable(&object.spec, says),
-                None => Failure::new(format!("ManagedDatabase {id}: {says}")),
+                None => Failure::about(&format!("ManagedDatabase {id}"), says),
             };
             Some(failure)
         }
         End::RunIncomplete => {
             let says = says.strip_prefix("blocked: ").unwrap_or(says);
-            let mut failure = Failure::new(format!("ManagedDatabase {id}: {says}"));
+            let mut failure = Failure::about(&format!("ManagedDatabase {id}"), says);
             if let Ok(Some(run)) = platform.last_run(id)
                 && let Ok(job) = dbop_model::JobName::new(&run.job)
             {

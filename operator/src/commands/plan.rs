@@ -56,10 +56,12 @@ pub(super) async fn run(args: PlanArgs, console: Console) -> Done {
 
 async fn plan(engine: &Engine, id: &ObjectRef) -> std::result::Result<PlanView, Failure> {
     let mut worker = Worker::new(engine.clone(), id.clone());
-    let about =
-        |error: &dyn std::fmt::Display| Failure::new(format!("ManagedDatabase {id}: {error}"));
-    let plan = worker.plan().await.map_err(|error| about(&error))?;
-    let plan = plan.ok_or_else(|| about(&"it is gone since the manifests were read"))?;
+    let about = |text: &str| Failure::about(&format!("ManagedDatabase {id}"), text);
+    let plan = worker
+        .plan()
+        .await
+        .map_err(|error| about(&error.to_string()))?;
+    let plan = plan.ok_or_else(|| about("it is gone since the manifests were read"))?;
     view(&plan, SystemClock.now())
 }
 
@@ -76,11 +78,11 @@ pub(super) fn unreachable(spec: &DatabaseSpec, why: &str) -> Failure {
     let (namespace, dsn) = (spec.id.namespace(), &spec.dsn);
     let place = format!("Secret {namespace}/{}, key {}", dsn.secret, dsn.key);
     // The engine's words name the Secret in brackets at their end; here it gets a line of its own.
-    let text = why
-        .strip_suffix(&format!(" (DSN from {place})"))
-        .unwrap_or(why);
-    Failure::new(format!("ManagedDatabase {}: {text}", spec.id))
-        .or(format!("the DSN is read from {place}"))
+    let object = format!("ManagedDatabase {}", spec.id);
+    match why.strip_suffix(&format!(" (DSN from {place})")) {
+        Some(text) => Failure::about(&object, text).or(format!("the DSN is read from {place}")),
+        None => Failure::about(&object, why),
+    }
 }
 
 /// The worst of all databases.

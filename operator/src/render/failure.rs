@@ -25,6 +25,18 @@ impl Failure {
         }
     }
 
+    /// About an object, from a text of the planner or of a platform: what is wrong, and after a semicolon the
+    /// way out. The text may name the object itself.
+    pub fn about(object: &str, text: &str) -> Self {
+        let text = text
+            .strip_prefix(object)
+            .map_or(text, |rest| rest.trim_start_matches([':', ' ']));
+        match text.split_once("; ") {
+            Some((what, way_out)) => Self::new(format!("{object}: {what}")).or(way_out),
+            None => Self::new(format!("{object}: {text}")),
+        }
+    }
+
     /// With one more way out.
     #[must_use]
     pub fn or(mut self, way_out: impl Into<String>) -> Self {
@@ -85,6 +97,23 @@ mod tests {
             "error: ManagedDatabase shop/crm: cannot log in to db.crm:3306 as 'admin': the server refused the\n       \
              password (1045)\n       \
              the DSN is read from Secret shop/crm-admin, key dsn"
+        );
+    }
+
+    #[test]
+    fn a_sentence_about_an_object_names_it_once() {
+        let failure = Failure::about(
+            "ManagedDatabase a/b",
+            "ManagedDatabase a/b: x is missing; add it",
+        );
+        assert_eq!(
+            failure.to_string(),
+            "error: ManagedDatabase a/b: x is missing\n       add it"
+        );
+        let failure = Failure::about("ManagedDatabase a/b", "it is gone");
+        assert_eq!(
+            failure.to_string(),
+            "error: ManagedDatabase a/b: it is gone"
         );
     }
 

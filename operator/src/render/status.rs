@@ -138,12 +138,17 @@ fn headline(id: &ObjectRef, wanted: Option<&str>, status: &ManagedDatabaseStatus
         }
         _ => String::new(),
     };
-    let rest = if is_true(status, "Ready") {
-        ", at rest"
-    } else {
-        ""
+    let rest = match is_true(status, "Ready") {
+        _ if is_outdated(wanted, status) => ", not looked at since the manifest changed",
+        true => ", at rest",
+        false => "",
     };
     format!("{id}{engine}: {at}{desired}{rest}")
+}
+
+/// Does the manifest desire another version than the one that the status is about?
+fn is_outdated(wanted: Option<&str>, status: &ManagedDatabaseStatus) -> bool {
+    matches!((wanted, status.desired_version.as_deref()), (Some(wanted), Some(seen)) if wanted != seen)
 }
 
 /// The reason of a wait or a block, whole: the summary is cut for tables.

@@ -17,7 +17,9 @@ use super::usage;
 use crate::receiver::RunMetrics;
 
 /// Versions named before and after the present one; of longer ways, the rest is left out.
-const NAMED_MAX: usize = 3;
+const NAMED_MAX: usize = 4;
+/// Retired credentials that are named: of the older ones, nobody needs to know any more.
+const RETIRED_NAMED_MAX: usize = 2;
 /// Cells of the progress bar.
 const BAR_CELLS: usize = 15;
 /// Lines of a wait's or block's reason: the whole of it is what `status` shows.
@@ -241,8 +243,10 @@ impl WalkView {
             State::Rest { text } => lines.push(format!("{title}  {way}  {text}")),
             State::Says { .. } => lines.push(format!("{title}  {way}")),
         }
+        let retired_before = retired.len().saturating_sub(RETIRED_NAMED_MAX);
         let mut credentials: Vec<String> = retired
             .iter()
+            .skip(retired_before)
             .map(|name| format!("{name} retired"))
             .collect();
         credentials.extend(

@@ -2,12 +2,13 @@
 //! object for each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dbop_api::report::Event;
 use dbop_engine::{Clock, Report};
-use dbop_local::{Manifests, Observer, Problem, Progress, ProgressSource};
+use dbop_local::{End, LocalEnd, Manifests, Observer, Problem, Progress, ProgressSource, Until};
 use dbop_model::{JobName, MigrationName, ObjectRef};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -34,9 +35,14 @@ const ABOVE_THE_BLOCK: [&str; 4] = [
     "ClaimTakenOver",
 ];
 
+/// States that the end tells, with the way out: while `local` works towards it, once is enough.
+const TOLD_AT_THE_END: [&str; 2] = ["DatabaseUnreachable", "RunIncomplete"];
+
 /// The display.
 pub(super) struct Display {
     console: Console,
+    directory: PathBuf,
+    until: Until,
     screen: Option<Arc<Screen>>,
     metrics: Metrics,
     shown: Mutex<Shown>,
@@ -67,13 +73,20 @@ struct JsonLine<'a> {
 }
 
 impl Display {
-    pub(super) fn new(console: Console, metrics: Metrics) -> Self {
+    pub(super) fn new(
+        console: Console,
+        directory: PathBuf,
+        until: Until,
+        metrics: Metrics,
+    ) -> Self {
         let screen = match console.output() {
             Output::Text => Screen::of_stdout(),
             Output::Json => None,
         };
         Self {
             console,
+            directory,
+            until,
             screen,
             metrics,
             shown: Mutex::default(),
@@ -88,8 +101,18 @@ impl Display {
         }
     }
 
-    /// The last picture stays.
-    pub(super) fn end(&self) {
+    /// The last picture stays. What is told below it as an error is not told in it.
+    pub(super) fn end(&self, end: &LocalEnd) {
+        for database in &end.databases {
+            if matches!(database.end, End::Failed | End::RunIncomplete)
+                && let Some(one) = self.shown().databases.get_mut(&database.database)
+                && let Some(view) = &mut one.view
+            {
+                view.state = State::Rest {
+                    text: "stopped, see below".to_owned(),
+                };
+            }
+        }
         self.draw();
         if let Some(screen) = &self.screen {
             screen.leave();
@@ -142,6 +165,10 @@ impl Display {
 
     /// Prints a line of a database.
     fn say(&self, id: &ObjectRef, title: &str, line: &Line) {
+        let ends_soon = self.until == Until::Rest && self.console.output() == Output::Text;
+        if ends_soon && TOLD_AT_THE_END.contains(&line.reason.as_str()) {
+            return;
+        }
         if self.console.output() == Output::Json {
             let (reason, text) = (line.reason.as_str(), line.text.as_str());
             let line = JsonLine {
@@ -191,7 +218,7 @@ impl Observer for Display {
                 .iter()
                 .filter(|one| !known.contains(&one.to_string()))
             {
-                complain(&problem(wrong));
+                complain(&problem(&self.directory, wrong));
             }
             for text in skipped.difference(&passed_over) {
                 tracing::info!("{text}");

@@ -139,7 +139,7 @@ fn at_rest() {
     check(
         &plan(2, facts_at("v2", &["v1", "v2"])),
         "
-shop (PostgreSQL 18.0, db.shop:5432/shop): at v2, as desired
+shop (PostgreSQL 18.0, db.shop:5432/shop): at v2, at rest
 
 Nothing to do.
 ",
@@ -278,7 +278,33 @@ Nothing has been changed. Step 1 cannot start before the findings are resolved o
     plan.desired.database.hints.mode = dbop_model::finding::HintMode::Warn;
     plan.forecast = forecast::forecast(&plan.desired, &plan.facts, &BTreeMap::new(), NOW);
     check(
-        &plan, "
+        &plan,
+        "
+shop (PostgreSQL 18.0, db.shop:5432/shop): v1 -> v3, two migrations
+
+  1. v2                                                                    Job, from v1, as migrator
+     hints    addColumn customers.full_name text NULL
+                clean: customers is small
+              addColumn customers.nick_name text NULL
+                blocks: customers is large
+     create   credential v2 -> Secret shop/shop-v2
+
+  2. v3                                                                    Job, from v2, as migrator
+     hints    addColumn customers.full_name text NULL
+              judged when reached: there is no table customers
+     retire   credential v1   once it has been unused for 60 s
+     create   credential v3 -> Secret shop/shop-v3
+
+shop  v2   BLOCKS
+  customers is large
+  for      addColumn customers.nick_name text NULL
+  do       do something else
+           or accept it on the DatabaseMigration:
+           accept: [{rule: add-column-large-table, table: customers, reason: ...}]
+  more     docs/rules/add-column-large-table
+
+Nothing has been changed. Step 1 can start now. Later migrations are judged again when they are
+reached.
 ",
     );
 }

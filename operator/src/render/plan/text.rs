@@ -54,7 +54,7 @@ fn headline(plan: &PlanView) -> String {
         (0, Some(current)) if plan.ahead => {
             format!("{whose}: at {current}, newer than desired {desired} and compatible with it")
         }
-        (0, Some(current)) if current == desired => format!("{whose}: at {current}, as desired"),
+        (0, Some(current)) if current == desired => format!("{whose}: at {current}, at rest"),
         (0, Some(current)) => format!("{whose}: at {current}, desired {desired}"),
         (0, None) => format!("{whose}: desired {desired}"),
         (n, _) => format!("{whose}: {from} -> {desired}, {}", counted(n, "migration")),
@@ -137,11 +137,17 @@ fn hints_lines(hints: &HintsView, lines: &mut Vec<String>) {
         HintsView::Now { operations } => {
             for operation in operations {
                 part(&operation.operation, lines);
-                for finding in &operation.findings {
-                    part(&format!("  {}", finding.text), lines);
-                }
-                if let Some(why) = &operation.not_judged {
-                    part(&format!("  not judged: {why}"), lines);
+                let not_judged = operation
+                    .not_judged
+                    .iter()
+                    .map(|why| format!("not judged: {why}"));
+                for said in operation
+                    .findings
+                    .iter()
+                    .map(|one| one.text.clone())
+                    .chain(not_judged)
+                {
+                    lines.extend(labelled(INDENT + LABEL + 2, "", 0, &said));
                 }
             }
         }

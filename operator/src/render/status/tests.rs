@@ -106,6 +106,11 @@ shop/crm, desired v3
   nothing has been seen of it yet; `local` looks, `plan` says what it would do
 ",
     );
+    check(
+        Some("v4"),
+        Some(ready),
+        "\nshop/crm (PostgreSQL 18.6): at v3, desired v4, not looked at since the manifest changed\n",
+    );
     let urgencies = [
         urgency(Some(&read(WAITING))),
         urgency(Some(&read(ready))),

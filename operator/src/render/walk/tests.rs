@@ -155,7 +155,7 @@ fn a_long_way_is_cut_to_where_it_is() {
         None,
         0,
         "
-shop  …  v13 ✓  v14 ✓  v15 ✓  v16 ·  v17 ·  v18 ·  … v30 ·
+shop  …  v12 ✓  v13 ✓  v14 ✓  v15 ✓  v16 ·  v17 ·  v18 ·  v19 ·  … v30 ·
       credentials  v30 -
       failed, tried again: run v16 on v15: v16 is on the way to v30: the server is gone
 ",
