@@ -1,11 +1,6 @@
 //! Connections that break, servers that fall silent, calls that are dropped half way, locks in the way, and
 //! databases with more tables than one round takes.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails, which is its use"
-)]
-
 #[path = "support/site.rs"]
 mod support;
 
