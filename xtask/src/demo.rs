@@ -64,10 +64,8 @@ fn build(root: &std::path::Path) -> Result<()> {
     for package in PACKAGES {
         command.args(["--package", package]);
     }
-    let outcome = progress::run(
-        "building the programs (the first time: minutes)",
-        &mut command,
-    )?;
+    tell::line("First the programs are built, which takes minutes the first time.");
+    let outcome = progress::run("building", &mut command)?;
     ensure!(
         outcome.succeeded,
         "the programs of the demo do not build:\n{}",

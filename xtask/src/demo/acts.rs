@@ -9,9 +9,11 @@ use super::tell;
 use crate::clock;
 
 /// Customers that are there when the rename begins.
-pub(super) const CUSTOMERS: u64 = 200_000;
+pub(super) const CUSTOMERS: u64 = 120_000;
 /// How long the operator is watched while it waits for the old application: it must not give up.
 const WAIT_SHOWN: Duration = Duration::from_secs(2);
+/// How long the first release is watched while it waits for its Secret.
+const START_SHOWN: Duration = Duration::from_millis(500);
 /// A release counts as rolled out when it has made this many queries.
 const QUERIES_OF_A_ROLL_OUT: u64 = 100;
 /// The last walk has two steps that wait for a release; more would be a circle.
@@ -56,10 +58,11 @@ pub(super) fn play(stage: &mut Stage) -> Result<Seen> {
         "the password of release v1 still works"
     );
     tell::after(&format!(
-        "Release v1's password, of which we kept a copy: {refusal}. And {} queries of release v2 were \
-         served during the backfill, each of which got the name that was written last.",
+        "Every row has its full_name. During the backfill release v2 made {} queries, and each got the \
+         name that was written last. We kept a copy of release v1's Secret and tried it; {refusal}.",
         grouped(backfill.0)
     ));
+    tell::see("cat shop/.dbop/jobs/default/shop-v3-*/log");
     let mut waits = vec![Waited {
         migration: "v3".to_owned(),
         release,
@@ -78,12 +81,15 @@ pub(super) fn play(stage: &mut Stage) -> Result<Seen> {
 fn first(stage: &mut Stage) -> Result<()> {
     tell::act(
         "Act 1 of 6: from nothing to v1",
-        "An empty database, and release v1 of the shop. The shop starts first and has no password: it \
-         waits for the Secret of its version, as a Pod would that mounts it. The Secret appears only \
-         when the schema is ready and the login in it works.",
+        "The database is empty. Release v1 of the application starts first; it has no password yet, and \
+         waits for the Secret of its version, as a Pod waits for a Secret that it mounts. The operator \
+         publishes that Secret when the schema is at v1 and the login in it works, and not before: an \
+         application never meets a schema that is not ready for it.",
     );
     stage.bring(&["shop/v1.yaml", "shop/migrations/0001_create_customers.sql"])?;
-    stage.start_shop("v1")?;
+    tell::edit("release v1 of the application is started");
+    stage.start_release("v1")?;
+    stage.tend_for(START_SHOWN)?;
     stage.operate(&["local", DIRECTORY], 0)?;
     stage.until_true("a session of release v1", |stage| {
         Ok(stage.tally("v1").is_some_and(|tally| tally.pid.is_some()))
@@ -93,45 +99,50 @@ fn first(stage: &mut Stage) -> Result<()> {
     rolled_out(stage, "v1")?;
     let tally = stage.tally("v1").context("release v1 is gone")?;
     tell::after(&format!(
-        "The shop found its Secret ({DIRECTORY}/.dbop/secrets/default/shop-v1), logged in as {} and \
-         works; {} customers came in from a backup.",
+        "The Secret appeared, and release v1 works with it, as {}. Now {} customers were imported.",
         tally.user.as_deref().unwrap_or("-"),
         grouped(CUSTOMERS)
     ));
+    tell::see("ls -l shop/.dbop/secrets/default/shop-v1");
     Ok(())
 }
 
 fn expand(stage: &mut Stage) -> Result<()> {
     tell::act(
         "Act 2 of 6: phase 1, a new column beside the old one",
-        "Migration v2 adds the column full_name. It says so in its schemaHints, and the operator judges \
-         that against this very table on this very server before anything starts. `plan` shows it and \
-         changes nothing.",
+        "Migration v2 adds the column full_name. Its manifest says so as a hint (schemaHints), and the \
+         operator judges the hint against this very table on this very server before anything starts. \
+         `plan` shows what would happen, and changes nothing.",
     );
     stage.bring(&["shop/v2.yaml", "shop/migrations/0002_add_full_name.sql"])?;
     stage.desire("v1", "v2")?;
     stage.operate(&["plan", "--local", DIRECTORY], 2)?;
-    let before = stage.queries();
+    tell::line("");
     tell::pause();
+    let before = stage.queries();
     stage.operate(&["local", DIRECTORY], 0)?;
     expect(stage, "v2", &["v1", "v2"])?;
     let meanwhile = stage.queries() - before;
     tell::after(&format!(
-        "v2 is there, with a login of its own, and release v1 worked on: {meanwhile} queries meanwhile. \
-         Its login stays, since its code can live with v2.",
+        "v2 is there, with a login of its own. Release v1 worked on: {meanwhile} queries meanwhile, none \
+         failed. Its login stays, because its code can live with v2.",
     ));
+    tell::see("database-operator status --local shop");
     Ok(())
 }
 
 fn mistake(stage: &mut Stage) -> Result<()> {
     tell::act(
         "Act 3 of 6: a mistake that does not start",
-        "Somebody is in a hurry and writes v3 as: full_name NOT NULL. But nobody has filled the old \
-         rows yet, so it would fail on the server, after the old login had been revoked for it. The \
-         hints are judged first.",
+        "Somebody is in a hurry and makes full_name NOT NULL in v3. Nobody has filled the old rows yet, \
+         so the server would refuse it, but only after the login of release v1 had been taken away for \
+         it. The operator looks at the rows first.",
     );
     stage.bring(&["mistake/v3.yaml", "mistake/0003_require_full_name.sql"])?;
     stage.desire("v2", "v3")?;
+    stage.operate(&["plan", "--local", DIRECTORY], 3)?;
+    tell::line("");
+    tell::pause();
     stage.operate(&["local", DIRECTORY], 3)?;
     let status = stage.status()?;
     ensure!(
@@ -141,9 +152,10 @@ fn mistake(stage: &mut Stage) -> Result<()> {
     );
     expect(stage, "v2", &["v1", "v2"])?;
     tell::after(
-        "Exit status 3: no migration was started, no login was touched, and the reason is a fact about \
-         the rows. A CI job would have stopped here.",
+        "It ended with exit status 3, where a CI job stops. No migration was started and no login was \
+         touched, and the reason is a fact about the rows, not a guess from the SQL.",
     );
+    tell::see("cat deploy/examples/demo/mistake/v3.yaml");
     Ok(())
 }
 
@@ -151,43 +163,36 @@ fn mistake(stage: &mut Stage) -> Result<()> {
 fn in_the_way(stage: &mut Stage) -> Result<(String, u64, Instant)> {
     tell::act(
         "Act 4 of 6: phase 2 waits for the old application",
-        "So v3 becomes what it should have been, the backfill, and NOT NULL waits for v4. Release v1 \
-         writes the old column alone: rows that it changed behind the backfill's back would be wrong \
-         for ever. Therefore v3 may start only when nobody is connected as release v1. The operator now \
-         runs with --watch.",
+        "v3 becomes what it should have been: the backfill, which copies name to full_name. Release v1 \
+         writes name alone, and a row that it changed behind the backfill's back would stay wrong. So v3 \
+         starts when nobody is connected as release v1, and no earlier. The operator now watches.",
     );
-    std::fs::remove_file(
-        stage
-            .manifests()
-            .join("migrations/0003_require_full_name.sql"),
-    )
-    .context("the mistaken migration cannot be removed")?;
+    let mistaken = stage
+        .manifests()
+        .join("migrations/0003_require_full_name.sql");
+    std::fs::remove_file(mistaken).context("the mistaken migration cannot be removed")?;
     stage.bring(&[
         "shop/migrations/0003_backfill_full_name.sql",
         "shop/v3.yaml",
     ])?;
-    tell::edit("shop/v3.yaml and its SQL file: the backfill in the place of NOT NULL");
+    tell::edit("shop/v3.yaml and its SQL file: the backfill, in the place of NOT NULL");
     stage.watch()?;
     stage.until("the wait for release v1", |status| {
         status.reason() == Some("CredentialInUse")
     })?;
     let since = clock::now();
     let pid = session_waited_for(stage, "v1")?;
-    while since.elapsed() < WAIT_SHOWN {
-        stage.until_true("time", |_| Ok(true))?;
-        stage.tend()?;
-        std::thread::sleep(super::LOOK_EVERY);
-    }
+    stage.tend_for(WAIT_SHOWN)?;
     let status = stage.status()?;
     ensure!(
         status.reason() == Some("CredentialInUse") && status.current() == Some("v2"),
         "the operator did not wait for the session of release v1"
     );
     tell::after(&format!(
-        "It waits, and says for whom: pid {pid} is the session of release v1 (the shop says the same of \
-         itself). It also says the way on: deploy the application of v2. Its Secret is there already, \
-         so we do:"
+        "It waits, says for whom (release v1 itself calls pid {pid} its session), and says the way on: \
+         deploy the application of v2. Its Secret is there already, so that is what we do now."
     ));
+    tell::see("database-operator status --local shop");
     roll_out(stage, "v2", "v1")?;
     Ok(("v1".to_owned(), pid, since))
 }
@@ -196,10 +201,10 @@ fn in_the_way(stage: &mut Stage) -> Result<(String, u64, Instant)> {
 fn backfill(stage: &mut Stage, since: Instant) -> Result<(Duration, (u64, Duration))> {
     tell::act(
         "Act 5 of 6: the old login goes, and the backfill runs",
-        "No session of release v1 is left. Its login is watched for three more seconds while it still \
-         works (quietWindow; the default is one minute), so that a client that comes and goes is seen. \
-         Then it is locked, looked at twice more, and dropped; then the backfill fills 200,000 rows in \
-         small batches.",
+        "No session of release v1 is left. Its login is watched for three more seconds (quietWindow; the \
+         default is one minute) while it still works, so that a client which comes and goes is seen and \
+         not shut out. Then it is locked, looked at twice more, and dropped, and the backfill begins: \
+         small batches, beside an application that reads and writes the same rows.",
     );
     stage.until("the start of the backfill", |status| {
         status.reason() == Some("MigrationRunning")
@@ -213,7 +218,7 @@ fn backfill(stage: &mut Stage, since: Instant) -> Result<(Duration, (u64, Durati
     expect(stage, "v3", &["v2", "v3"])?;
     let rows = stage.sql(&["rows"], &[])?;
     ensure!(
-        rows.contains(" wrong=0 columns=") && rows.contains("full_name") && rows.contains("+"),
+        rows.contains(" wrong=0 columns=name+full_name"),
         "after the backfill the columns do not agree: {rows}"
     );
     Ok((wait, (queries, took)))
@@ -223,10 +228,9 @@ fn backfill(stage: &mut Stage, since: Instant) -> Result<(Duration, (u64, Durati
 fn onward(stage: &mut Stage) -> Result<Vec<Waited>> {
     tell::act(
         "Act 6 of 6: phases 3 and 4, in one go",
-        "Now the impatient way: we ask for v5 at once, while release v2 is running. v4 makes the new \
-         column NOT NULL and the old one optional; v5 drops the old one. The operator walks as far as \
-         the applications allow, and where they do not, it says which release to deploy first. We only \
-         do what it says.",
+        "Now the impatient way: we ask for v5 at once. v4 makes full_name NOT NULL and name optional; v5 \
+         drops name. The running release v2 can live with neither. The operator walks as far as the running \
+         release allows, and where it does not, it says which release to deploy; we do as it says.",
     );
     stage.bring(&[
         "shop/migrations/0004_require_full_name.sql",
@@ -257,9 +261,10 @@ fn onward(stage: &mut Stage) -> Result<Vec<Waited>> {
             );
             roll_out(stage, "v5", &running)?;
             tell::after(
-                "v5 is there: the column name is gone, and no release ever met a schema that it does \
-                 not know. The login of v4 stays, for going back one release.",
+                "The column name is gone, and no release ever met a schema that it cannot live with. The \
+                 login of v4 stays, so that the application can go back one release.",
             );
+            tell::see("database-operator status --local shop");
             return Ok(waits);
         }
         let message = status.message().unwrap_or_default();
@@ -278,7 +283,7 @@ fn onward(stage: &mut Stage) -> Result<Vec<Waited>> {
             took: since.elapsed(),
         });
     }
-    bail!("the walk to v5 did not end after {ROLL_OUTS_MAX} releases of the shop")
+    bail!("the walk to v5 did not end after {ROLL_OUTS_MAX} releases")
 }
 
 /// The process id by which the operator names the session of a release: it must be the one that the
@@ -299,13 +304,13 @@ fn session_waited_for(stage: &mut Stage, release: &str) -> Result<u64> {
 
 /// Starts a release, waits until it works, and stops the one before.
 fn roll_out(stage: &mut Stage, release: &str, before: &str) -> Result<()> {
-    stage.start_shop(release)?;
+    stage.start_release(release)?;
     rolled_out(stage, release)?;
-    let old = stage.stop_shop(before)?;
+    let old = stage.stop_release(before)?;
     let new = stage.tally(release).context("the new release is gone")?;
     tell::edit(&format!(
-        "release {release} of the shop is deployed ({}, pid {}); release {before} is stopped, after \
-         {} queries, failed: {}",
+        "release {release} is deployed ({}, pid {}), release {before} is stopped ({} queries, failed: \
+         {})",
         new.user.as_deref().unwrap_or("-"),
         new.pid.unwrap_or_default(),
         grouped(old.queries),

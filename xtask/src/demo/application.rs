@@ -1,4 +1,4 @@
-//! One release of the shop as a process, and what it has counted so far.
+//! One release of the application as a process, and what it has counted so far.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::tell;
 use crate::process::Background;
 
-/// What a process of the shop counted, from its last line.
+/// What a process of the application counted, from its last line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     /// Queries that gave what they should.
@@ -68,7 +68,7 @@ impl Application {
 
     /// Its name in front of its lines.
     fn name(&self) -> String {
-        format!("shop {}", self.release)
+        format!("release {}", self.release)
     }
 
     /// Reads what it has said since; it must be alive, and nothing must have failed.
@@ -110,7 +110,7 @@ impl Application {
     fn hear(&mut self, line: &str) {
         match Tally::parse(line) {
             Some(tally) => self.tally = tally,
-            None => tell::said(&self.name(), line),
+            None => tell::line(&format!("{}: {line}", self.name())),
         }
     }
 }

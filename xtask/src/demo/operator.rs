@@ -1,9 +1,9 @@
 //! The operator's commands, run and shown as a reader would run and see them.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::stage::{DIRECTORY, Stage};
 use super::status::Status;
@@ -11,6 +11,10 @@ use super::{LOOK_EVERY, tell};
 use crate::clock;
 use crate::process::{self, Background};
 
+/// How often it is looked at whether the operator has written a new status.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+/// Its status is written before it says so: what it says is waited for, for so long.
+const WORDS_AFTER: Duration = Duration::from_millis(150);
 /// The longest that a command, or a thing that is waited for, may take: all are done in seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -25,7 +29,7 @@ impl Stage {
         let status = loop {
             let ended = running.ended()?;
             while let Some(line) = running.line() {
-                tell::said("operator", &line);
+                tell::line(&line);
             }
             if let Some(status) = ended {
                 break status;
@@ -35,7 +39,7 @@ impl Stage {
             pause();
         };
         while let Some(line) = running.line_or_end() {
-            tell::said("operator", &line);
+            tell::line(&line);
         }
         ensure!(
             status.code() == Some(expected),
@@ -69,19 +73,45 @@ impl Stage {
     /// Waits until the operator's status is as it should be, and gives it.
     pub(super) fn until(&mut self, what: &str, fits: impl Fn(&Status) -> bool) -> Result<Status> {
         let started = clock::now();
+        let mut seen = None;
         loop {
-            self.tend()?;
-            let status = self.status()?;
-            if fits(&status) {
-                return Ok(status);
+            // To ask is to start a process, so it is done when there is something new to hear.
+            let written = self.status_written();
+            if written.is_none() || written != seen {
+                seen = written;
+                let status = self.status()?;
+                if fits(&status) {
+                    self.tend_for(WORDS_AFTER)?;
+                    return Ok(status);
+                }
             }
-            ensure!(
-                started.elapsed() < PATIENCE,
-                "{what} did not come; the operator says: {}",
-                status.message().unwrap_or("nothing")
-            );
+            if started.elapsed() > PATIENCE {
+                let status = self.status()?;
+                let said = status.message().unwrap_or("nothing");
+                bail!("{what} did not come; the operator says: {said}");
+            }
+            self.tend_for(ASK_EVERY)?;
+        }
+    }
+
+    /// When the operator last wrote its status.
+    fn status_written(&self) -> Option<SystemTime> {
+        let file = self
+            .manifests()
+            .join(".dbop/status/default/ManagedDatabase/shop.yaml");
+        file.metadata()
+            .and_then(|metadata| metadata.modified())
+            .ok()
+    }
+
+    /// Shows for a while what the programs say.
+    pub(super) fn tend_for(&mut self, time: Duration) -> Result<()> {
+        let started = clock::now();
+        while started.elapsed() < time {
+            self.tend()?;
             pause();
         }
+        Ok(())
     }
 
     /// Waits until something is the case, and shows meanwhile what the programs say.

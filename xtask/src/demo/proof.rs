@@ -37,17 +37,17 @@ pub(super) fn show(stage: &mut Stage, seen: &Seen, took: Duration) -> Result<()>
 
     let mut table = vec![
         (
-            "queries of the shop, releases v1 to v5".to_owned(),
+            "queries of the application, v1 to v5".to_owned(),
             format!("{}, failed: {failed}", grouped(sum(|tally| tally.queries))),
         ),
         (
-            "logins of the shop".to_owned(),
+            "logins of the application".to_owned(),
             format!("{}, refused: 0", grouped(sum(|tally| tally.logins))),
         ),
         (
             "customers".to_owned(),
             format!(
-                "{} imported + {} added by the shop; with a wrong name: {wrong}",
+                "{} imported + {} added; with a wrong name: {wrong}",
                 grouped(CUSTOMERS),
                 grouped(count - CUSTOMERS)
             ),
@@ -84,7 +84,7 @@ pub(super) fn show(stage: &mut Stage, seen: &Seen, took: Duration) -> Result<()>
     table.push(("all of it took".to_owned(), clock::spell(took)));
     tell::act(
         "What was seen",
-        "Counted by the shop itself, by the operator, and by the server:",
+        "Counted by the application itself, by the operator, and by the server:",
     );
     tell::table(&table);
     Ok(())

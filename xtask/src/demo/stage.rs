@@ -27,7 +27,7 @@ const DSN_LINE: &str = "  dsn: ";
 /// The stage. What runs is stopped before what it runs on: the order of the fields is the order of
 /// the end.
 pub(super) struct Stage {
-    /// The releases of the shop that run.
+    /// The releases of the application that run.
     pub(super) applications: Vec<Application>,
     /// What the releases that were stopped have counted.
     pub(super) stopped: Vec<(String, Tally)>,
@@ -170,8 +170,8 @@ impl Stage {
         Ok(copy)
     }
 
-    /// Starts a release of the shop.
-    pub(super) fn start_shop(&mut self, release: &str) -> Result<()> {
+    /// Starts a release of the application.
+    pub(super) fn start_release(&mut self, release: &str) -> Result<()> {
         let program = self.programs.join("shop-app");
         let secret = self.secret(release);
         let application = Application::start(&program, release, &secret)?;
@@ -179,13 +179,13 @@ impl Stage {
         Ok(())
     }
 
-    /// Stops a release of the shop; what it counted.
-    pub(super) fn stop_shop(&mut self, release: &str) -> Result<Tally> {
+    /// Stops a release of the application; what it counted.
+    pub(super) fn stop_release(&mut self, release: &str) -> Result<Tally> {
         let place = self
             .applications
             .iter()
             .position(|application| application.release == release)
-            .with_context(|| format!("release {release} of the shop does not run"))?;
+            .with_context(|| format!("release {release} does not run"))?;
         let tally = self.applications.remove(place).stop()?;
         self.stopped.push((release.to_owned(), tally.clone()));
         Ok(tally)
@@ -198,7 +198,7 @@ impl Stage {
         Some(&found.tally)
     }
 
-    /// All queries that the shop has made so far.
+    /// All queries that the application has made so far.
     pub(super) fn queries(&self) -> u64 {
         let running = self.applications.iter().map(|one| one.tally.queries);
         let stopped = self.stopped.iter().map(|(_, tally)| tally.queries);
@@ -213,7 +213,7 @@ impl Stage {
         if let Some(operator) = &mut self.operator {
             let ended = operator.ended()?;
             while let Some(line) = operator.line() {
-                tell::said("operator", &line);
+                tell::line(&line);
             }
             ensure!(ended.is_none(), "the operator ended by itself");
         }

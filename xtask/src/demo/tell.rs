@@ -1,19 +1,18 @@
 //! How the demo looks: plain text of a hundred columns, without colour.
 //!
-//! What a program said stands behind its name and a bar, so that it is never mistaken for what the
-//! demo says about it.
+//! The operator's output stands as it comes, between the command that gave it and what the demo says
+//! about it, which begins with an arrow.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+use super::acts::{CUSTOMERS, grouped};
 use super::stage::Stage;
 use crate::workspace;
 
 /// Wide enough for a statement, narrow enough for a terminal.
 const COLUMNS: usize = 100;
-/// The longest name of a program in front of its lines.
-const NAME_COLUMNS: usize = 11;
 /// How long a reader at a terminal gets for a paragraph, before the screen moves on.
 const READING: Duration = Duration::from_millis(1_500);
 
@@ -21,18 +20,20 @@ const READING: Duration = Duration::from_millis(1_500);
 pub(super) fn opening() {
     line("Database Operator: a column is renamed while an application works on it");
     line("");
-    prose(
-        "You will see: a PostgreSQL of our own with a table of 200,000 customers; a shop, a real \
-         program that adds, renames and reads customers all the time; and database-operator, which \
-         walks the schema from version to version. The column customers.name is to be called \
-         full_name. An ALTER TABLE ... RENAME would break the shop in the same instant, so it is done \
-         in four phases, and each phase needs a new release of the shop.",
-    );
+    prose(&format!(
+        "You will see three real programs: PostgreSQL with a table of {} customers; an application that \
+         adds, renames and reads customers all the time; and database-operator, which walks the schema \
+         from version to version. The column customers.name is to be called full_name. A plain RENAME \
+         would break the application in the same instant, so it takes four phases, and each phase needs \
+         a new release of the application.",
+        grouped(CUSTOMERS)
+    ));
     line("");
     prose(
-        "What usually goes wrong: a step is taken while an old release is still connected. Here every \
-         schema version has a login of its own, published as a Secret. So the operator knows, and does \
-         not hope, who is still there. Nothing on this machine is touched except a temporary directory.",
+        "What usually goes wrong is that a phase begins while an old release is still connected \
+         somewhere. Here every schema version has a login of its own, published as a Secret, and an old \
+         login is taken away only when provably nobody uses it. All of it happens in a temporary \
+         directory, takes about a minute, and leaves nothing behind.",
     );
     line("");
 }
@@ -47,28 +48,24 @@ pub(super) fn act(title: &str, paragraph: &str) {
     pause();
 }
 
-/// What just happened, and how to see it oneself.
+/// What just happened.
 pub(super) fn after(text: &str) {
     wrapped("=> ", "   ", text);
 }
 
+/// How to see it oneself.
+pub(super) fn see(command: &str) {
+    line(&format!("   See it yourself: {command}"));
+}
+
 /// A command as a reader would type it.
 pub(super) fn command(text: &str) {
-    line(&format!("  $ {text}"));
+    line(&format!("$ {text}"));
 }
 
-/// What was done to a file.
+/// What was done by hand.
 pub(super) fn edit(text: &str) {
-    wrapped("  # ", "    ", text);
-}
-
-/// A line of a program.
-pub(super) fn said(program: &str, text: &str) {
-    let first = format!("{program:>NAME_COLUMNS$} | ");
-    // What a program has laid out itself fits, or is broken as it would be at a terminal.
-    let indent = text.len() - text.trim_start().len();
-    let next = format!("{:>NAME_COLUMNS$} | {:indent$}  ", "", "");
-    wrapped(&first, &next, text);
+    wrapped("# ", "  ", text);
 }
 
 /// A table of two columns.
@@ -135,7 +132,7 @@ pub(super) fn keep(stage: &Stage) {
     let operator = stage.operator_program().display().to_string();
     let directory = stage.manifests().display().to_string();
     line("");
-    line("Everything is still running: the server, the operator with --watch, and the shop.");
+    line("Everything is still running: the server, the operator with --watch, and release v5.");
     line("");
     line("In another terminal:");
     line("");
@@ -201,9 +198,9 @@ mod tests {
 
     #[test]
     fn long_lines_are_broken_below_their_beginning() {
-        let lines = wrap("  operator | ", "           | ", &"word ".repeat(40));
+        let lines = wrap("=> ", "   ", &"word ".repeat(40));
         assert_eq!(lines.len(), 3, "{lines:?}");
-        assert!(lines[1].starts_with("           | word"), "{lines:?}");
+        assert!(lines[1].starts_with("   word"), "{lines:?}");
         assert!(lines.iter().all(|line| line.chars().count() <= COLUMNS));
     }
 

@@ -2,9 +2,9 @@
 -- dbop:total SELECT count(*) FROM customers WHERE full_name IS DISTINCT FROM name
 -- dbop:pause 20ms
 --
--- Rows from before the new column, and rows that release v1 has changed since. Four thousand at a
+-- Rows from before the new column, and rows that release v1 has changed since. 2,500 at a
 -- time, so that no transaction holds many rows for long; it ends when none is left.
 UPDATE customers
    SET full_name = name
  WHERE id IN (SELECT id FROM customers
-              WHERE full_name IS DISTINCT FROM name ORDER BY id LIMIT 4000);
+              WHERE full_name IS DISTINCT FROM name ORDER BY id LIMIT 2500);
