@@ -106,6 +106,13 @@ fn nothing_to_do() -> Problem {
     }
 }
 
+/// Returns when it is told to stop. Where nobody is left who could tell it, it never does.
+async fn told(stop: &mut Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending().await
+    }
+}
+
 struct Driver {
     platform: Arc<LocalPlatform>,
     engine: Engine,
@@ -151,8 +158,7 @@ impl Driver {
                         Err(error) => self.panicked(&error),
                     }
                 }
-                // Whoever could have told us to stop is gone: nobody will, and there is nobody to go on for.
-                _ = stop.wait_for(|stop| *stop) => {
+                () = told(&mut stop) => {
                     stopped = true;
                     break;
                 }

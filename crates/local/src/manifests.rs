@@ -18,7 +18,6 @@ use jiff::Timestamp;
 
 use crate::runtime::Runtime;
 use document::Document;
-pub(crate) use object::subject;
 pub use object::{ConfigMapObject, SecretObject};
 use object::{Object, Read};
 use walk::Stamp;

@@ -9,7 +9,11 @@ fn container(yaml: &str) -> Container {
 }
 
 fn of() -> Subject {
-    crate::manifests::subject("DatabaseMigration", &migration())
+    Subject {
+        kind: "DatabaseMigration".to_owned(),
+        namespace: "shop".to_owned(),
+        name: "v1".to_owned(),
+    }
 }
 
 fn migration() -> ObjectRef {

@@ -155,7 +155,12 @@ pub(super) fn is_started(job: &Path) -> bool {
 }
 
 pub(super) fn write_started(job: &Path, now: Timestamp) -> Result<(), FileError> {
-    file::replace(&started_path(job), format!("{now}\n").as_bytes())
+    // For people alone: that it is there is what counts.
+    let process = std::process::id();
+    file::replace(
+        &started_path(job),
+        format!("{now} by supervisor {process}\n").as_bytes(),
+    )
 }
 
 /// When a run that left no exit gave its last sign. It does not change any more once all of it is gone.

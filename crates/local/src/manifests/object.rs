@@ -310,7 +310,7 @@ impl At<'_> {
 }
 
 /// The subject of a refusal.
-pub(crate) fn subject(kind: &str, id: &ObjectRef) -> Subject {
+fn subject(kind: &str, id: &ObjectRef) -> Subject {
     Subject {
         kind: kind.to_owned(),
         namespace: id.namespace().to_owned(),
