@@ -58,6 +58,8 @@ pub(crate) struct Watch {
     names: Names,
     /// What the admin's open transaction has written last.
     open: Option<String>,
+    /// Who began a statement with an empty line: what it says comes with the next.
+    begun_by: Option<String>,
     counts: BTreeMap<String, usize>,
 }
 
@@ -94,6 +96,7 @@ impl Watch {
             status,
             names: Names::of(site),
             open: None,
+            begun_by: None,
             counts: BTreeMap::new(),
         }
     }
@@ -157,21 +160,32 @@ impl Watch {
         labels
     }
 
-    /// The label of a line of the server's log: `... [pid] user@database LOG:  statement: ...`.
+    /// The label of a line of the server's log: `... [pid] user@database LOG:  statement: ...`. What follows
+    /// of a statement of several lines begins with a tab.
     fn statement(&mut self, line: &str) -> Option<String> {
-        let (_, after) = line.split_once("] ")?;
-        let (who, said) = after.split_once(" LOG:  ")?;
-        let user = self.names.user(who)?;
-        let (how, sql) = said.split_once(": ")?;
-        if how != "statement" && !how.starts_with("execute") {
+        let (user, sql) = match line.strip_prefix('\t') {
+            Some(sql) => (self.begun_by.take()?, sql),
+            None => {
+                let (_, after) = line.split_once("] ")?;
+                let (who, said) = after.split_once(" LOG:  ")?;
+                let user = self.names.user(who)?;
+                let (how, sql) = said.split_once(": ")?;
+                let is_statement = how == "statement" || how.starts_with("execute");
+                is_statement.then_some((user, sql))?
+            }
+        };
+        if sql.trim().is_empty() {
+            self.begun_by = Some(user);
             return None;
         }
         let sql = self.names.plain(&without_literals(sql));
-        let label: String = sql.chars().take(LABEL_CHARS_MAX).collect();
-        let first = label
-            .split(|c: char| !c.is_ascii_alphabetic())
-            .next()?
-            .to_owned();
+        let mut label: String = sql.chars().take(LABEL_CHARS_MAX).collect();
+        if label.len() < sql.len() {
+            label.push_str("...");
+        }
+        let words = label.trim_start_matches('(');
+        let first = words.split(|c: char| !c.is_ascii_alphabetic()).next()?;
+        let first = first.to_owned();
         match user.as_str() {
             "admin" if sql.contains("pg_try_advisory_lock") => Some("takes the lock".to_owned()),
             "admin" if sql.contains("pg_advisory_unlock") => Some("gives up the lock".to_owned()),

@@ -9,11 +9,11 @@ mod points;
 mod walk;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use dbop_tests::local::{Finished, Running, Site, Step, until};
-use dbop_tests::{TestServer, is_full_proof, on_each, seed};
+use dbop_tests::{TestServer, is_full_proof, majors, on_each, seed, server};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
 
@@ -150,9 +150,25 @@ impl Account {
 
 /// The seed of a test on a server: of the run's, but another for each.
 fn random(server: &TestServer, test: u64) -> Random {
-    let seed = seed();
+    let seed = seed_of_run();
     println!("DBOP_SEED={seed}");
     Random::new(seed ^ (u64::from(server.major()) << 48) ^ (test << 56))
+}
+
+/// The servers of the walks: all of them for a proof, and one that differs from run to run otherwise.
+fn servers() -> Vec<TestServer> {
+    let mut majors = majors();
+    if !is_full_proof() {
+        let at = Random::new(seed_of_run()).below(majors.len() as u64);
+        majors = vec![majors[usize::try_from(at).expect("an index fits")]];
+    }
+    majors.into_iter().map(server).collect()
+}
+
+/// The seed of this run; every test prints it.
+fn seed_of_run() -> u64 {
+    static SEED: OnceLock<u64> = OnceLock::new();
+    *SEED.get_or_init(seed)
 }
 
 fn strikes(points: Vec<events::Point>, blow: Blow, random: &mut Random) -> Vec<Strike> {
@@ -170,14 +186,14 @@ fn strikes(points: Vec<events::Point>, blow: Blow, random: &mut Random) -> Vec<S
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn local_killed_at_any_point_ends_like_undisturbed() {
-    on_each(async |server| {
+    for server in servers() {
         let mut random = random(&server, 1);
         let cell = reference(&server).await;
         let walk = &cell.get().expect("it was initialised").seen;
         // All kinds of events, and at least ten points more than are asked for: some may not come again.
         let count = match is_full_proof() {
             true => points::kinds(walk).len().max(35),
-            false => 4,
+            false => 5,
         };
         let chosen = points::choose(walk, count, &mut random, |_| true);
         let account = strike_all(&server, strikes(chosen, Blow::Local, &mut random)).await;
@@ -189,13 +205,12 @@ async fn local_killed_at_any_point_ends_like_undisturbed() {
         );
         let outcome = "each ended like the undisturbed walk, no migration started twice";
         account.prove(&server, "`local` killed (its child lives on)", outcome);
-    })
-    .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_with_all_its_processes_it_ends_alike_after_one_word() {
-    on_each(async |server| {
+    for server in servers() {
         let mut random = random(&server, 2);
         let cell = reference(&server).await;
         let walk = &cell.get().expect("it was initialised").seen;
@@ -230,13 +245,12 @@ async fn killed_with_all_its_processes_it_ends_alike_after_one_word() {
             "`local`, supervisor and migration killed",
             &outcome,
         );
-    })
-    .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_the_server_ends_are_recovered_from_without_a_restart() {
-    on_each(async |server| {
+    for server in servers() {
         let mut random = random(&server, 3);
         let cell = reference(&server).await;
         let walk = &cell.get().expect("it was initialised").seen;
@@ -272,13 +286,12 @@ async fn sessions_that_the_server_ends_are_recovered_from_without_a_restart() {
             "the migrator's session ended by the server",
             outcome,
         );
-    })
-    .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_again_and_again_a_walk_still_ends() {
-    on_each(async |server| {
+    for server in servers() {
         let cell = reference(&server).await;
         let _turn = WALKS.acquire().await.expect("nobody closes it");
         let mut random = random(&server, 4);
@@ -288,7 +301,9 @@ async fn killed_again_and_again_a_walk_still_ends() {
             .collect();
         let history = walk(&server, "crash_storm", &Trouble::Storm(times.clone())).await;
         let undisturbed = &cell.get().expect("it was initialised").end;
-        history.end.is_like(undisturbed, &format!("killed after {times:?}"));
+        history
+            .end
+            .is_like(undisturbed, &format!("killed after {times:?}"));
         println!(
             "proof: PostgreSQL {}: one walk killed {} times, 40 to 500 ms after each start: it ended like the \
              undisturbed one; {} queries of applications, none failed",
@@ -296,8 +311,7 @@ async fn killed_again_and_again_a_walk_still_ends() {
             times.len(),
             history.queries
         );
-    })
-    .await;
+    }
 }
 
 /// A directory with one migration.
