@@ -29,14 +29,14 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// How results are printed.
-    #[arg(long, global = true, value_enum, default_value_t = Output::Text, help_heading = "Common")]
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text, value_name = "FORMAT", help_heading = "Common")]
     pub output: Output,
     /// What is logged to stderr: error, warn, info, debug, trace, or a filter such as
     /// warn,dbop_engine=debug [default: RUST_LOG, or warn]
     #[arg(long, global = true, value_name = "LEVEL", help_heading = "Common")]
     pub log_level: Option<String>,
     /// How the log is written.
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, help_heading = "Common")]
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", help_heading = "Common")]
     pub log_format: LogFormat,
 }
 

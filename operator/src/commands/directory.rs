@@ -147,7 +147,7 @@ pub(crate) fn problem(directory: &Path, problem: &Problem) -> Failure {
 
 /// Why a directory cannot be worked with.
 pub(crate) fn opening(error: &dbop_local::OpenError) -> Failure {
-    Failure::of(error)
+    Failure::said(&Failure::of(error).what)
 }
 
 fn few(names: impl Iterator<Item = String>) -> String {

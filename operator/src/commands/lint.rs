@@ -49,7 +49,16 @@ pub(super) fn run(args: &LintArgs, console: Console) -> Done {
             way_out: problem.way_out.clone(),
         })
         .collect();
-    for refusal in dbop_api::lint(&databases, &migrations) {
+    // What is missing may stand in a file that cannot be read.
+    let all_read = manifests
+        .problems
+        .iter()
+        .all(|problem| problem.object.is_some());
+    let chain = match all_read {
+        true => dbop_api::lint(&databases, &migrations),
+        false => Vec::new(),
+    };
+    for refusal in chain {
         let problem = refusal.headline();
         // What reading a manifest has found, the chain need not tell again.
         if problems.iter().all(|known| known.problem != problem) {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dbop_local::{DatabaseEnd, End, LocalEnd, LocalPlatform, Runtime, Until};
+use dbop_model::JobName;
 use dbop_postgres::Postgres;
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -128,7 +129,7 @@ fn tell(
         complain(&problem(directory, wrong));
     }
     for database in &end.databases {
-        if let Some(failure) = failure(database, platform) {
+        if let Some(failure) = failure(database, directory, platform) {
             complain(&failure);
         }
     }
@@ -158,7 +159,7 @@ fn tell(
 }
 
 /// What a person has to see at the end: what failed, and the way out of a run that did not complete.
-fn failure(database: &DatabaseEnd, platform: &LocalPlatform) -> Option<Failure> {
+fn failure(database: &DatabaseEnd, directory: &Path, platform: &LocalPlatform) -> Option<Failure> {
     let DatabaseEnd {
         database: id,
         end,
@@ -177,13 +178,30 @@ fn failure(database: &DatabaseEnd, platform: &LocalPlatform) -> Option<Failure> 
         }
         End::RunIncomplete => {
             let says = says.strip_prefix("blocked: ").unwrap_or(says);
-            let mut failure = Failure::about(&format!("ManagedDatabase {id}"), says);
-            if let Ok(Some(run)) = platform.last_run(id)
-                && let Ok(job) = dbop_model::JobName::new(&run.job)
-            {
-                failure = failure.or(format!("its log: {}", platform.job_log(id, &job).display()));
+            let failure = Failure::about(&format!("ManagedDatabase {id}"), says);
+            let Ok(Some(run)) = platform.last_run(id) else {
+                return Some(failure);
+            };
+            match JobName::new(&run.job) {
+                // Something else stands before the run, and says so.
+                Ok(job) if says.contains(job.as_str()) => {
+                    let log = platform.job_log(id, &job);
+                    let word = match says.contains("accept-run") {
+                        true => "accept-run",
+                        false => "retry",
+                    };
+                    let way_out = format!(
+                        "to say so: database-operator {word} {id} --local {}",
+                        directory.display()
+                    );
+                    Some(
+                        failure
+                            .or(format!("its log: {}", log.display()))
+                            .or(way_out),
+                    )
+                }
+                _ => Some(failure),
             }
-            Some(failure)
         }
     }
 }

@@ -48,6 +48,24 @@ pub(super) fn run(args: &StatusArgs, console: Console) -> Done {
             })
             .collect(),
     };
-    console.result(&blocks.join("\n\n"), &result)?;
+    let mut text = blocks.join("\n\n");
+    let published = |one: &One| {
+        one.status
+            .iter()
+            .any(|status| !status.credentials.is_empty())
+    };
+    if result.databases.iter().any(published) {
+        text.push_str(&format!(
+            "\n\nA Secret is a directory of files, one for each key: {}/secrets/<namespace>/<name>/",
+            directory.platform.state_directory().display()
+        ));
+    }
+    if !directory.manifests.problems.is_empty() {
+        text.push_str(&format!(
+            "\n\nSome manifests cannot be used; see: database-operator lint {}",
+            directory.path.display()
+        ));
+    }
+    console.result(&text, &result)?;
     Ok(Exit::Done)
 }

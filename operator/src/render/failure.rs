@@ -25,16 +25,21 @@ impl Failure {
         }
     }
 
+    /// From a sentence that holds the way out after a semicolon.
+    pub fn said(sentence: &str) -> Self {
+        match sentence.split_once("; ") {
+            Some((what, way_out)) => Self::new(what).or(way_out),
+            None => Self::new(sentence),
+        }
+    }
+
     /// About an object, from a text of the planner or of a platform: what is wrong, and after a semicolon the
     /// way out. The text may name the object itself.
     pub fn about(object: &str, text: &str) -> Self {
         let text = text
             .strip_prefix(object)
             .map_or(text, |rest| rest.trim_start_matches([':', ' ']));
-        match text.split_once("; ") {
-            Some((what, way_out)) => Self::new(format!("{object}: {what}")).or(way_out),
-            None => Self::new(format!("{object}: {text}")),
-        }
+        Self::said(&format!("{object}: {text}"))
     }
 
     /// With one more way out.

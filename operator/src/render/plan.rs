@@ -24,6 +24,8 @@ pub(crate) struct PlanView {
     pub(crate) address: String,
     /// Where the database stands; absent: empty, or off the chain.
     pub(crate) current: Option<String>,
+    /// The version as the tool recorded it; absent: none, or not one.
+    pub(crate) version: Option<String>,
     pub(crate) desired: String,
     /// The migrations still to run, whether or not there is a step for each.
     pub(crate) path: Vec<String>,

@@ -235,7 +235,7 @@ fn last_run_text(run: &LastRun) -> String {
         format!(": {}", run.message)
     };
     format!(
-        "{} {outcome}{code} after {}, at {} (Job {}){said}",
+        "{} {outcome}{code}; it ran {}, until {} (Job {}){said}",
         run.migration,
         span(took),
         run.finished_at.strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -2,6 +2,7 @@
 //! object for each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use dbop_api::report::Event;
 use dbop_engine::{Clock, Report};
 use dbop_local::{End, LocalEnd, Manifests, Observer, Problem, Progress, ProgressSource, Until};
 use dbop_model::{JobName, MigrationName, ObjectRef};
+use dbop_plan::{Blocker, Decision, WaitingOn};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -62,6 +64,8 @@ struct One {
     view: Option<WalkView>,
     existing: BTreeSet<MigrationName>,
     retired: BTreeSet<MigrationName>,
+    /// The findings that are in the way, as a report shows them: too long for the block.
+    reports: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -116,6 +120,13 @@ impl Display {
         self.draw();
         if let Some(screen) = &self.screen {
             screen.leave();
+            let reports: Vec<String> = self
+                .shown()
+                .databases
+                .values()
+                .flat_map(|one| one.reports.clone())
+                .collect();
+            reports.iter().for_each(|report| self.print(report));
         }
     }
 
@@ -221,7 +232,7 @@ impl Observer for Display {
                 complain(&problem(&self.directory, wrong));
             }
             for text in skipped.difference(&passed_over) {
-                tracing::info!("{text}");
+                note(text);
             }
         };
         match &self.screen {
@@ -246,11 +257,16 @@ impl Observer for Display {
             one.retired.retain(|name| !existing.contains(name));
         }
         one.view = Some(view);
+        one.reports = reports(report);
+        let reports = one.reports.clone();
         drop(shown);
         if let Some(line) = line
             && self.screen.is_none()
         {
             self.say(database, title(&titles, database), &line);
+            if self.console.output() == Output::Text {
+                reports.iter().for_each(|report| self.print(report));
+            }
         }
     }
 
@@ -294,6 +310,40 @@ impl ProgressSource for Metrics {
             items: run.items,
         })
     }
+}
+
+/// The findings that a decision is about, each with its evidence and the ways out.
+fn reports(report: &Report<'_>) -> Vec<String> {
+    let (migration, findings) = match report.decision {
+        Decision::Blocked {
+            by: Blocker::Hints {
+                migration,
+                findings,
+            },
+        }
+        | Decision::Wait {
+            on:
+                WaitingOn::Hints {
+                    migration,
+                    findings,
+                },
+            ..
+        } => (migration, findings),
+        _ => return Vec::new(),
+    };
+    let Some(database) = report.facts.database.known() else {
+        return Vec::new();
+    };
+    let subject = format!("{}  {migration}", report.desired.database.id.name());
+    let render = |one| dbop_hints::render(one, &subject, &database.server, report.now);
+    findings.iter().map(render).collect()
+}
+
+/// Something that a person should know, and need not act on.
+fn note(text: &str) {
+    let lines = wrap("note: ", "      ", text, COLUMNS);
+    // There is nowhere to say that stderr is gone.
+    let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
 }
 
 /// Names alone, where that tells them apart; else with the namespace.

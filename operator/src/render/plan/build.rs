@@ -6,7 +6,7 @@ use dbop_credentials::names;
 use dbop_engine::worker::Plan;
 use dbop_hints::{line, render};
 use dbop_model::finding::{Finding, HintMode, Judgement, Verdict};
-use dbop_model::{Fact, MigrationName, ServerInfo};
+use dbop_model::{Fact, MigrationName, ObservedVersion, ServerInfo};
 use dbop_plan::forecast::{self, Forecast};
 use dbop_plan::{Action, Because, Blocker, Decision, Use, WaitingOn};
 use jiff::Timestamp;
@@ -67,6 +67,7 @@ pub(crate) fn build(plan: &Plan, server: &ServerInfo, now: Timestamp) -> PlanVie
         address: server.address.clone(),
         current: current.map(|name| name.to_string()),
         desired: spec.desired.to_string(),
+        version: version(plan),
         path: path.iter().map(ToString::to_string).collect(),
         reports: reports(plan, server, builder.steps.first(), now),
         steps: builder.steps,
@@ -74,6 +75,16 @@ pub(crate) fn build(plan: &Plan, server: &ServerInfo, now: Timestamp) -> PlanVie
         blocked,
         waits,
         ahead,
+    }
+}
+
+/// The version as the tool recorded it.
+fn version(plan: &Plan) -> Option<String> {
+    let version = plan.facts.database.known()?.version.known()?;
+    match version {
+        ObservedVersion::At(version) => Some(version.to_string()),
+        ObservedVersion::Dirty { version, .. } => Some(format!("{version}, half applied")),
+        ObservedVersion::None | ObservedVersion::Several(_) => None,
     }
 }
 

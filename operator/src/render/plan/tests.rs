@@ -151,7 +151,7 @@ fn blocked_before_the_first_step() {
     check(
         &plan(2, facts_at("v9", &[])),
         "
-shop (PostgreSQL 18.0, db.shop:5432/shop): desired v2
+shop (PostgreSQL 18.0, db.shop:5432/shop): at version v9, desired v2
 
   blocked: the database is at version v9, which no migration of this chain has (known: v1, v2);
            create that migration, or restore the version

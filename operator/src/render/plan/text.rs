@@ -56,7 +56,13 @@ fn headline(plan: &PlanView) -> String {
         }
         (0, Some(current)) if current == desired => format!("{whose}: at {current}, at rest"),
         (0, Some(current)) => format!("{whose}: at {current}, desired {desired}"),
-        (0, None) => format!("{whose}: desired {desired}"),
+        (0, None) => match &plan.version {
+            Some(version) => format!("{whose}: at version {version}, desired {desired}"),
+            None => format!("{whose}: desired {desired}"),
+        },
+        (1, Some(current)) if &plan.path[0] == current => {
+            format!("{whose}: at {current}, whose run did not complete")
+        }
         (n, _) => format!("{whose}: {from} -> {desired}, {}", counted(n, "migration")),
     }
 }

@@ -50,8 +50,8 @@ shop/crm (PostgreSQL 18.6): at v3, desired v4
   credentials  v2   in use   Secret crm-v2, login crm_v2_9f31
                  used by session pid 4711, user crm_v2_9f31, from 10.1.4.7
                v3   unused   Secret crm-v3, login crm_v3_9f31
-  last run     v3 failed with exit status 3 after 12 s, at 2026-01-02T03:00:12Z (Job crm-v3-1a2b):
-               relation x does not exist
+  last run     v3 failed with exit status 3; it ran 12 s, until 2026-01-02T03:00:12Z (Job
+               crm-v3-1a2b): relation x does not exist
 ",
     );
 }
