@@ -16,11 +16,10 @@ mod tell;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::cache::Cache;
 use crate::clock;
-use crate::process;
 use crate::progress;
 use crate::servers::Server;
 use crate::workspace;
@@ -47,12 +46,7 @@ pub(crate) fn run(keep: bool) -> Result<bool> {
     proof::show(&mut stage, &seen, started.elapsed())?;
     if keep {
         tell::keep(&stage);
-        stage.operator.as_ref().context("the operator is gone")?;
-        loop {
-            stage.tend()?;
-            process::stop_if_interrupted();
-            std::thread::sleep(LOOK_EVERY);
-        }
+        stage.leave_alone();
     }
     tell::next_steps(&root);
     Ok(true)

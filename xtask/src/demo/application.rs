@@ -74,9 +74,7 @@ impl Application {
     /// Reads what it has said since; it must be alive, and nothing must have failed.
     pub(super) fn tend(&mut self) -> Result<()> {
         let ended = self.process.ended()?;
-        while let Some(line) = self.process.line() {
-            self.hear(&line);
-        }
+        self.listen();
         let name = self.name();
         ensure!(
             ended.is_none(),
@@ -87,6 +85,13 @@ impl Application {
             "a query of {name} failed; it is shown above"
         );
         Ok(())
+    }
+
+    /// Reads what it has said since.
+    pub(super) fn listen(&mut self) {
+        while let Some(line) = self.process.line() {
+            self.hear(&line);
+        }
     }
 
     /// Stops it, and waits until its sessions are closed.

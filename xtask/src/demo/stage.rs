@@ -11,9 +11,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use super::application::{Application, Tally};
-use super::tell;
+use super::{LOOK_EVERY, tell};
 use crate::cache::random_hex;
-use crate::process::{Background, TemporaryFolder};
+use crate::process::{self, Background, TemporaryFolder};
 use crate::servers::Server;
 use crate::workspace;
 
@@ -73,6 +73,16 @@ impl Stage {
     /// The directory of manifests.
     pub(super) fn manifests(&self) -> PathBuf {
         self.folder().join(DIRECTORY)
+    }
+
+    /// The directory of the built programs.
+    pub(super) fn programs(&self) -> &Path {
+        &self.programs
+    }
+
+    /// Where the demo's files come from.
+    pub(super) fn origin(&self) -> &Path {
+        &self.origin
     }
 
     /// The built operator.
@@ -205,7 +215,7 @@ impl Stage {
         running.chain(stopped).sum()
     }
 
-    /// Shows what the programs have said since; all of them must be alive.
+    /// Shows what the programs have said since; all of them must be alive, and no query failed.
     pub(super) fn tend(&mut self) -> Result<()> {
         for application in &mut self.applications {
             application.tend()?;
@@ -218,6 +228,20 @@ impl Stage {
             ensure!(ended.is_none(), "the operator ended by itself");
         }
         Ok(())
+    }
+
+    /// Shows what the programs say, for good: somebody plays with them, and may break them.
+    pub(super) fn leave_alone(&mut self) -> ! {
+        loop {
+            for application in &mut self.applications {
+                application.listen();
+            }
+            while let Some(line) = self.operator.as_ref().and_then(Background::line) {
+                tell::line(&line);
+            }
+            process::stop_if_interrupted();
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 
     fn example(&self, file: &str) -> Result<String> {

@@ -129,35 +129,40 @@ fn wrap(first: &str, next: &str, text: &str) -> Vec<String> {
 
 /// What to do with what was left running.
 pub(super) fn keep(stage: &Stage) {
-    let operator = stage.operator_program().display().to_string();
-    let directory = stage.manifests().display().to_string();
+    let programs = stage.programs().display();
+    let next = stage.origin().join("next");
+    let next = next.display();
     line("");
     line("Everything is still running: the server, the operator with --watch, and release v5.");
-    line("");
     line("In another terminal:");
     line("");
-    line(&format!("  alias dbop={operator}"));
-    line(&format!("  cd {directory}"));
-    for (typed, meaning) in [
+    line(&format!("  export PATH={programs}:$PATH"));
+    line(&format!("  cd {}", stage.manifests().display()));
+    for (meaning, typed) in [
         (
-            "dbop status --local .",
-            "where the database stands, and who uses which credential",
+            "Where the database stands, and who uses which credential:",
+            vec!["database-operator status --local .".to_owned()],
         ),
         (
-            "rm -r .dbop/secrets/default/shop-v5",
-            "take a Secret away, and see it come back with the password it had",
+            "Spoil a Secret: what is not the password is put back.",
+            vec!["echo nonsense > .dbop/secrets/default/shop-v5/port".to_owned()],
         ),
         (
-            "sed -i 's/desiredSchemaVersion: v5/desiredSchemaVersion: v4/' shop.yaml",
-            "go back a release: v5 lets the code of v4 live, so nothing has to be undone",
-        ),
-        (
-            "psql \"$(cat .dbop/secrets/default/shop-v4/uri)\"",
-            "be an old application, and look at status again",
+            "Start the old release, and ask for one version more. It waits for you, until you stop it:",
+            vec![
+                "shop-app v4 .dbop/secrets/default/shop-v4 > /dev/null &".to_owned(),
+                format!("cp {next}/0006_add_phone.sql migrations/ && cp {next}/v6.yaml ."),
+                "sed -i 's/desiredSchemaVersion: v5/desiredSchemaVersion: v6/' shop.yaml"
+                    .to_owned(),
+                "kill %1".to_owned(),
+            ],
         ),
     ] {
-        line(&format!("  {typed}"));
-        line(&format!("      {meaning}"));
+        line("");
+        line(&format!("  # {meaning}"));
+        for one in typed {
+            line(&format!("  {one}"));
+        }
     }
     line("");
     line("What the operator does is shown below. Ctrl-C here stops everything and removes it.");
