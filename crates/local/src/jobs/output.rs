@@ -12,6 +12,8 @@ const LOG_BYTES_MAX: u64 = 5 * 1024 * 1024;
 const TAIL_BYTES: u64 = 8 * 1024;
 /// A line in a table and a status: what is longer is cut.
 const LINE_CHARS_MAX: usize = 300;
+/// An error further from the end than this is another's.
+const ERROR_WITHIN_LINES: usize = 5;
 /// What stands in the place of a secret.
 const REDACTED: &str = "***";
 
@@ -40,12 +42,37 @@ pub(super) fn last_line(log: &Path, secrets: &[String]) -> Option<String> {
     let tail = tail(log)
         .filter(|tail| !tail.trim().is_empty())
         .or_else(|| tail(&older(log)))?;
-    let lines = tail.lines().rev().map(printable);
-    // PostgreSQL's DETAIL shows values of rows, which are nobody's business in a status.
-    let line = lines
-        .into_iter()
-        .find(|line| !line.is_empty() && !line.contains("DETAIL:"))?;
-    Some(cut(&redacted(&line, secrets)))
+    let lines: Vec<String> = tail
+        .lines()
+        .rev()
+        .map(printable)
+        .filter(|line| says(line))
+        .collect();
+    // A tool's error goes before what it says on its way out, such as a trace or a hint.
+    let error = lines
+        .iter()
+        .take(ERROR_WITHIN_LINES)
+        .find(|line| is_error(line));
+    let line = error.or(lines.first())?;
+    Some(cut(&redacted(line, secrets)))
+}
+
+/// Does a line say something that may stand in a status? PostgreSQL's DETAIL, CONTEXT and LINE show values
+/// of rows and statements, which are nobody's business there; the mark below a LINE says nothing.
+fn says(line: &str) -> bool {
+    let quotes = ["DETAIL:", "CONTEXT:", "STATEMENT:"]
+        .iter()
+        .any(|part| line.contains(part));
+    let marks = line
+        .strip_prefix("LINE ")
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    line.chars().any(char::is_alphanumeric) && !quotes && !marks
+}
+
+fn is_error(line: &str) -> bool {
+    ["ERROR:", "FATAL:", "error:", "Error:"]
+        .iter()
+        .any(|mark| line.contains(mark))
 }
 
 /// `: ` and the first line of a file, where it has one.
@@ -142,6 +169,17 @@ mod tests {
             &[],
             Some("ERROR: duplicate"),
         );
+        check(
+            "ERROR:  relation \"x\" does not exist\nLINE 1: UPDATE x SET a = 'b'\n        ^\n",
+            &[],
+            Some("ERROR:  relation \"x\" does not exist"),
+        );
+        check(
+            "error: no such file\n       put it back\n",
+            &[],
+            Some("error: no such file"),
+        );
+        check("ERROR: one\n1\n2\n3\n4\n5\n", &[], Some("5"));
         check(
             &"x".repeat(400),
             &[],
