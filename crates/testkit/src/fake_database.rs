@@ -180,6 +180,12 @@ impl FakeDatabase {
             .remove(&server::qualified(table));
     }
 
+    /// Drops all that a role owns in this database, and its privileges here, as a person would.
+    pub fn drop_owned(&self, role: &str) {
+        let mut server = self.locked();
+        server.database_mut(&self.name).forget(role);
+    }
+
     /// Who owns a table.
     pub fn table_owner(&self, table: &TableName) -> Option<String> {
         let server = self.locked();

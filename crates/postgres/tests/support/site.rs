@@ -270,6 +270,11 @@ impl Site for PgSite {
         }
     }
 
+    async fn person_drops_owned(&self, role: &str) {
+        self.superuser_runs(&format!("DROP OWNED BY {}", quoted(role)))
+            .await;
+    }
+
     async fn person_weakens_admin(&self) {
         let admin = quoted(self.database.admin());
         self.superuser_runs(&format!("ALTER ROLE {admin} NOCREATEROLE"))

@@ -197,6 +197,15 @@ pub async fn a_login_that_owns_elsewhere_is_not_dropped(site: &dyn Site) {
     assert_eq!(proof(site, &login, &password("v1")).await, Proof::Works);
     let owner = other_site.owner_of(&table("theirs")).await.unwrap();
     assert_eq!(owner.as_str(), login.as_str());
+    // The way out is a person's, in that database.
+    other_site.person_drops_owned(login.as_str()).await;
+    stage.settles_at(&login, 0).await;
+    stage
+        .admin
+        .drop_login(&stage.scope, &migration("v1"))
+        .await
+        .unwrap();
+    assert!(!site.has_role(login.as_str()).await);
 }
 
 /// A login of a person's that bears a name of ours: seen, named, never changed.

@@ -47,6 +47,9 @@ pub trait Site: Send + Sync {
     /// A person lets a role create tables in the schema `public`.
     async fn person_allows_create(&self, role: &str);
 
+    /// A person drops all that a role owns in this database, and takes its privileges here.
+    async fn person_drops_owned(&self, role: &str);
+
     /// A person takes the privilege to make logins from the admin.
     async fn person_weakens_admin(&self);
 

@@ -111,7 +111,7 @@ impl Stage {
         site.open(migrator.as_str(), &password).await.unwrap()
     }
 
-    /// Makes the login of a migration, with the password that [`password`] gives for its name.
+    /// Makes the login of a migration, whose password is `password-of-` and the migration's name.
     pub async fn login(&self, migration: &str) -> LoginName {
         let name = self::migration(migration);
         self.admin

@@ -103,6 +103,21 @@ pub(super) struct Database {
     pub(super) lock: Option<u64>,
 }
 
+impl Database {
+    /// Drops all that a role owns here, and its privileges.
+    pub(super) fn forget(&mut self, role: &str) {
+        self.connect.remove(role);
+        self.tables.retain(|_, table| table.owner != role);
+        for table in self.tables.values_mut() {
+            table.grants.remove(role);
+        }
+        for schema in self.schemas.values_mut() {
+            schema.usage.remove(role);
+            schema.creators.remove(role);
+        }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Schema {
     pub(super) usage: BTreeSet<String>,
@@ -221,15 +236,7 @@ impl Server {
             role.member_of.remove(name);
         }
         for database in self.databases.values_mut() {
-            database.connect.remove(name);
-            database.tables.retain(|_, table| table.owner != name);
-            for table in database.tables.values_mut() {
-                table.grants.remove(name);
-            }
-            for schema in database.schemas.values_mut() {
-                schema.usage.remove(name);
-                schema.creators.remove(name);
-            }
+            database.forget(name);
         }
     }
 

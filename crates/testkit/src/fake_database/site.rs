@@ -80,6 +80,10 @@ impl Site for FakeDatabase {
         self.allow_create(role, DEFAULT_SCHEMA);
     }
 
+    async fn person_drops_owned(&self, role: &str) {
+        self.drop_owned(role);
+    }
+
     async fn person_weakens_admin(&self) {
         self.set_missing(vec![MissingPrivilege {
             needed_for: "make logins".to_owned(),
