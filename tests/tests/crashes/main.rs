@@ -82,7 +82,9 @@ async fn strike_all(server: &TestServer, strikes: Vec<Strike>) -> Account {
             println!("PostgreSQL {}: {}", server.major(), spell(&strike));
             let phase = strike.point.phase;
             let history = walk(&server, "crash", &Trouble::Strike(strike.clone())).await;
-            history.end.is_like(&undisturbed, &spell(&strike));
+            history
+                .end
+                .is_like(&undisturbed, history.word, &spell(&strike));
             (phase, history)
         });
     }
@@ -303,7 +305,7 @@ async fn killed_again_and_again_a_walk_still_ends() {
         let undisturbed = &cell.get().expect("it was initialised").end;
         history
             .end
-            .is_like(undisturbed, &format!("killed after {times:?}"));
+            .is_like(undisturbed, None, &format!("killed after {times:?}"));
         println!(
             "proof: PostgreSQL {}: one walk killed {} times, 40 to 500 ms after each start: it ended like the \
              undisturbed one; {} queries of applications, none failed",
