@@ -397,6 +397,9 @@ fn does(scenario: &Scenario, world: &mut World, hand: Hand, m: M) -> bool {
         Hand::Migrate => comes_to(world, Version::At(m)),
         Hand::Wipe => comes_to(world, Version::Empty),
         Hand::NewServer => {
+            if let Some(underway) = &mut world.underway {
+                underway.cut = true;
+            }
             world.claim = Claim::None;
             world.ready = false;
             world.migrator = None;

@@ -247,11 +247,12 @@ pub fn publish(lens: &Lens, world: &World, underway: Underway, m: M) -> Result<(
     })
 }
 
-/// A Secret is put back as it was, behind a login that is open again.
-pub fn give_back(world: &World, m: M, held: Secret) -> Result<(), Broken> {
-    let open = world
-        .login(m)
-        .is_none_or(|login| !login.locked || login.password != held.password);
+/// A Secret is put back as it was, behind a login that is open again (unless a person locks it meanwhile).
+pub fn give_back(lens: &Lens, world: &World, m: M, held: Secret) -> Result<(), Broken> {
+    let open = !lens.scenario().is_clean()
+        || world
+            .login(m)
+            .is_none_or(|login| !login.locked || login.password != held.password);
     hold(open, || {
         format!("the Secret of v{} is put back behind a locked login", m + 1)
     })

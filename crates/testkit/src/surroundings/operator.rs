@@ -87,6 +87,7 @@ fn begun(world: &World, work: Work) -> Underway {
             _ => None,
         },
         proven: false,
+        cut: false,
     }
 }
 
@@ -97,7 +98,8 @@ fn step(
     decided: Option<Work>,
 ) -> Result<Next, Broken> {
     // A database that cannot be reached, or is not ours, refuses the write; the other writes are not its.
-    let shut = world.dark || world.claim == Claim::Elsewhere && underway.work != Work::TakeOver;
+    let foreign = world.claim == Claim::Elsewhere && underway.work != Work::TakeOver;
+    let shut = world.dark || underway.cut || foreign;
     if shut && writes_the_database(world, underway) {
         return Ok(Next::Stops);
     }
@@ -259,7 +261,7 @@ fn retire(
         }
         _ => {
             if let (Some(held), None) = (underway.held, world.secret(m)) {
-                invariants::give_back(world, m, held)?;
+                invariants::give_back(lens, world, m, held)?;
                 world.secrets[at] = Some(held);
             }
             Ok(Next::Done)
@@ -277,7 +279,9 @@ fn start(
     // A Job is found by its name, which says nothing of the migration's content.
     let same = |job: &Job| (job.run.from, job.run.to) == (run.from, run.to) && !job.recorded;
     let ours = world.job_where(same);
-    if underway.step >= 2 && decided != Some(underway.work) {
+    // The claim is the one that the action began with: a database that lost its roles is begun anew.
+    let still = decided == Some(underway.work) && world.claim == Claim::Ours;
+    if underway.step >= 2 && !still {
         return Ok(Next::Stops);
     }
     match underway.step {

@@ -243,7 +243,7 @@ impl Scenario {
 pub fn scenarios(size: Size) -> Vec<Scenario> {
     let more = match size {
         Size::Small => 0,
-        Size::Full => 1,
+        Size::Full => 2,
     };
     let upgrade = |name| {
         let mut start = World::at_rest(1, &[0, 1]);
@@ -320,7 +320,7 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
             ),
         upgrade("hands on logins and Secrets during an upgrade")
             .application(Some(0))
-            .may(1 + more, &by_hand),
+            .may(2 + more.min(1), &by_hand),
         Scenario::line(
             "hands on logins and Secrets at rest",
             2,
@@ -359,7 +359,7 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
         )
         .application(Some(2))
         .with(|s| s.orphaned = Orphaned::RevokeWhenUnused)
-        .may(1 + more, &[Hand::Restore, Hand::Want, Hand::Migrate]),
+        .may(2 + more, &[Hand::Restore, Hand::Want, Hand::Migrate]),
         Scenario::line(
             "a new server, an emptied database",
             3,
@@ -367,7 +367,7 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
         )
         .application(Some(2))
         .with(|s| s.from_empty = Some(2))
-        .may(1 + more, &[Hand::NewServer, Hand::Wipe, Hand::Want]),
+        .may(2 + more, &[Hand::NewServer, Hand::Wipe, Hand::Want]),
         Scenario::line("two branches", 4, {
             let mut start = World::at_rest(1, &[0, 1]);
             start.desired = 2;
@@ -382,7 +382,7 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
             start
         })
         .application(Some(0))
-        .may(1 + more, &[Hand::GiveAway, Hand::Delete, Hand::Pause]),
+        .may(2 + more, &[Hand::GiveAway, Hand::Delete, Hand::Pause]),
     ];
     for deletion in [DeletionPolicy::Retain, DeletionPolicy::Revoke] {
         let name = match deletion {
@@ -417,7 +417,10 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
             start
         })
         .application(Some(0))
-        .may(2, &[Hand::Edit, Hand::Want, word[0], word[1], Hand::Delete])
+        .may(
+            1 + more.min(1),
+            &[Hand::Edit, Hand::Want, word[0], word[1], Hand::Delete],
+        )
         .suffers(1, &[Mishap::RunFails, Mishap::StatementLivesOn]),
     );
     all

@@ -233,6 +233,8 @@ pub struct Underway {
     pub held: Option<Secret>,
     /// A login with that password was tried and worked.
     pub proven: bool,
+    /// The connection that it began with is gone.
+    pub cut: bool,
 }
 
 /// How much may still happen that is nobody's duty.
