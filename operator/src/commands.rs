@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::cli::{Cli, Command, Output};
+use crate::render::text::{COLUMNS, wrap};
 use crate::render::{Failure, paint};
 use crate::screen::LogWriter;
 use crate::shell;
@@ -115,6 +116,13 @@ pub(crate) fn complain(failure: &Failure) {
     };
     // There is nowhere to say that stderr is gone.
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Something that a person should know, and need not act on.
+pub(crate) fn note(text: &str) {
+    let lines = wrap("note: ", "      ", text, COLUMNS);
+    // There is nowhere to say that stderr is gone.
+    let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
 }
 
 /// Runs the command line of this process.

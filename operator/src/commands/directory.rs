@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dbop_api::ManagedDatabaseStatus;
-use dbop_local::{LocalPlatform, Manifests, Problem};
+use dbop_local::{LocalPlatform, Manifests, Problem, Skipped};
 use dbop_model::ObjectRef;
 
 use super::engine;
@@ -143,6 +143,17 @@ pub(crate) fn problem(directory: &Path, problem: &Problem) -> Failure {
         failure.or(problem.way_out.clone())
     };
     failure.or(format!("in {}", directory.join(problem.place()).display()))
+}
+
+/// A document of another kind, in words.
+pub(crate) fn passed_over(directory: &Path, skipped: &Skipped) -> String {
+    let file = directory.join(&skipped.file);
+    format!(
+        "{}:{}: {} is skipped: it is none of our kinds",
+        file.display(),
+        skipped.line,
+        skipped.what
+    )
 }
 
 /// Why a directory cannot be worked with.

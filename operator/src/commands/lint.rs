@@ -3,7 +3,7 @@
 use dbop_api::{DatabaseMigration, ManagedDatabase};
 use serde::Serialize;
 
-use super::directory::Directory;
+use super::directory::{Directory, passed_over};
 use super::{Console, Done, Exit};
 use crate::cli::LintArgs;
 use crate::render::Failure;
@@ -74,7 +74,11 @@ pub(super) fn run(args: &LintArgs, console: Console) -> Done {
         problems,
         databases: databases.len(),
         migrations: migrations.len(),
-        skipped: manifests.skipped.iter().map(ToString::to_string).collect(),
+        skipped: manifests
+            .skipped
+            .iter()
+            .map(|one| passed_over(&directory.path, one))
+            .collect(),
     };
     console.result(&for_people(&result), &result)?;
     Ok(if result.problems.is_empty() {
@@ -96,14 +100,12 @@ fn for_people(result: &Result) -> String {
         }
         lines.push(failure.to_string());
     }
-    lines.extend(result.skipped.iter().flat_map(|skipped| {
-        wrap(
-            "note: ",
-            "      ",
-            &format!("{skipped}: it is no kind of ours"),
-            COLUMNS,
-        )
-    }));
+    lines.extend(
+        result
+            .skipped
+            .iter()
+            .flat_map(|skipped| wrap("note: ", "      ", skipped, COLUMNS)),
+    );
     let of = format!(
         "{}, {}",
         counted(result.databases, "database"),

@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::directory::{opening, problem};
-use super::{Console, Done, Exit, complain, engine, print};
+use super::{Console, Done, Exit, complain, engine, note, print};
 use crate::cli::{self, LocalArgs, Output};
 use crate::receiver::{Metrics, Receiver};
 use crate::render::Failure;
@@ -134,9 +134,9 @@ fn tell(
         }
     }
     for (database, job) in &end.running {
-        tracing::warn!(
+        note(&format!(
             "{database}: the migration of Job {job} goes on by itself; start `local` again to follow it"
-        );
+        ));
     }
     if console.output() == Output::Json {
         let result = Result {

@@ -2,7 +2,6 @@
 //! object for each.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,8 +15,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::Output;
-use crate::commands::directory::problem;
-use crate::commands::{Console, complain, print};
+use crate::commands::directory::{passed_over, problem};
+use crate::commands::{Console, complain, note, print};
 use crate::receiver::{Metrics, RunMetrics};
 use crate::render::text::{COLUMNS, width, wrap};
 use crate::render::told::{Line, Told};
@@ -220,8 +219,12 @@ impl Observer for Display {
             .retain(|id, _| manifests.databases.contains_key(id));
         let texts: BTreeSet<String> = manifests.problems.iter().map(ToString::to_string).collect();
         let known = std::mem::replace(&mut shown.problems, texts);
-        let skipped: BTreeSet<String> = manifests.skipped.iter().map(ToString::to_string).collect();
-        let passed_over = std::mem::replace(&mut shown.skipped, skipped.clone());
+        let skipped: BTreeSet<String> = manifests
+            .skipped
+            .iter()
+            .map(|one| passed_over(&self.directory, one))
+            .collect();
+        let noted = std::mem::replace(&mut shown.skipped, skipped.clone());
         drop(shown);
         let tell = || {
             for wrong in manifests
@@ -231,8 +234,11 @@ impl Observer for Display {
             {
                 complain(&problem(&self.directory, wrong));
             }
-            for text in skipped.difference(&passed_over) {
+            for text in skipped.difference(&noted) {
                 note(text);
+            }
+            if manifests.problems.is_empty() && !known.is_empty() {
+                note("the manifests are in order again");
             }
         };
         match &self.screen {
@@ -337,13 +343,6 @@ fn reports(report: &Report<'_>) -> Vec<String> {
     let subject = format!("{}  {migration}", report.desired.database.id.name());
     let render = |one| dbop_hints::render(one, &subject, &database.server, report.now);
     findings.iter().map(render).collect()
-}
-
-/// Something that a person should know, and need not act on.
-fn note(text: &str) {
-    let lines = wrap("note: ", "      ", text, COLUMNS);
-    // There is nowhere to say that stderr is gone.
-    let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
 }
 
 /// Names alone, where that tells them apart; else with the namespace.
