@@ -7,6 +7,7 @@
 
 mod connection;
 mod connector;
+mod rules;
 mod server;
 mod site;
 
