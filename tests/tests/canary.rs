@@ -196,18 +196,27 @@ async fn say_everything(site: &Site) {
 /// Checks all that was written by commands.
 #[track_caller]
 fn nothing_was_said(files: &Directory, canaries: &Canaries) {
-    let mut outputs = 0;
     for entry in std::fs::read_dir(files.output()).unwrap().flatten() {
         let path = entry.path();
         if path
             .extension()
             .is_some_and(|ending| ending == "stdout" || ending == "stderr")
         {
-            outputs += 1;
             canaries.are_absent(&path.display().to_string(), &std::fs::read(&path).unwrap());
         }
     }
-    assert!(outputs > 0, "commands have written something");
+}
+
+/// Checks that the first command's log was as talkative as it can be: what the libraries say is in it.
+#[track_caller]
+fn libraries_were_heard(files: &Directory) {
+    let log = std::fs::read_to_string(files.output().join("000.stderr")).unwrap();
+    for library in ["tokio_postgres", "dbop_engine"] {
+        assert!(
+            log.contains(library),
+            "{library} logs nothing at trace level:\n{log}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -320,6 +329,7 @@ async fn no_password_shows_anywhere() {
     assert_eq!(passwords.len(), 4, "every run has a password of its own");
 
     nothing_was_said(files, &canaries);
+    libraries_were_heard(files);
     assert!(
         seen.iter().any(|(path, _)| path.ends_with("job.yaml")),
         "Jobs were sampled"
