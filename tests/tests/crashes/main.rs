@@ -216,7 +216,7 @@ async fn killed_with_all_its_processes_it_ends_alike_after_one_word() {
         let mut random = random(&server, 2);
         let cell = reference(&server).await;
         let walk = &cell.get().expect("it was initialised").seen;
-        let (within, anywhere) = if is_full_proof() { (6, 10) } else { (1, 1) };
+        let (within, anywhere) = if is_full_proof() { (6, 10) } else { (1, 0) };
         // While statements of a migration run, when it is done and its container is not, and anywhere.
         let sure = |kind: &str| kind.starts_with("migration: INSERT INTO runs");
         let mut chosen = points::choose(walk, within, &mut random, sure);
@@ -256,7 +256,7 @@ async fn sessions_that_the_server_ends_are_recovered_from_without_a_restart() {
         let mut random = random(&server, 3);
         let cell = reference(&server).await;
         let walk = &cell.get().expect("it was initialised").seen;
-        let (admin, migrator) = if is_full_proof() { (12, 3) } else { (2, 1) };
+        let (admin, migrator) = if is_full_proof() { (12, 3) } else { (1, 1) };
         // While it is connected: it is, whenever a statement of its own has just been seen.
         let own = |kind: &str| {
             !["migration: ", "container: ", "file: ", "status: "]
@@ -297,7 +297,7 @@ async fn killed_again_and_again_a_walk_still_ends() {
         let cell = reference(&server).await;
         let _turn = WALKS.acquire().await.expect("nobody closes it");
         let mut random = random(&server, 4);
-        let lives = if is_full_proof() { 25 } else { 5 };
+        let lives = if is_full_proof() { 25 } else { 3 };
         let times: Vec<Duration> = (0..PHASES.len() * lives)
             .map(|_| Duration::from_millis(40 + random.below(460)))
             .collect();
