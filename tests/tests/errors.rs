@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use dbop_tests::local::{Directory, Finished, Site, Step, managed_database, migration, secret};
+use dbop_tests::local::{
+    Directory, Finished, Site, Step, managed_database, migration, secret, until,
+};
 use dbop_tests::{TestServer, majors, on_each, server};
 use serde_json::json;
 use tokio_postgres::{Client, Config, NoTls};
@@ -555,6 +557,28 @@ async fn one_name_twice() {
     site.directory.write("again.yaml", &again.yaml());
     let ended = refused(&site, 1, &site.name).await;
     ended.says("again.yaml");
+}
+
+#[tokio::test]
+async fn a_second_local_at_the_same_time() {
+    let site = site("error_busy").await;
+    let first = site.directory.start(&["--watch"]);
+    until(
+        "the first one is at rest",
+        Duration::from_secs(60),
+        async || site.summary() == "at rest",
+    )
+    .await;
+    let sentence = format!(
+        "another `local` (process {}) works on the state directory",
+        first.id()
+    );
+    refused(&site, 1, &sentence).await.says("--state");
+    // To look is never refused.
+    site.directory.ask(&["plan"]).await.exits(0);
+    site.directory.ask(&["status"]).await.exits(0);
+    first.stop(Duration::from_secs(30)).await;
+    goes_on(&site, "v1").await;
 }
 
 #[tokio::test]

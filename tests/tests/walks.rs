@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use dbop_tests::local::{
-    Application, Directory, Site, Step, managed_database, migration, secret, until,
+    Application, Directory, Process, Site, Step, managed_database, migration, secret, until,
 };
 use dbop_tests::{alembic_programs, majors, on_each, server};
 use serde_json::json;
@@ -144,7 +144,7 @@ async fn a_client_that_comes_for_a_moment_is_seen_and_never_refused() {
     .await;
     site.desire("v2");
     site.directory.local().await.exits(0);
-    site.set("/spec/credentials/quietWindow", "7s");
+    site.set("/spec/credentials/quietWindow", "8s");
     let visitor = Application::visiting(
         &site.published("v1"),
         WORK,
@@ -469,4 +469,100 @@ async fn an_application_gets_its_tables_and_not_the_version_table() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_somebody_breaks_by_hand_is_mended() {
+    on_each(async |server| {
+        let site = Site::new(&server, "walk_mended").await;
+        site.steps(0, &[Step::new(CREATE), Step::new(ADD_PHONE)]);
+        site.desire("v2");
+        site.directory.local().await.exits(0);
+        let (v1, v2) = (site.published("v1"), site.published("v2"));
+        let superuser = site.database.superuser().await;
+        let login = v2.get("username");
+        for damage in [
+            format!("ALTER ROLE \"{login}\" PASSWORD 'another'"),
+            format!("ALTER ROLE \"{login}\" NOLOGIN"),
+            format!("DROP OWNED BY \"{login}\"; DROP ROLE \"{login}\""),
+            "REVOKE ALL ON TABLE customers FROM PUBLIC; DO $$ DECLARE r record; BEGIN
+                FOR r IN SELECT grantee::regrole AS name FROM pg_class, aclexplode(relacl)
+                    WHERE relname = 'customers' AND grantee <> 0 AND grantee <> relowner
+                LOOP EXECUTE format('REVOKE ALL ON TABLE customers FROM %s', r.name); END LOOP; END $$"
+                .to_owned(),
+        ] {
+            superuser.batch_execute(&damage).await.unwrap();
+            site.directory.local().await.exits(0);
+            // The Secret is the truth about the password, so it is the same one.
+            assert!(site.published("v2") == v2, "the Secret was changed after: {damage}");
+            let application = v2.connect().await.unwrap();
+            if let Err(error) = application.batch_execute(WORK).await {
+                panic!("after {damage}: {error:?}");
+            }
+        }
+        let password = site.directory.secret_folder(&site.secret_name("v2")).join("host");
+        std::fs::write(&password, "elsewhere").unwrap();
+        site.directory.local().await.exits(0);
+        assert!(site.published("v2") == v2, "what somebody changed in a Secret is put back");
+        assert!(site.published("v1") == v1, "the other one was left alone");
+        assert_eq!(runs(&site), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_restored_database_walks_forward_again() {
+    let site = site("walk_restored", &[Step::new(CREATE), Step::new(ADD_PHONE)]).await;
+    site.desire("v2");
+    site.directory.local().await.exits(0);
+    let v2 = site.published("v2");
+    // What a backup from before v2 gives: its schema and its version.
+    let superuser = site.database.superuser().await;
+    superuser
+        .batch_execute(
+            "ALTER TABLE customers DROP COLUMN phone; DELETE FROM _sqlx_migrations WHERE version = 2",
+        )
+        .await
+        .unwrap();
+    site.directory.local().await.exits(0);
+    assert_eq!(site.status()["currentVersion"], "v2");
+    assert_eq!(runs(&site), 3, "v2 ran again");
+    site.has_credentials(&["v1", "v2"]).await;
+    assert!(
+        site.published("v2") == v2,
+        "the application's credential outlives the restore"
+    );
+}
+
+#[tokio::test]
+async fn a_migration_goes_on_while_local_is_stopped() {
+    let site = site("walk_stopped", &[Step::new(CREATE)]).await;
+    site.directory.local().await.exits(0);
+    site.steps(1, &[Step::new(&format!("SELECT pg_sleep(4); {ADD_PHONE}"))]);
+    site.desire("v2");
+    let local = site.directory.start(&[]);
+    until("the run is under way", PATIENCE, async || {
+        site.directory
+            .processes()
+            .iter()
+            .any(Process::is_supervisor)
+            && site.status()["migration"]["name"] == "v2"
+    })
+    .await;
+    let stopped = local.stop(PATIENCE).await;
+    assert!(stopped.took < Duration::from_secs(60), "{stopped}");
+    assert!(
+        site.directory
+            .processes()
+            .iter()
+            .any(Process::is_supervisor),
+        "the migration goes on: {stopped}"
+    );
+    site.directory.local().await.exits(0);
+    assert_eq!(site.status()["currentVersion"], "v2");
+    assert_eq!(runs(&site), 2, "it ran once");
+    assert!(
+        site.directory.processes().is_empty(),
+        "nothing is left running"
+    );
 }

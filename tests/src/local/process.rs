@@ -96,9 +96,11 @@ impl std::fmt::Display for Finished {
     }
 }
 
-/// Line breaks and indentation are for the eye: a sentence is the same without.
+/// Line breaks and indentation are for the eye, and so is whether the way out follows its sentence after a
+/// semicolon or on a line of its own: what is said is the same.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.replace("; ", " ")
 }
 
 /// A command that runs. Dropped, it is killed; what it started lives on.
