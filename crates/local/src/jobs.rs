@@ -6,15 +6,18 @@
 //! | `alive` | empty; locked as long as a supervisor or a process of the migration lives |
 //! | `secret.json` | environment with the migrator's credential; gone once the run is recorded |
 //! | `launch.json` | what to start; gone once it is started |
+//! | `runtime` | the container runtime, where one runs it |
 //! | `started` | made right before the process is: past it, the run is never started again |
 //! | `log` | what the process said |
 //! | `exit` | how it ended |
 //! | `record.yaml` | the record in the status, in case somebody removes that |
 //!
-//! What runs is told by the lock alone: it goes with the last process that holds it, whatever became of the
-//! others, and no process id that was used again can deceive.
+//! What runs is told by the lock: it goes with the last process that holds it, whatever became of the others,
+//! and no process id that was used again can deceive. A container holds no lock of ours; where whoever ran it is
+//! gone, its runtime is asked.
 
 mod layout;
+mod leftover;
 mod output;
 mod supervise;
 
@@ -176,6 +179,7 @@ impl Jobs {
             return Ok(());
         };
         let launch = self.launch(&path, namespace, job, &file, manifests)?;
+        layout::write_runtime(&path, self.runtime.program())?;
         layout::write_json(&layout::launch_path(&path), &launch)?;
         let mut child = self.start(&path, lock)?;
         for _ in 0..START_TRIES {
@@ -397,6 +401,11 @@ fn phase(path: &Path) -> Result<JobPhase, PlatformError> {
     }
     if !layout::is_started(path) {
         return Ok(JobPhase::Suspended);
+    }
+    if let Some(program) = layout::read_runtime(path)?
+        && leftover::is_running(&program, path)?
+    {
+        return Ok(JobPhase::Running);
     }
     let secret = layout::read_secret(path)?.unwrap_or_default();
     let secrets: Vec<String> = secret

@@ -158,13 +158,13 @@ pub(crate) struct Reader {
     state: PathBuf,
     runtime: Runtime,
     files: BTreeMap<PathBuf, CachedFile>,
-    walked: Option<Problem>,
+    walked: Option<Box<Problem>>,
     manifests: Arc<Manifests>,
 }
 
 struct CachedFile {
     stamp: Stamp,
-    read: Result<Vec<Read>, Problem>,
+    read: Result<Vec<Read>, Box<Problem>>,
 }
 
 impl Reader {
@@ -221,7 +221,7 @@ impl Reader {
     }
 
     /// `None`: it is gone since the walk.
-    fn read_file(&self, path: &Path) -> Option<Result<Vec<Read>, Problem>> {
+    fn read_file(&self, path: &Path) -> Option<Result<Vec<Read>, Box<Problem>>> {
         let text = match walk::read(&self.directory, path)? {
             Ok(text) => text,
             Err(problem) => return Some(Err(problem)),
@@ -237,12 +237,12 @@ impl Reader {
     fn assemble(&self) -> Manifests {
         let mut manifests = Manifests::default();
         let mut places: BTreeMap<(&'static str, ObjectRef), String> = BTreeMap::new();
-        manifests.problems.extend(self.walked.clone());
+        manifests.problems.extend(self.walked.as_deref().cloned());
         for (path, cached) in &self.files {
             let read = match &cached.read {
                 Ok(read) => read,
                 Err(problem) => {
-                    manifests.problems.push(problem.clone());
+                    manifests.problems.push(problem.as_ref().clone());
                     continue;
                 }
             };

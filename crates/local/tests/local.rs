@@ -2,6 +2,11 @@
 //!
 //! The supervisor is this very program: it is started again with the name of the one test that is its body.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on ends, and says where"
+)]
+
 #[path = "local/drive.rs"]
 mod drive;
 #[path = "local/jobs.rs"]

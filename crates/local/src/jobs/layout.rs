@@ -149,6 +149,20 @@ fn exit_path(job: &Path) -> PathBuf {
     job.join("exit")
 }
 
+/// The container runtime that a Job was started with; `None`: none.
+pub(super) fn read_runtime(job: &Path) -> Result<Option<String>, FileError> {
+    let name = file::read(&job.join("runtime"))?;
+    Ok(name.map(|name| String::from_utf8_lossy(&name).trim().to_owned()))
+}
+
+pub(super) fn write_runtime(job: &Path, program: Option<&str>) -> Result<(), FileError> {
+    let path = job.join("runtime");
+    match program {
+        Some(program) => file::replace(&path, program.as_bytes()),
+        None => file::remove(&path),
+    }
+}
+
 /// Has the process been started, or tried to?
 pub(super) fn is_started(job: &Path) -> bool {
     started_path(job).exists() || exit_path(job).exists()

@@ -21,7 +21,7 @@ pub(super) struct Document {
 }
 
 /// The documents of a file that are not empty.
-pub(super) fn documents(file: &Path, text: &str) -> Result<Vec<Document>, Problem> {
+pub(super) fn documents(file: &Path, text: &str) -> Result<Vec<Document>, Box<Problem>> {
     // As kubectl reads YAML (1.1): 0644 is octal.
     let options = serde_saphyr::options! { with_snippet: false, legacy_octal_numbers: true };
     let documents: Vec<Spanned<Value>> = serde_saphyr::from_multiple_with_options(text, options)

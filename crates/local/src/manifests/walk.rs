@@ -43,7 +43,10 @@ impl Stamp {
 }
 
 /// The YAML files below `directory`, by their path below it.
-pub(super) fn files(directory: &Path, state: &Path) -> Result<BTreeMap<PathBuf, Stamp>, Problem> {
+pub(super) fn files(
+    directory: &Path,
+    state: &Path,
+) -> Result<BTreeMap<PathBuf, Stamp>, Box<Problem>> {
     let mut walk = Walk {
         directory,
         state,
@@ -62,7 +65,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn enter(&mut self, below: &Path, depth: usize) -> Result<(), Problem> {
+    fn enter(&mut self, below: &Path, depth: usize) -> Result<(), Box<Problem>> {
         let path = self.directory.join(below);
         let entries = match fs::read_dir(&path) {
             Ok(entries) => entries,
@@ -96,7 +99,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn add(&mut self, file: PathBuf) -> Result<(), Problem> {
+    fn add(&mut self, file: PathBuf) -> Result<(), Box<Problem>> {
         let metadata = match fs::metadata(self.directory.join(&file)) {
             Ok(metadata) => metadata,
             // Gone again, or a link to nothing (an editor's lock).
@@ -121,7 +124,7 @@ impl Walk<'_> {
 }
 
 /// The text of a file; `None`: it is gone.
-pub(super) fn read(directory: &Path, file: &Path) -> Option<Result<String, Problem>> {
+pub(super) fn read(directory: &Path, file: &Path) -> Option<Result<String, Box<Problem>>> {
     let path = directory.join(file);
     let bytes = match fs::metadata(&path).map(|metadata| metadata.len()) {
         Ok(length) if length > FILE_BYTES_MAX => {
@@ -146,11 +149,11 @@ pub(super) fn read(directory: &Path, file: &Path) -> Option<Result<String, Probl
     }
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Problem {
+fn unreadable(path: &Path, error: &io::Error) -> Box<Problem> {
     problem(path, None, &format!("cannot be read: {error}"), "")
 }
 
-fn too_many(what: &str) -> Problem {
+fn too_many(what: &str) -> Box<Problem> {
     let text = format!("holds more than {what}");
     problem(
         Path::new(""),
@@ -161,9 +164,9 @@ fn too_many(what: &str) -> Problem {
 }
 
 /// A problem with a file as a whole; without a file, with the directory.
-pub(super) fn problem(file: &Path, line: Option<u64>, text: &str, way_out: &str) -> Problem {
+pub(super) fn problem(file: &Path, line: Option<u64>, text: &str, way_out: &str) -> Box<Problem> {
     let this = file.as_os_str().is_empty();
-    Problem {
+    Box::new(Problem {
         file: if this {
             PathBuf::from(".")
         } else {
@@ -173,5 +176,5 @@ pub(super) fn problem(file: &Path, line: Option<u64>, text: &str, way_out: &str)
         object: None,
         text: format!("{} {text}", if this { "the directory" } else { "the file" }),
         way_out: way_out.to_owned(),
-    }
+    })
 }

@@ -19,7 +19,7 @@ use crate::support::{Counter, Directory, PATIENCE, shop, until};
 /// A migration that has somebody else do its work: this very test, which has the database in its memory.
 const SCRIPT: &str = "echo \"$DBA_OP_USERNAME $DBA_OP_PASSWORD\" > ask.draft
 mv ask.draft ask-$DBA_OP_LABEL_DATABASE-$DBA_OP_TARGET_VERSION
-until test -e done-$DBA_OP_LABEL_DATABASE-$DBA_OP_TARGET_VERSION; do sleep 0.01; done";
+wait_for done-$DBA_OP_LABEL_DATABASE-$DBA_OP_TARGET_VERSION";
 
 /// A directory with databases in memory.
 struct Site {
@@ -91,7 +91,8 @@ impl Site {
                     let (login, password) = login.trim().split_once(' ').unwrap();
                     let version = SchemaVersion::new(version).unwrap();
                     database.run_migration(login, password, &version).unwrap();
-                    self.directory.write(&format!("done-{name}-{version}"), "");
+                    self.directory
+                        .write(&format!("done-{name}-{version}"), "now");
                 }
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -393,11 +394,8 @@ async fn an_empty_directory_is_bad_input() {
 #[tokio::test]
 async fn a_run_goes_on_when_local_is_stopped_and_is_found_again() {
     let site = Site::new();
-    site.directory.migration(
-        "v1",
-        None,
-        &format!("touch begun\nuntil test -e go; do sleep 0.01; done\n{SCRIPT}"),
-    );
+    site.directory
+        .migration("v1", None, &format!("touch begun\nwait_for go\n{SCRIPT}"));
     let (stop, stopped) = watch::channel(false);
     let end = {
         let run = site.run_with(site.platform(), Until::Rest, stopped);
@@ -410,7 +408,7 @@ async fn a_run_goes_on_when_local_is_stopped_and_is_found_again() {
     assert!(end.stopped, "{end:?}");
     assert_eq!(end.running.len(), 1, "{end:?}");
     assert_eq!(end.running[0].0, shop());
-    site.directory.write("go", "");
+    site.directory.write("go", "now");
     assert_eq!(site.run().await.exit_status(), 0);
     assert_eq!(site.shop().version().known(), Some(&at("v3")));
 }
@@ -489,7 +487,7 @@ impl ProgressSource for Steps {
 async fn progress_is_shown_while_a_migration_runs() {
     let site = Site::new();
     site.desire("shop", "v1");
-    let script = format!("until test -e go; do sleep 0.01; done\n{SCRIPT}");
+    let script = format!("wait_for go\n{SCRIPT}");
     site.directory.migration("v1", None, &script);
     let notes = Arc::new(Notes::default());
     let steps = Arc::new(Steps(Mutex::new(0)));
@@ -506,7 +504,7 @@ async fn progress_is_shown_while_a_migration_runs() {
                 .then_some(())
         })
         .await;
-        site.directory.write("go", "");
+        site.directory.write("go", "now");
     };
     let run = async {
         let end = site

@@ -115,7 +115,7 @@ async fn a_job_runs_once_and_leaves_its_outcome() {
         None,
         "echo once >> runs\necho \"$DBA_OP_PASSWORD $DBA_OP_JOB_ID $PWD\" > environment\n\
          tr '\\0' ' ' < /proc/$$/cmdline > arguments\ncat\nreadlink /proc/$$/fd/0 > stdin\necho done\n\
-         until test -e go; do sleep 0.02; done",
+         wait_for go",
     );
     let platform = directory.open();
     let spec = created(&platform).await;
@@ -148,7 +148,7 @@ async fn a_job_runs_once_and_leaves_its_outcome() {
         }
     );
 
-    directory.write("go", "");
+    directory.write("go", "now");
     let (succeeded, exit_code, message) = end(&platform).await;
     assert_eq!(
         (succeeded, exit_code, message.as_str()),
@@ -328,11 +328,7 @@ pub(crate) fn release_and_linger(directory: &Path) {
 #[tokio::test]
 async fn a_migration_outlives_a_killed_parent() {
     let directory = Directory::new();
-    directory.migration(
-        "v1",
-        None,
-        "echo $$ > process\nuntil test -e go; do sleep 0.02; done\necho finished",
-    );
+    directory.migration("v1", None, "echo $$ > process\nwait_for go\necho finished");
     let Supervisor { program, arguments } = this_program("parent");
     let mut parent = Command::new(program)
         .args(arguments)
@@ -351,7 +347,7 @@ async fn a_migration_outlives_a_killed_parent() {
     let platform = directory.open();
     assert_eq!(facts(&platform).await.unwrap().phase, JobPhase::Running);
     assert!(lives(process));
-    directory.write("go", "");
+    directory.write("go", "now");
     assert_eq!(end(&platform).await, (true, Some(0), String::new()));
 }
 
@@ -361,7 +357,7 @@ async fn a_migration_outlives_a_killed_supervisor() {
     directory.migration(
         "v1",
         None,
-        "echo $$ > process\nuntil test -e go; do sleep 0.02; done\necho \"all $DBA_OP_PASSWORD\"",
+        "echo $$ > process\nwait_for go\necho \"all $DBA_OP_PASSWORD\"",
     );
     let platform = directory.open();
     released(&platform).await;
@@ -374,7 +370,7 @@ async fn a_migration_outlives_a_killed_supervisor() {
         JobPhase::Running,
         "its own process holds the lock"
     );
-    directory.write("go", "");
+    directory.write("go", "now");
     let (succeeded, exit_code, message) = end(&platform).await;
     assert_eq!((succeeded, exit_code), (false, None));
     assert_eq!(
@@ -419,7 +415,7 @@ async fn what_a_migration_leaves_running_ends_with_it() {
         "v1",
         None,
         "sh -c 'trap \"\" TERM; echo $$ > leftover; while true; do sleep 0.1; done' &\n\
-         until test -s leftover; do sleep 0.02; done",
+         wait_for leftover",
     );
     let platform = directory.open();
     released(&platform).await;

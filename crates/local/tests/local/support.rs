@@ -78,6 +78,9 @@ impl Directory {
     /// A migration in namespace `default` whose command is a shell script.
     pub(crate) fn migration(&self, name: &str, previous: Option<&str>, script: &str) {
         let previous = previous.map_or_else(String::new, |p| format!("\n  previous: {p}"));
+        // What waits for a test ends with the test's directory.
+        let wait = "wait_for() { until test -s \"$1\" || ! test -d .dbop; do sleep 0.01; done; }";
+        let script = format!("{wait}\n{script}");
         // Kubernetes, and so we, read `$$` as one dollar: the shell's own `$$` is written as four.
         let script = script.replace("$$", "$$$$");
         let script: String = script
