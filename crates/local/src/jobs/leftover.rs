@@ -62,6 +62,7 @@ fn text(pipe: Option<impl std::io::Read>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -74,7 +75,7 @@ mod tests {
             let program = scratch.path().join("runtime");
             scratch.write("draft", &format!("#!/bin/sh\n{script}\n"));
             let draft = scratch.path().join("draft");
-            std::fs::set_permissions(&draft, PermissionsExt::from_mode(0o700)).unwrap();
+            std::fs::set_permissions(&draft, Permissions::from_mode(0o700)).unwrap();
             std::fs::rename(draft, &program).unwrap();
             is_running(program.to_str().unwrap(), Path::new("/jobs/shop-v1-0a"))
         };
