@@ -1,5 +1,7 @@
 //! A real Alembic, with an environment of its own, walked by `local`: the version is what Alembic wrote.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use std::time::Duration;
 
 use dbop_tests::local::{Site, migration};

@@ -1,6 +1,8 @@
 //! No password shows anywhere: not in what a command says at trace level, not in status, logs, arguments or
 //! the server's own log. Each secret place holds a word of its own, so that a leak names where it is from.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,11 +50,14 @@ impl Canaries {
     }
 }
 
+/// What was seen, each content once.
+type Seen = BTreeSet<(PathBuf, Vec<u8>)>;
+
 /// Looks again and again at what shows only while something runs: the arguments and the status of all
 /// processes, and the files of the state that are not made to hold secrets.
 struct Sampler {
     stop: Arc<AtomicBool>,
-    seen: Arc<Mutex<BTreeSet<(PathBuf, Vec<u8>)>>>,
+    seen: Arc<Mutex<Seen>>,
     thread: JoinHandle<()>,
 }
 
@@ -83,8 +88,6 @@ impl Sampler {
         std::mem::take(&mut *lock(&self.seen)).into_iter().collect()
     }
 }
-
-type Seen = BTreeSet<(PathBuf, Vec<u8>)>;
 
 fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)

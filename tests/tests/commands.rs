@@ -1,6 +1,8 @@
 //! The commands beside `local`: what they say in text and as JSON, their exit statuses, and that those which
 //! only look write nothing.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use std::path::{Path, PathBuf};
 
 use dbop_tests::local::{Application, Directory, Finished, Site, Step, migration};

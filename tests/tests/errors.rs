@@ -1,6 +1,8 @@
 //! What goes wrong: each time one sentence that names what and where, then the way out; the exit status of
 //! the contract; and nothing changed that should not be.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use std::path::Path;
 use std::time::Duration;
 

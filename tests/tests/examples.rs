@@ -1,6 +1,8 @@
 //! The examples of the repository are right: every directory of them passes `lint`, and the demo's mistake is
 //! one that no look at the manifests alone can find.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use std::path::{Path, PathBuf};
 
 use dbop_tests::local::Directory;

@@ -1,5 +1,7 @@
 //! The support for tests is tested itself: nothing of a test stays on the server.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use tokio_postgres::{Client, Config, NoTls};
 
 use dbop_tests::{majors, server};
