@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dbop_engine::{Clock, Entropy};
 use jiff::Timestamp;
+use tracing::subscriber::set_global_default;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -82,10 +83,11 @@ where
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer);
-    // An embedder that has a subscriber keeps it.
+    // An embedder that has a subscriber keeps it. Records of the `log` crate are not collected: drivers write
+    // whole statements there.
     let _ = match format {
-        LogFormat::Text => log.with_ansi(false).try_init(),
-        LogFormat::Json => log.json().try_init(),
+        LogFormat::Text => set_global_default(log.with_ansi(false).finish()),
+        LogFormat::Json => set_global_default(log.json().finish()),
     };
     Ok(())
 }

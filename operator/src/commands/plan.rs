@@ -80,7 +80,9 @@ pub(super) fn unreachable(spec: &DatabaseSpec, why: &str) -> Failure {
     // The engine's words name the Secret in brackets at their end; here it gets a line of its own.
     let object = format!("ManagedDatabase {}", spec.id);
     match why.strip_suffix(&format!(" (DSN from {place})")) {
-        Some(text) => Failure::about(&object, text).or(format!("the DSN is read from {place}")),
+        Some(text) => {
+            Failure::new(format!("{object}: {text}")).or(format!("the DSN is read from {place}"))
+        }
         None => Failure::about(&object, why),
     }
 }

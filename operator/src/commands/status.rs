@@ -9,6 +9,7 @@ use crate::cli::StatusArgs;
 use crate::render::status::{lines, urgency};
 use crate::shell::SystemClock;
 use dbop_engine::Clock;
+use dbop_local::STATE_DIRECTORY;
 
 #[derive(Serialize)]
 struct Result {
@@ -48,6 +49,10 @@ pub(super) fn run(args: &StatusArgs, console: Console) -> Done {
             })
             .collect(),
     };
+    let state = args.place.state.clone();
+    let secrets = state
+        .unwrap_or_else(|| args.place.local.join(STATE_DIRECTORY))
+        .join("secrets");
     let mut text = blocks.join("\n\n");
     let published = |one: &One| {
         one.status
@@ -56,8 +61,8 @@ pub(super) fn run(args: &StatusArgs, console: Console) -> Done {
     };
     if result.databases.iter().any(published) {
         text.push_str(&format!(
-            "\n\nA Secret is a directory of files, one for each key: {}/secrets/<namespace>/<name>/",
-            directory.platform.state_directory().display()
+            "\n\nA Secret is a directory that holds a file for each key:\n  {}",
+            secrets.join("<namespace>/<name>").display()
         ));
     }
     if !directory.manifests.problems.is_empty() {

@@ -140,20 +140,14 @@ impl Display {
         let columns = screen.columns();
         let shown = self.shown();
         let titles = titles(shown.databases.keys());
-        let longest = titles
-            .values()
-            .map(|title| width(title))
-            .max()
-            .unwrap_or_default();
         let mut lines = Vec::new();
         for (id, one) in &shown.databases {
-            let title = titles.get(id).map_or("", String::as_str);
-            let title = format!("{title}{}", " ".repeat(longest - width(title)));
+            let title = title(&titles, id);
             match &one.view {
                 None => lines.push(format!("{title}  is looked at")),
                 Some(view) => {
                     let metrics = self.metrics_of(view);
-                    lines.extend(view.live(&title, &one.retired, metrics.as_ref(), now, columns));
+                    lines.extend(view.live(title, &one.retired, metrics.as_ref(), now, columns));
                 }
             }
         }
@@ -345,19 +339,25 @@ fn reports(report: &Report<'_>) -> Vec<String> {
     findings.iter().map(render).collect()
 }
 
-/// Names alone, where that tells them apart; else with the namespace.
+/// Names alone, where that tells them apart, else with the namespace; all of one width.
 fn titles<'a>(ids: impl Iterator<Item = &'a ObjectRef>) -> BTreeMap<ObjectRef, String> {
     let ids: Vec<&ObjectRef> = ids.collect();
     let namespaces: BTreeSet<&str> = ids.iter().map(|id| id.namespace()).collect();
-    let short = namespaces.len() <= 1;
-    let title = |id: &ObjectRef| {
-        if short {
-            id.name().to_owned()
-        } else {
-            id.to_string()
-        }
+    let title = |id: &ObjectRef| match namespaces.len() {
+        0 | 1 => id.name().to_owned(),
+        _ => id.to_string(),
     };
-    ids.into_iter().map(|id| (id.clone(), title(id))).collect()
+    let titles: Vec<String> = ids.iter().map(|id| title(id)).collect();
+    let longest = titles
+        .iter()
+        .map(|title| width(title))
+        .max()
+        .unwrap_or_default();
+    let padded = titles.into_iter().map(|title| {
+        let padding = " ".repeat(longest - width(&title));
+        title + &padding
+    });
+    ids.into_iter().cloned().zip(padded).collect()
 }
 
 fn title<'a>(titles: &'a BTreeMap<ObjectRef, String>, id: &'a ObjectRef) -> &'a str {
