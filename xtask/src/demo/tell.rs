@@ -33,7 +33,8 @@ pub(super) fn opening() {
         "What usually goes wrong is that a phase begins while an old release is still connected \
          somewhere. Here every schema version has a login of its own, published as a Secret, and an old \
          login is taken away only when provably nobody uses it. All of it happens in a temporary \
-         directory, takes about a minute, and leaves nothing behind.",
+         directory, takes about a minute, and leaves nothing behind; with --keep it stays, for trying \
+         what is marked \"See it yourself\".",
     );
     line("");
 }
@@ -151,7 +152,8 @@ pub(super) fn keep(stage: &Stage) {
             "Start the old release, and ask for one version more. It waits for you, until you stop it:",
             vec![
                 "shop-app v4 .dbop/secrets/default/shop-v4 > /dev/null &".to_owned(),
-                format!("cp {next}/0006_add_phone.sql migrations/ && cp {next}/v6.yaml ."),
+                format!("cp {next}/0006_add_phone.sql migrations/"),
+                format!("cp {next}/v6.yaml ."),
                 "sed -i 's/desiredSchemaVersion: v5/desiredSchemaVersion: v6/' shop.yaml"
                     .to_owned(),
                 "kill %1".to_owned(),
