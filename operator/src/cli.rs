@@ -28,15 +28,15 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// How results are printed.
-    #[arg(long, global = true, value_enum, default_value_t = Output::Text, value_name = "FORMAT", help_heading = "Common")]
+    /// How results are printed: text, for people, or json, for programs.
+    #[arg(long, global = true, value_enum, hide_possible_values = true, default_value_t = Output::Text, value_name = "FORMAT", help_heading = "Common")]
     pub output: Output,
     /// What is logged to stderr: error, warn, info, debug, trace, or a filter such as
     /// warn,dbop_engine=debug [default: RUST_LOG, or warn]
     #[arg(long, global = true, value_name = "LEVEL", help_heading = "Common")]
     pub log_level: Option<String>,
-    /// How the log is written.
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", help_heading = "Common")]
+    /// How the log is written: text or json.
+    #[arg(long, global = true, value_enum, hide_possible_values = true, default_value_t = LogFormat::Text, value_name = "FORMAT", help_heading = "Common")]
     pub log_format: LogFormat,
 }
 
@@ -44,6 +44,15 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Walk the databases of a directory of manifests to their desired versions.
+    ///
+    /// DIR holds ManagedDatabase, DatabaseMigration, Secret and ConfigMap objects as YAML: every *.yaml and
+    /// *.yml below it, outside hidden directories. A migration's command and args run as a child process in
+    /// DIR with the container's environment; it outlives a killed `local`, and the next one finds how it
+    /// ended. Without --watch the command ends when no database can go on by itself; quiet windows and
+    /// running migrations are waited for. Ctrl-C stops it; a running migration goes on.
+    ///
+    /// Credentials are published as STATE/secrets/<namespace>/<name>/<key>, readable by you alone; status is
+    /// in STATE/status, the logs of migrations in STATE/jobs/<namespace>/<job>/log.
     Local(LocalArgs),
     /// Show what would happen now, step by step, and why. Writes nothing anywhere.
     Plan(PlanArgs),
@@ -54,8 +63,22 @@ pub enum Command {
     /// Wait until databases have reached a state.
     Wait(WaitArgs),
     /// Say that the last run, which did not complete, is to run again.
+    #[command(after_help = "Example, with the database crm of shop/:\n  \
+        database-operator status --local shop/ crm      what happened?\n  \
+        database-operator retry crm --local shop/       run it again\n\n\
+        A running `local` acts on it at once, otherwise the next one does.\n\n\
+        Exit status:\n  \
+        0  said\n  \
+        1  bad input, or there is no run of which it could be said")]
     Retry(WordArgs),
     /// Say that the version that the last run brought counts as done, though the run did not complete.
+    #[command(after_help = "Example, with the database crm of shop/:\n  \
+        database-operator status --local shop/ crm      what happened?\n  \
+        database-operator accept-run crm --local shop/  go on from the version that it brought\n\n\
+        A running `local` acts on it at once, otherwise the next one does.\n\n\
+        Exit status:\n  \
+        0  said\n  \
+        1  bad input, or the run did not move the database to its version")]
     AcceptRun(WordArgs),
     /// Read the schema version of one database.
     Version(VersionArgs),
@@ -98,16 +121,7 @@ pub enum Runtime {
 
 /// `local`.
 #[derive(Debug, Args)]
-#[command(
-    long_about = "Walks the databases of a directory of manifests to their desired versions.\n\n\
-        DIR holds ManagedDatabase, DatabaseMigration, Secret and ConfigMap objects as YAML: every *.yaml \
-        and *.yml below it, outside hidden directories. A migration's command and args run as a child \
-        process in DIR with the container's environment; it outlives a killed `local`, and the next one \
-        finds how it ended. Without --watch the command ends when no database can go on by itself; quiet \
-        windows and running migrations are waited for. Ctrl-C stops it; a running migration goes on.\n\n\
-        Credentials are published as STATE/secrets/<namespace>/<name>/<key>, readable by you alone; \
-        status is in STATE/status, the logs of migrations in STATE/jobs.",
-    after_help = "Examples:\n  \
+#[command(after_help = "Examples:\n  \
         database-operator local shop/                    until nothing more can be done\n  \
         database-operator local shop/ --watch            and on, whenever a manifest changes\n  \
         database-operator local shop/ --runtime podman   migrations run in their images\n\n\
@@ -115,8 +129,7 @@ pub enum Runtime {
         0  all databases are at rest (at the desired version, or ahead and compatible)\n  \
         1  bad input, or a database that cannot be reached or logged in to\n  \
         3  blocked, or waiting for sessions, references or a person\n  \
-        4  a last run did not complete; see `retry` and `accept-run`"
-)]
+        4  a last run did not complete; see `retry` and `accept-run`")]
 pub struct LocalArgs {
     /// The directory of manifests.
     pub dir: PathBuf,
@@ -126,8 +139,8 @@ pub struct LocalArgs {
     /// Where status, Secrets and Jobs are kept [default: DIR/.dbop]
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
-    /// Run migrations in their images instead of as child processes.
-    #[arg(long, value_enum)]
+    /// Run migrations in their images, by podman or docker, instead of as child processes.
+    #[arg(long, value_enum, hide_possible_values = true)]
     pub runtime: Option<Runtime>,
 }
 
@@ -214,16 +227,12 @@ pub struct WaitArgs {
     #[command(flatten)]
     pub place: Place,
     /// How long: 90s, 5m, 1h30m.
-    #[arg(long, default_value = "5m", value_parser = duration)]
+    #[arg(long, default_value = "5m", value_name = "SPAN", value_parser = duration)]
     pub timeout: Duration,
 }
 
 /// `retry` and `accept-run`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example, with the database crm of shop/:\n  \
-        database-operator status --local shop/ crm      what happened?\n  \
-        database-operator retry crm --local shop/       run it again\n\n\
-        A running `local` acts on it at once, otherwise the next one does.")]
 pub struct WordArgs {
     /// The database, as name or namespace/name.
     pub database: String,
@@ -238,13 +247,14 @@ pub struct WordArgs {
         database-operator version --dsn-file admin.dsn --engine Alembic\n  \
         database-operator version --dsn-file admin.dsn --engine Query --query 'SELECT max(v) FROM done'\n  \
         printf %s \"$DSN\" | database-operator version --dsn-file - --engine Sqlx\n\n\
-        It prints the version alone; `none` where the tool has recorded none.")]
+        It prints the version alone; `none` where the tool has recorded none.\n\n\
+        Exit status: 0 read, 1 not")]
 pub struct VersionArgs {
     /// A file that holds postgresql://user:password@host:port/database; - is stdin.
     #[arg(long, value_name = "FILE")]
     pub dsn_file: PathBuf,
-    /// What writes the version.
-    #[arg(long, value_enum)]
+    /// What writes the version: Alembic, Sqlx (sqlx and dbop-migrate), or Query for any other, by a statement.
+    #[arg(long, value_enum, hide_possible_values = true)]
     pub engine: VersionEngine,
     /// With Query: one read-only statement that gives one value.
     #[arg(long, required_if_eq("engine", "Query"))]

@@ -181,3 +181,20 @@ fn block_on(command: impl Future<Output = Done>) -> Done {
         .map_err(|error| Failure::new(format!("the program cannot start its threads: {error}")))?;
     runtime.block_on(command)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_has_the_status_that_the_documentation_names() {
+        let ends = [
+            Exit::Done,
+            Exit::Failed,
+            Exit::Steps,
+            Exit::Blocked,
+            Exit::RunIncomplete,
+        ];
+        assert_eq!(ends.map(Exit::status), [0, 1, 2, 3, 4]);
+    }
+}

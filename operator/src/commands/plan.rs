@@ -100,3 +100,72 @@ fn exit(result: &Result) -> Exit {
         Exit::Done
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::plan::Stop;
+    use dbop_plan::{example, forecast};
+
+    fn plan_of(count: usize) -> PlanView {
+        let (desired, facts) = (example::desired(count).unwrap(), example::facts().unwrap());
+        let now = Timestamp::UNIX_EPOCH;
+        let forecast = forecast::forecast(&desired, &facts, &Default::default(), now);
+        let judgements = Default::default();
+        view(
+            &Plan {
+                desired,
+                facts,
+                judgements,
+                forecast,
+            },
+            now,
+        )
+        .unwrap()
+    }
+
+    #[track_caller]
+    fn check(change: fn(&mut PlanView), errors: usize, expect: Exit) {
+        let mut second = plan_of(2);
+        change(&mut second);
+        let mut rest = plan_of(2);
+        rest.steps.clear();
+        let wrong = || Wrong {
+            database: "a/b".to_owned(),
+            error: "x".to_owned(),
+        };
+        let errors = (0..errors).map(|_| wrong()).collect();
+        assert_eq!(
+            exit(&Result {
+                databases: vec![rest, second],
+                errors
+            }),
+            expect
+        );
+    }
+
+    #[test]
+    fn the_worst_database_gives_the_exit_status() {
+        check(|plan| plan.steps.clear(), 0, Exit::Done);
+        check(|_| {}, 0, Exit::Steps);
+        check(|plan| plan.blocked = stop(), 0, Exit::Blocked);
+        check(|plan| plan.blocked = stop(), 1, Exit::Failed);
+        fn stop() -> Option<Stop> {
+            Some(Stop {
+                reason: "x",
+                text: String::new(),
+            })
+        }
+    }
+
+    #[test]
+    fn an_unreachable_database_is_told_with_its_secret() {
+        let spec = example::desired(1).unwrap().database;
+        let why = "cannot reach db.shop:5432: refused (DSN from Secret shop/shop-admin, key dsn)";
+        assert_eq!(
+            unreachable(&spec, why).to_string(),
+            "error: ManagedDatabase shop/shop: cannot reach db.shop:5432: refused\n       \
+             the DSN is read from Secret shop/shop-admin, key dsn"
+        );
+    }
+}
