@@ -20,10 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("dbop-versions", &["dbop-model"]),
     ("dbop-plan", &["dbop-model", "dbop-credentials"]),
     ("dbop-api", &["dbop-model", "dbop-credentials", "dbop-plan"]),
-    (
-        "dbop-database",
-        &["dbop-model", "dbop-credentials", "dbop-versions"],
-    ),
+    ("dbop-database", &["dbop-model"]),
     (
         "dbop-postgres",
         &[
@@ -39,7 +36,6 @@ const LAYERS: &[(&str, &[&str])] = &[
             "dbop-model",
             "dbop-credentials",
             "dbop-hints",
-            "dbop-versions",
             "dbop-plan",
             "dbop-database",
         ],
@@ -60,7 +56,6 @@ const LAYERS: &[(&str, &[&str])] = &[
             "dbop-model",
             "dbop-credentials",
             "dbop-hints",
-            "dbop-versions",
             "dbop-plan",
             "dbop-database",
             "dbop-engine",
