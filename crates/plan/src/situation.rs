@@ -1,6 +1,6 @@
 //! Where a database stands: the facts, seen from the chain of migrations.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dbop_credentials::generations::{Generation, generation};
 use dbop_model::{
@@ -68,9 +68,14 @@ impl<'a> Situation<'a> {
         self.facts.jobs.known().map_or(&[], Vec::as_slice)
     }
 
+    /// The login of a migration's credential: one of ours, so only under our claim.
     pub(crate) fn login(&self, migration: &MigrationName) -> Option<&'a LoginFacts> {
-        self.database()
-            .and_then(|database| database.logins.get(migration))
+        self.logins()?.get(migration)
+    }
+
+    fn logins(&self) -> Option<&'a BTreeMap<MigrationName, LoginFacts>> {
+        let database = self.database()?;
+        database.claim.ours().map(|_| &database.logins)
     }
 
     /// The run of which a person says `retry`, where it did not complete and its migration still exists.
@@ -145,10 +150,7 @@ impl<'a> Situation<'a> {
 
     /// Every credential of ours that exists in any part: a login, a Secret, or both.
     pub(crate) fn credentials(&self) -> BTreeSet<&'a MigrationName> {
-        let logins = self
-            .database()
-            .into_iter()
-            .flat_map(|database| database.logins.keys());
+        let logins = self.logins().into_iter().flat_map(BTreeMap::keys);
         let secrets = self
             .facts
             .secrets

@@ -3,7 +3,7 @@
 use dbop_credentials::generations::Generation;
 use dbop_credentials::names;
 use dbop_model::finding::{Gate, gate};
-use dbop_model::{Fact, JobFacts, Migration, MigrationName, Orphaned, RunRecord};
+use dbop_model::{ChainBreak, Fact, JobFacts, Migration, MigrationName, Orphaned, RunRecord};
 
 use crate::decide::{HEARTBEAT, HINTS_LOOK, SLOT_LOOK, after, record};
 use crate::decision::{Action, Because, Blocker, Decision, Run, WaitingOn};
@@ -165,7 +165,7 @@ fn next_step<'a>(
         .first()
         .and_then(|next| s.desired.chain.get(next))
         .ok_or_else(|| {
-            blocked(dbop_model::ChainBreak::DesiredMissing {
+            blocked(ChainBreak::DesiredMissing {
                 desired: desired.clone(),
             })
         })?;
@@ -204,6 +204,7 @@ fn take(s: &Situation<'_>, position: &Position, step: &Step<'_>) -> Walk {
         },
     };
     let decision = already_ran(s, &run)
+        .or_else(|| no_way(s, step))
         .or_else(|| judged(s, to))
         .or_else(|| retire(s, &outdated))
         .or_else(|| no_slot(s))
@@ -215,6 +216,26 @@ fn take(s: &Situation<'_>, position: &Position, step: &Step<'_>) -> Walk {
         decision,
         run: Some(run),
     }
+}
+
+/// A step that is made again is not on a path that was looked at: its migration may have been made anew since.
+fn no_way(s: &Situation<'_>, step: &Step<'_>) -> Option<Decision> {
+    let (chain, to) = (&s.desired.chain, step.to);
+    let follows = |ancestor: &MigrationName| chain.is_ancestor(ancestor, &to.name);
+    let broken = match (&to.compatible_from, &step.from) {
+        (Some(from), _) if !follows(from) => ChainBreak::NotCompatible {
+            migration: to.name.clone(),
+            compatible_from: from.clone(),
+        },
+        (_, Some(from)) if !follows(from) => ChainBreak::NotAnAncestor {
+            current: from.clone(),
+            desired: to.name.clone(),
+        },
+        _ => return None,
+    };
+    Some(Decision::Blocked {
+        by: Blocker::NoPath { broken },
+    })
 }
 
 /// Credentials whose code cannot live with the schema of `next`; those beyond where the database is are not

@@ -798,6 +798,19 @@ fn line_08_after_a_failed_run_retry_makes_the_same_run_again() {
         "blocked: the database has tables but no schema version; record the version that they are at \
          with the migration tool (alembic stamp and the like)",
     );
+    // Not where the migration was made anew on another one, or with a compatibleFrom that is none.
+    check(
+        retired()
+            .branch("w2", "v1")
+            .migration("v3", |m| m.previous = Some(name("w2"))),
+        "blocked: no chain of previous leads from v3 back to v2; set desiredSchemaVersion to v2 or to a \
+         migration that follows it",
+    );
+    check(
+        retired().compatible("v3", "v9"),
+        "blocked: compatibleFrom of DatabaseMigration v3 names v9, which is not one of its ancestors; \
+         change compatibleFrom of v3 to one of them, or remove it",
+    );
     // No credential is made for a schema that nobody knows.
     check(
         retired().no_login("v2").no_secret("v2").slots(1, 1),
@@ -997,6 +1010,11 @@ fn line_10_a_failed_run_whose_version_moved() {
         moved().retry().suspended("v1", "v2"),
         "run v2 on v1: a person said retry of shop-v2-#",
     );
+    check(
+        moved().retry().compatible("v2", "v9"),
+        "blocked: compatibleFrom of DatabaseMigration v2 names v9, which is not one of its ancestors; \
+         change compatibleFrom of v2 to one of them, or remove it",
+    );
     // Also on the way to a later one.
     check(
         rest(2, 3).ran("v1", "v2", Outcome::VersionNotReached),
@@ -1176,7 +1194,7 @@ fn line_12_pruned_older_objects_are_in_nobodys_way() {
         "run v4 on v3: v4 is desired",
     );
     check(
-        case(3).from_empty("v2").pruned("v1"),
+        case(3).takes_empty("v2").pruned("v1"),
         "run v2 on the empty database: v2 is on the way to v3",
     );
 }
@@ -1340,7 +1358,7 @@ fn line_12_two_additive_migrations_walk_through() {
 #[test]
 fn line_12_an_emptied_database_with_old_credentials() {
     // v1's code cannot live with v3, which takes the empty database straight to itself.
-    let emptied = || case(3).from_empty("v3").cred("v1").cred("v2");
+    let emptied = || case(3).takes_empty("v3").cred("v1").cred("v2");
     check(
         emptied().session("v1"),
         "waits: credential v1 is still used by a session (pid 4711, user shop_v1_9f31c0de, from \
@@ -1388,15 +1406,15 @@ fn line_14_the_next_run() {
         "run v1 on the empty database: v1 is on the way to v3",
     );
     check(
-        case(3).from_empty("v2"),
+        case(3).takes_empty("v2"),
         "run v2 on the empty database: v2 is on the way to v3",
     );
     check(
-        case(3).from_empty("v2").from_empty("v3"),
+        case(3).takes_empty("v2").takes_empty("v3"),
         "run v3 on the empty database: v3 is desired",
     );
     check(
-        case(2).from_empty("v2").at("v1").cred("v1"),
+        case(2).takes_empty("v2").at("v1").cred("v1"),
         "run v2 on v1: v2 is desired",
     );
 }

@@ -130,7 +130,7 @@ impl Case {
         self.migration(which, |m| m.compatible_from = Some(name(from)))
     }
 
-    pub(crate) fn from_empty(self, which: &str) -> Self {
+    pub(crate) fn takes_empty(self, which: &str) -> Self {
         self.migration(which, |m| m.from_empty = true)
     }
 
