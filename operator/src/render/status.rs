@@ -5,7 +5,7 @@ use dbop_api::status::{CredentialState, CredentialStatus, LastRun, RunOutcome, R
 use dbop_model::ObjectRef;
 use jiff::Timestamp;
 
-use super::text::{COLUMNS, labelled, span, wrap};
+use super::text::{COLUMNS, labelled, span, width, wrap};
 
 /// Columns before a part.
 const INDENT: usize = 2;
@@ -84,8 +84,10 @@ pub(crate) fn lines(
     if !status.path.is_empty() {
         part("still to run", &path_text(&status.path));
     }
+    let names = status.credentials.iter().map(|one| width(&one.migration));
+    let names = names.max().unwrap_or_default();
     for (nth, credential) in status.credentials.iter().enumerate() {
-        let mut texts = credential_texts(credential).into_iter();
+        let mut texts = credential_texts(credential, names).into_iter();
         part(
             if nth == 0 { "credentials" } else { "" },
             &texts.next().unwrap_or_default(),
@@ -138,10 +140,15 @@ fn headline(id: &ObjectRef, wanted: Option<&str>, status: &ManagedDatabaseStatus
         }
         _ => String::new(),
     };
-    let rest = match is_true(status, "Ready") {
+    let ready = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready");
+    let rest = match ready.filter(|ready| ready.status == "True") {
         _ if is_outdated(wanted, status) => ", not looked at since the manifest changed",
-        true => ", at rest",
-        false => "",
+        Some(ready) if ready.reason == "AheadAndCompatible" => ", at rest: newer and compatible",
+        Some(_) => ", at rest",
+        None => "",
     };
     format!("{id}{engine}: {at}{desired}{rest}")
 }
@@ -188,8 +195,8 @@ fn path_text(path: &[String]) -> String {
     }
 }
 
-/// One text for the credential, and one for each of its users.
-fn credential_texts(credential: &CredentialStatus) -> Vec<String> {
+/// The credential in as few lines as it fits in, and a line for each of its users.
+fn credential_texts(credential: &CredentialStatus, names: usize) -> Vec<String> {
     let state = match (credential.state, credential.in_use) {
         (CredentialState::Ready, Some(true)) => "in use",
         (CredentialState::Ready, Some(false)) => "unused",
@@ -198,20 +205,33 @@ fn credential_texts(credential: &CredentialStatus) -> Vec<String> {
         (CredentialState::Retiring, _) => "retiring",
         (CredentialState::Unknown, _) => "not known",
     };
+    let state = format!("{:<names$}   {state}", credential.migration);
+    let secret = format!("Secret {}", credential.secret_name);
     let login = credential
         .username
-        .as_deref()
-        .map(|name| format!(", login {name}"))
-        .unwrap_or_default();
-    let first = format!(
-        "{}   {state}   Secret {}{login}",
-        credential.migration, credential.secret_name
+        .as_ref()
+        .map(|name| format!("login {name}"));
+    let parts: Vec<String> = std::iter::once(secret).chain(login).collect();
+    let fits = |line: &str| INDENT + LABEL + width(line) <= COLUMNS;
+    let (in_one, in_two) = (
+        format!("{state}   {}", parts.join(", ")),
+        format!("  {}", parts.join(", ")),
     );
-    let users = credential
-        .used_by
-        .iter()
-        .map(|user| format!("  used by {user}"));
-    std::iter::once(first).chain(users).collect()
+    let mut texts = if fits(&in_one) {
+        vec![in_one]
+    } else if fits(&in_two) {
+        vec![state, in_two]
+    } else {
+        let parts = parts.into_iter().map(|part| format!("  {part}"));
+        std::iter::once(state).chain(parts).collect()
+    };
+    texts.extend(
+        credential
+            .used_by
+            .iter()
+            .map(|user| format!("  used by {user}")),
+    );
+    texts
 }
 
 fn last_run_text(run: &LastRun) -> String {

@@ -85,6 +85,32 @@ shop/crm (PostgreSQL 18.6): empty, desired v9
 }
 
 #[test]
+fn long_names_and_ahead() {
+    check(
+        Some("add-full-name"),
+        Some(
+            r#"
+conditions:
+  - {type: Ready, status: "True", reason: AheadAndCompatible, lastTransitionTime: "2026-01-02T03:00:00Z", message: x}
+currentVersion: backfill-full-name-of-customers
+desiredVersion: add-full-name
+credentials:
+  - {migration: add-full-name, username: crm_add-full-name_9f31, secretName: crm-add-full-name, state: Ready, inUse: false}
+  - {migration: backfill-full-name-of-customers, username: crm_backfill-full-name-of-customers_9f31, secretName: crm-backfill-full-name-of-customers, state: Defective}
+"#,
+        ),
+        "
+shop/crm: at backfill-full-name-of-customers, desired add-full-name, at rest: newer and compatible
+  credentials  add-full-name                     unused
+                 Secret crm-add-full-name, login crm_add-full-name_9f31
+               backfill-full-name-of-customers   not in order
+                 Secret crm-backfill-full-name-of-customers
+                 login crm_backfill-full-name-of-customers_9f31
+",
+    );
+}
+
+#[test]
 fn at_rest_and_unseen() {
     let ready = r#"
 conditions:
