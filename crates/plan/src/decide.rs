@@ -286,7 +286,8 @@ pub(crate) fn record(s: &Situation<'_>, job: &JobFacts) -> Option<Decision> {
         .database
         .known()
         .is_some_and(|database| database.version.known().is_some());
-    if !unreachable_for_good && !(version_known && s.database().is_some()) {
+    let seen = version_known && s.database().is_some();
+    if !(unreachable_for_good || seen) {
         return None;
     }
     let outcome = match (succeeded, s.reached(&job.to)) {
@@ -426,10 +427,10 @@ fn out_of_reach(s: &Situation<'_>) -> Option<Decision> {
 fn onward_from_version(s: &Situation<'_>) -> Decision {
     let position = match s.position() {
         Ok(position) => position,
-        Err(NoPosition::Off(by)) => return off_the_chain(s, by),
+        Err(NoPosition::Off(by)) => return off_the_chain(s, *by),
         Err(NoPosition::Unknown(on)) => {
             return Decision::Wait {
-                on,
+                on: *on,
                 wake_at: after(s.now, UNKNOWN_LOOK),
             };
         }

@@ -102,7 +102,12 @@ pub fn path(desired: &Desired, facts: &Facts, now: Timestamp) -> Vec<MigrationNa
     let position = match s.position() {
         Ok(position) => position,
         // A run that is made again brings the database back onto the chain.
-        Err(NoPosition::Off(Blocker::UnknownVersion { .. } | Blocker::TablesWithoutVersion)) => {
+        Err(NoPosition::Off(by))
+            if matches!(
+                *by,
+                Blocker::UnknownVersion { .. } | Blocker::TablesWithoutVersion
+            ) =>
+        {
             let again = s.retried().map(|(run, _)| run.migration.clone());
             let rest = again
                 .clone()

@@ -32,9 +32,9 @@ pub(crate) enum Position {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum NoPosition {
     /// The database or its version is not known.
-    Unknown(WaitingOn),
+    Unknown(Box<WaitingOn>),
     /// The version belongs to no place on the chain.
-    Off(Blocker),
+    Off(Box<Blocker>),
 }
 
 impl<'a> Situation<'a> {
@@ -88,20 +88,18 @@ impl<'a> Situation<'a> {
 
     /// Where the database stands (line 8).
     pub(crate) fn position(&self) -> Result<Position, NoPosition> {
-        let database = self
-            .facts
-            .database
-            .as_result()
-            .map_err(|why| NoPosition::Unknown(WaitingOn::Database { why: why.clone() }))?;
+        let database = self.facts.database.as_result().map_err(|why| {
+            NoPosition::Unknown(Box::new(WaitingOn::Database { why: why.clone() }))
+        })?;
         let version = database.version.as_result().map_err(|why| {
-            NoPosition::Unknown(WaitingOn::Unknown {
+            NoPosition::Unknown(Box::new(WaitingOn::Unknown {
                 what: "the schema version".to_owned(),
                 why: why.clone(),
-            })
+            }))
         })?;
         let goal = &self.desired.database.desired;
         let chain = &self.desired.chain;
-        let off = |blocker| Err(NoPosition::Off(blocker));
+        let off = |blocker| Err(NoPosition::Off(Box::new(blocker)));
         match version {
             ObservedVersion::None if database.has_tables => off(Blocker::TablesWithoutVersion),
             ObservedVersion::None => Ok(Position::Empty),
