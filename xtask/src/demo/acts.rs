@@ -9,7 +9,7 @@ use super::tell;
 use crate::clock;
 
 /// Customers that are there when the rename begins.
-pub(super) const CUSTOMERS: u64 = 120_000;
+pub(super) const CUSTOMERS: u64 = 150_000;
 /// How long the operator is watched while it waits for the old application: it must not give up.
 const WAIT_SHOWN: Duration = Duration::from_secs(2);
 /// How long the first release is watched while it waits for its Secret.
@@ -305,8 +305,7 @@ fn roll_out(stage: &mut Stage, release: &str, before: &str) -> Result<()> {
     let old = stage.stop_release(before)?;
     let new = stage.tally(release).context("the new release is gone")?;
     tell::edit(&format!(
-        "release {release} is deployed ({}, pid {}), release {before} is stopped ({} queries, failed: \
-         {})",
+        "release {release} deployed ({}, pid {}), {before} stopped after {} queries, failed: {}",
         new.user.as_deref().unwrap_or("-"),
         new.pid.unwrap_or_default(),
         grouped(old.queries),

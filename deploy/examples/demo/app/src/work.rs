@@ -17,7 +17,7 @@ const VISIT_EVERY: Duration = Duration::from_millis(250);
 /// The pause after a failure.
 const FAILURE_PAUSE: Duration = Duration::from_millis(200);
 /// Numbers of rows are drawn from this many; the search from there on finds one.
-const IDS: u64 = 120_000;
+const IDS: u64 = 150_000;
 
 /// Works until `stop` says so, and until all sessions are closed.
 pub(crate) async fn start(
