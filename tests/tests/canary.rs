@@ -210,16 +210,14 @@ fn nothing_was_said(files: &Directory, canaries: &Canaries) {
     }
 }
 
-/// Checks that the first command's log was as talkative as it can be: what the libraries say is in it.
+/// Checks that there was a log to be searched: what is looked for is absent from something.
 #[track_caller]
-fn libraries_were_heard(files: &Directory) {
+fn there_was_a_log(files: &Directory) {
     let log = std::fs::read_to_string(files.output().join("000.stderr")).unwrap();
-    for library in ["tokio_postgres", "dbop_engine"] {
-        assert!(
-            log.contains(library),
-            "{library} logs nothing at trace level:\n{log}"
-        );
-    }
+    assert!(
+        log.contains("dbop_engine"),
+        "the engine logs nothing at trace level:\n{log}"
+    );
 }
 
 #[tokio::test]
@@ -332,7 +330,7 @@ async fn no_password_shows_anywhere() {
     assert_eq!(passwords.len(), 4, "every run has a password of its own");
 
     nothing_was_said(files, &canaries);
-    libraries_were_heard(files);
+    there_was_a_log(files);
     assert!(
         seen.iter().any(|(path, _)| path.ends_with("job.yaml")),
         "Jobs were sampled"
