@@ -51,8 +51,8 @@ pub enum Command {
     /// ended. Without --watch the command ends when no database can go on by itself; quiet windows and
     /// running migrations are waited for. Ctrl-C stops it; a running migration goes on.
     ///
-    /// Credentials are published as STATE/secrets/<namespace>/<name>/<key>, readable by you alone; status is
-    /// in STATE/status, the logs of migrations in STATE/jobs/<namespace>/<job>/log.
+    /// Credentials are published as `STATE/secrets/<namespace>/<name>/<key>`, readable by you alone; status is
+    /// in STATE/status, the logs of migrations in `STATE/jobs/<namespace>/<job>/log`.
     Local(LocalArgs),
     /// Show what would happen now, step by step, and why. Writes nothing anywhere.
     Plan(PlanArgs),
