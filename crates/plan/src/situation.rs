@@ -78,12 +78,14 @@ impl<'a> Situation<'a> {
         database.claim.ours().map(|_| &database.logins)
     }
 
-    /// The run of which a person says `retry`, where it did not complete and its migration still exists.
+    /// The run of which a person says `retry`, where it did not complete and its migration is still the step
+    /// that it was: one made anew on another `previous` is not.
     pub(crate) fn retried(&self) -> Option<(&'a RunRecord, &'a Migration)> {
         let run = self.last_run()?;
         let said = self.facts.object.retry.as_ref() == Some(&run.job);
         let migration = self.desired.chain.get(&run.migration)?;
-        (said && !run.outcome.is_complete()).then_some((run, migration))
+        let same = run.from.is_none() || migration.previous == run.from;
+        (said && same && !run.outcome.is_complete()).then_some((run, migration))
     }
 
     /// Where the database stands (line 8).

@@ -204,7 +204,7 @@ fn take(s: &Situation<'_>, position: &Position, step: &Step<'_>) -> Walk {
         },
     };
     let decision = already_ran(s, &run)
-        .or_else(|| no_way(s, step))
+        .or_else(|| no_way(s, step.to))
         .or_else(|| judged(s, to))
         .or_else(|| retire(s, &outdated))
         .or_else(|| no_slot(s))
@@ -218,22 +218,15 @@ fn take(s: &Situation<'_>, position: &Position, step: &Step<'_>) -> Walk {
     }
 }
 
-/// A step that is made again is not on a path that was looked at: its migration may have been made anew since.
-fn no_way(s: &Situation<'_>, step: &Step<'_>) -> Option<Decision> {
-    let (chain, to) = (&s.desired.chain, step.to);
-    let follows = |ancestor: &MigrationName| chain.is_ancestor(ancestor, &to.name);
-    let broken = match (&to.compatible_from, &step.from) {
-        (Some(from), _) if !follows(from) => ChainBreak::NotCompatible {
-            migration: to.name.clone(),
-            compatible_from: from.clone(),
-        },
-        (_, Some(from)) if !follows(from) => ChainBreak::NotAnAncestor {
-            current: from.clone(),
-            desired: to.name.clone(),
-        },
-        _ => return None,
+/// A step that is made again is not on a path that was looked at: its `compatibleFrom` was not, either.
+fn no_way(s: &Situation<'_>, to: &Migration) -> Option<Decision> {
+    let named = to.compatible_from.as_ref()?;
+    let broken = ChainBreak::NotCompatible {
+        migration: to.name.clone(),
+        compatible_from: named.clone(),
     };
-    Some(Decision::Blocked {
+    let follows = s.desired.chain.is_ancestor(named, &to.name);
+    (!follows).then_some(Decision::Blocked {
         by: Blocker::NoPath { broken },
     })
 }

@@ -155,7 +155,9 @@ impl Thrown {
             ObservedVersion::At(_) => self.current().is_none(),
             ObservedVersion::Several(_) | ObservedVersion::Dirty { .. } => false,
         };
-        (said && lost).then_some(run)
+        let migration = self.desired.chain.get(&run.migration)?;
+        let same = run.from.is_none() || migration.previous == run.from;
+        (said && lost && same).then_some(run)
     }
 }
 
