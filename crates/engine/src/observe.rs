@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dbop_credentials::{Binding, names};
-use dbop_database::{Administer, Endpoint, Look, Target};
+use dbop_database::{Administer, DatabaseError, Endpoint, Look, Target};
 use dbop_model::finding::{HintMode, Judgement};
 use dbop_model::{
     ClaimOwner, DatabaseFacts, DatabaseSpec, Fact, ForeignObject, LoginName, MigrationName,
@@ -184,11 +184,17 @@ async fn reach(
     look: &Look,
 ) -> Result<(Arc<dyn Administer>, Place, DatabaseFacts), Why> {
     let why = |error: &dyn std::fmt::Display| Why::new(error.to_string());
+    let of_dsn = |error: &DatabaseError| {
+        let reason = dsn_error(spec, error);
+        // Whoever waits for a person need not try again meanwhile.
+        if error.is_transient() {
+            Why::passing(reason)
+        } else {
+            Why::new(reason)
+        }
+    };
     let target = engine.platform.target(spec).await.map_err(|e| why(&e))?;
-    let endpoint = engine
-        .connector
-        .endpoint(&target)
-        .map_err(|e| why(&dsn_error(spec, &e)))?;
+    let endpoint = engine.connector.endpoint(&target).map_err(|e| of_dsn(&e))?;
     if memory
         .connection
         .as_ref()
@@ -204,7 +210,7 @@ async fn reach(
                 .connector
                 .connect(&target)
                 .await
-                .map_err(|e| why(&dsn_error(spec, &e)))?
+                .map_err(|e| of_dsn(&e))?
                 .into();
             memory.connection = Some(Connection {
                 target: target.clone(),
@@ -218,14 +224,14 @@ async fn reach(
         Err(error) => {
             // A connection that failed once may be broken; the next pass opens a new one.
             memory.connection = None;
-            Err(why(&error))
+            Err(Why::passing(error.to_string()))
         }
     }
 }
 
 /// What is wrong with the DSN or its login is mended in the Secret that holds it: its name belongs to the
 /// message.
-fn dsn_error(spec: &DatabaseSpec, error: &dbop_database::DatabaseError) -> String {
+fn dsn_error(spec: &DatabaseSpec, error: &DatabaseError) -> String {
     let namespace = spec.id.namespace();
     format!(
         "{error} (DSN from Secret {namespace}/{}, key {})",

@@ -62,8 +62,8 @@ impl Patience {
                 return self.free(Verdict::Settled);
             }
         };
-        if let WaitingOn::Database { .. } = on {
-            return self.failed(true);
+        if let WaitingOn::Database { why } = on {
+            return self.failed(why.is_passing());
         }
         self.failures = 0;
         if let WaitingOn::QuietWindow {
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_failure_is_tried_again_while_it_can_pass() {
         let unreachable = waiting(WaitingOn::Database {
-            why: Why::new("it does not answer"),
+            why: Why::passing("it does not answer"),
         });
         let mut patience = Patience::default();
         assert_eq!(patience.judge(&unreachable, at(0)), Verdict::Going(None));
@@ -252,5 +252,10 @@ mod tests {
             wake_at: at(0),
         };
         assert_eq!(patience.judge(&refused, at(0)), Verdict::Settled);
+        let wrong_password = waiting(WaitingOn::Database {
+            why: Why::new("the server refused the password"),
+        });
+        let mut patience = Patience::default();
+        assert_eq!(patience.judge(&wrong_password, at(0)), Verdict::Settled);
     }
 }
