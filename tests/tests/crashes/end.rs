@@ -105,12 +105,56 @@ impl End {
         }
         for credential in status["credentials"].as_array().into_iter().flatten() {
             let (of, state) = (&credential["migration"], &credential["state"]);
-            lines.insert(format!("status of credential {of}: {state}"));
+            lines.insert(names.plain(&format!("status of credential {of}: {state}")));
         }
         for path in paths(&site.directory.state()) {
             lines.insert(format!("file {}", names.plain(&path)));
         }
         End(lines)
+    }
+
+    /// Checks what is the same in every walk, undisturbed ones too, however the catalogue came about.
+    ///
+    /// # Panics
+    /// When something of it is not so.
+    #[track_caller]
+    pub(crate) fn is_complete(&self) {
+        let mut expected = vec![
+            "status /currentVersion: v4".to_owned(),
+            "status /lastRun/migration: v4".to_owned(),
+            "status /lastRun/outcome: Completed".to_owned(),
+            "role db_migrator login f ".to_owned(),
+        ];
+        for n in 1..=4 {
+            expected.push(format!("version table: {n} "));
+            expected.push(format!("applied: v{n} 1"));
+        }
+        for credential in ["v3", "v4"] {
+            expected.push(format!("role db_{credential} login t "));
+            expected.push(format!("Secret db-{credential}: "));
+            expected.push(format!("status of credential {credential}: Ready"));
+        }
+        for beginning in &expected {
+            let times = self
+                .0
+                .iter()
+                .filter(|line| line.starts_with(beginning))
+                .count();
+            assert!(
+                times == 1,
+                "`{beginning}` stands {times} times in {:#?}",
+                self.0
+            );
+        }
+        for gone in [
+            "role db_v1 ",
+            "role db_v2 ",
+            "Secret db-v1:",
+            "Secret db-v2:",
+        ] {
+            let is_there = self.0.iter().any(|line| line.starts_with(gone));
+            assert!(!is_there, "`{gone}` stands in {:#?}", self.0);
+        }
     }
 
     /// Checks that it is the same. What a person had to say is kept, and so is what it was said about: that

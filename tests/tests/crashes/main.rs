@@ -22,7 +22,7 @@ use walk::{Blow, History, PHASES, Strike, Trouble, walk};
 
 /// Walks mostly wait, so that more of them run side by side than there are cores; more than this would be
 /// slow to strike.
-static WALKS: Semaphore = Semaphore::const_new(4);
+static WALKS: Semaphore = Semaphore::const_new(6);
 /// The next command comes at most this much after a killed one: a migration ends within it.
 const PAUSE_MS_MAX: u64 = 800;
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,6 +39,7 @@ async fn reference(server: &TestServer) -> Reference {
     cell.get_or_init(async || {
         let undisturbed = walk(server, "crash_none", &Trouble::None).await;
         assert_eq!(undisturbed.word, None, "nobody had to say anything");
+        undisturbed.end.is_complete();
         println!(
             "proof: PostgreSQL {}: the undisturbed walk has {} events of {} kinds in {:.1} s",
             server.major(),

@@ -215,7 +215,10 @@ async fn go(site: &Arc<Site>, phase: &Phase, strike: Option<&Strike>, history: &
                 finished.status.is_none_or(|status| status == phase.exit),
                 "a signal was to end {finished}"
             );
-            sleep(*pause).await;
+            if !pause.is_zero() {
+                sleep(*pause).await;
+                secrets_are_true(site).await;
+            }
             finished = plain_command(site).await;
         }
         may_fail |= *blow == Blow::MigratorSessions;
@@ -227,6 +230,43 @@ async fn go(site: &Arc<Site>, phase: &Phase, strike: Option<&Strike>, history: &
         finished = plain_command(site).await;
     }
     finished.exits(phase.exit);
+}
+
+/// Checks what holds at any time: a Secret is published only if its login works, or is locked because it is
+/// just being retired.
+async fn secrets_are_true(site: &Site) {
+    let superuser = site.database.superuser().await;
+    // What was sent before the blow is carried out after it.
+    let sessions = format!(
+        "SELECT 1 FROM pg_stat_activity WHERE usename = '{}'",
+        site.database.admin()
+    );
+    let started = Instant::now();
+    while !texts(&superuser, &sessions).await.is_empty() {
+        assert!(
+            started.elapsed() < LEFTOVERS_PATIENCE,
+            "a killed operator is still connected"
+        );
+        sleep(Duration::from_millis(20)).await;
+    }
+    for name in site.directory.secrets() {
+        let credential = site
+            .directory
+            .secret(&name)
+            .expect("a listed Secret is there");
+        let username = credential.get("username");
+        let open = format!("SELECT rolcanlogin FROM pg_roles WHERE rolname = '{username}'");
+        let open = texts(&superuser, &open).await;
+        assert!(
+            !open.is_empty(),
+            "Secret {name} is published, its login does not exist"
+        );
+        if open == ["t"]
+            && let Err(error) = credential.connect().await
+        {
+            panic!("{credential:?} is published and does not work: {error:?}");
+        }
+    }
 }
 
 /// What a person says to a run that did not complete; checks that it was named.
