@@ -158,6 +158,11 @@ fn random(server: &TestServer, test: u64) -> Random {
     Random::new(seed ^ (u64::from(server.major()) << 48) ^ (test << 56))
 }
 
+/// Is an event of this kind in the middle of a migration, with a quarter of a second still to go?
+fn is_at_work(kind: &str) -> bool {
+    kind.starts_with("migration: INSERT INTO runs")
+}
+
 /// The servers of the walks: all of them for a proof, and one that differs from run to run otherwise.
 fn servers() -> Vec<TestServer> {
     let mut majors = majors();
@@ -196,10 +201,18 @@ async fn local_killed_at_any_point_ends_like_undisturbed() {
         // All kinds of events, and at least ten points more than are asked for: some may not come again.
         let count = match is_full_proof() {
             true => points::kinds(walk).len().max(35),
-            false => 5,
+            false => 4,
         };
         let chosen = points::choose(walk, count, &mut random, |_| true);
-        let account = strike_all(&server, strikes(chosen, Blow::Local, &mut random)).await;
+        let mut all = strikes(chosen, Blow::Local, &mut random);
+        // One surely meets a migration at work, and is started again at once beside it.
+        let at_work = points::choose(walk, 1, &mut random, is_at_work);
+        all.extend(at_work.into_iter().map(|point| Strike {
+            point,
+            blow: Blow::Local,
+            pause: Duration::ZERO,
+        }));
+        let account = strike_all(&server, all).await;
         let least = if is_full_proof() { 25 } else { 1 };
         assert!(
             account.hits() >= least,
@@ -219,8 +232,7 @@ async fn killed_with_all_its_processes_it_ends_alike_after_one_word() {
         let walk = &cell.get().expect("it was initialised").seen;
         let (within, anywhere) = if is_full_proof() { (6, 10) } else { (1, 0) };
         // While statements of a migration run, when it is done and its container is not, and anywhere.
-        let sure = |kind: &str| kind.starts_with("migration: INSERT INTO runs");
-        let mut chosen = points::choose(walk, within, &mut random, sure);
+        let mut chosen = points::choose(walk, within, &mut random, is_at_work);
         let done = |kind: &str| kind.starts_with("container: ") && kind.contains(" migrated ");
         chosen.extend(points::choose(walk, within, &mut random, done));
         chosen.extend(points::choose(walk, anywhere, &mut random, |_| true));
@@ -274,8 +286,7 @@ async fn sessions_that_the_server_ends_are_recovered_from_without_a_restart() {
             outcome,
         );
 
-        let sure = |kind: &str| kind.starts_with("migration: INSERT INTO runs");
-        let chosen = points::choose(walk, migrator, &mut random, sure);
+        let chosen = points::choose(walk, migrator, &mut random, is_at_work);
         let strikes = strikes(chosen, Blow::MigratorSessions, &mut random);
         let account = strike_all(&server, strikes).await;
         assert_eq!(
