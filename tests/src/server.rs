@@ -135,13 +135,21 @@ impl TestServer {
     }
 }
 
+/// A login may be cut off by a test beside this one that ends sessions: so many times it is tried.
+const LOGINS_MAX: usize = 5;
+
 /// Logs in without TLS: the servers of tests are on this machine.
 pub(crate) async fn connect(config: Config) -> Client {
-    let (client, connection) = match config.connect(NoTls).await {
-        Ok(connected) => connected,
-        Err(error) => panic!("the test cannot log in to its server: {error}"),
-    };
-    // A broken connection shows as an error of the client's next call.
-    tokio::spawn(connection);
-    client
+    for tried in 1.. {
+        match config.connect(NoTls).await {
+            Ok((client, connection)) => {
+                // A broken connection shows as an error of the client's next call.
+                tokio::spawn(connection);
+                return client;
+            }
+            Err(error) if error.is_closed() && tried < LOGINS_MAX => {}
+            Err(error) => panic!("the test cannot log in to its server: {error}"),
+        }
+    }
+    unreachable!("the last login either succeeds or panics")
 }

@@ -1,6 +1,6 @@
 //! The planner: one pure function that decides the next step.
 //!
-//! [`decide`] reads what is wanted ([`Desired`]) and what was seen ([`Facts`]) and gives one [`Decision`]: act,
+//! [`decide()`] reads what is wanted ([`Desired`]) and what was seen ([`Facts`]) and gives one [`Decision`]: act,
 //! wait, blocked, or converged, each with the evidence a person needs. It has no memory: after a crash, an
 //! upgrade or a restored backup it is simply asked again. [`forecast`] runs it forward on facts that it
 //! changes itself: that is what `plan` shows.

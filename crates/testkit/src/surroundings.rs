@@ -3,7 +3,7 @@
 //! [`World`](world::World) is all that the planner can see and a little that it cannot (which run was already
 //! made, what an action holds in its hands): a database with a few migrations, applications, a person, a Job,
 //! and the operator, whose actions are broken into their single writes. [`search::search`] follows every order
-//! in which these can happen, from a [`Scenario`](scenario::Scenario)'s start to the last state that can be
+//! in which these can happen, from a [`Scenario`]'s start to the last state that can be
 //! reached: a write may be the last before a crash, its reply may be lost, anybody may do anything in between.
 //! On the way it holds what the planner does against the [`invariants`]; from every state it lets the
 //! surroundings [cooperate](cooperation) and wants to see the database come to rest.
