@@ -1,6 +1,6 @@
 //! Observe, decide, execute, publish: the reconcile loop behind the [`Platform`] port.
 //!
-//! A [`Worker`] walks one database. Each pass observes the surroundings, asks [`dbop_plan::decide`] for one
+//! A [`Worker`] walks one database. Each pass observes the surroundings, asks [`dbop_plan::decide()`] for one
 //! step, carries it out under the database's lock, and publishes where things stand. It remembers nothing
 //! that matters: sessions watched over time and a connection, both of which a restart only makes it get anew.
 //!
