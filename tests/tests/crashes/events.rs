@@ -22,7 +22,7 @@ const LOOKS_PER_SCAN: u32 = 8;
 const LABEL_CHARS_MAX: usize = 72;
 /// Statements that begin like this change nothing.
 const LOOKS: &[&str] = &[
-    "SELECT", "WITH", "SHOW", "SET", "BEGIN", "START", "ROLLBACK", "VALUES",
+    "SELECT", "WITH", "EXPLAIN", "SHOW", "SET", "RESET", "BEGIN", "START", "ROLLBACK", "VALUES",
 ];
 
 /// Something that happened: the `nth` (from 1) of its label in one command.
