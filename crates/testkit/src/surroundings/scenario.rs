@@ -362,12 +362,21 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
         .may(2 + more, &[Hand::Restore, Hand::Want, Hand::Migrate]),
         Scenario::line(
             "a new server, an emptied database",
-            3,
+            4,
             World::at_rest(2, &[1, 2]),
         )
         .application(Some(2))
-        .with(|s| s.from_empty = Some(2))
+        .with(|s| s.from_empty = Some(3))
         .may(2 + more, &[Hand::NewServer, Hand::Wipe, Hand::Want]),
+        Scenario::line("several that must go at once", 4, {
+            let mut start = World::at_rest(2, &[0, 1, 2]);
+            start.desired = 3;
+            start
+        })
+        .application(Some(0))
+        .application(Some(1))
+        .with(|s| s.compatible_from[2] = Some(0))
+        .may(more.min(1), &[Hand::Pause, Hand::Want, Hand::LockLogin]),
         Scenario::line("two branches", 4, {
             let mut start = World::at_rest(1, &[0, 1]);
             start.desired = 2;
