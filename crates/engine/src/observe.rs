@@ -348,7 +348,8 @@ pub(crate) fn unused(facts: &Facts) -> BTreeSet<MigrationName> {
     database
         .logins
         .iter()
-        .filter(|(_, login)| login.sessions.is_known_and(Vec::is_empty))
+        // Nobody could come while it was locked: that time proves nothing.
+        .filter(|(_, login)| !login.locked && login.sessions.is_known_and(Vec::is_empty))
         .filter(|(migration, _)| references.get(*migration).is_none_or(Vec::is_empty))
         .map(|(migration, _)| migration.clone())
         .collect()

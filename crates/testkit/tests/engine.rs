@@ -445,3 +445,27 @@ fn a_plan_writes_nothing() {
     ));
     assert_eq!(seen(&sim), before);
 }
+
+#[test]
+fn a_database_that_lost_its_roles_is_put_back_in_order_and_walks_on() {
+    let mut sim = at_rest(2);
+    let old = names::secret(&sim.world().desired.database.id, &v("v1"));
+    {
+        // Another server: the data is there, the roles are not.
+        let mut world = sim.world();
+        let roles: Vec<String> = world.db.roles().into_keys().collect();
+        for role in roles.iter().filter(|role| role.starts_with("shop_")) {
+            world.ledger.excused.insert(role.clone());
+            world.db.drop_role(role);
+        }
+        world.desired = example::desired(3).unwrap();
+    }
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+    let (end, _) = seen(&sim);
+    assert_eq!(
+        end.logins.keys().cloned().collect::<Vec<_>>(),
+        [v("v2"), v("v3")]
+    );
+    let there = sim.world().secrets.contains_key(&old);
+    assert!(!there, "{}", story(&sim));
+}

@@ -20,14 +20,12 @@ pub(super) async fn retire(
     step: &mut Step<'_>,
     migration: &MigrationName,
 ) -> Result<Done, StepError> {
-    let scope = step.scope()?;
-    let admin = step.admin()?;
     let has_login = |step: &Step<'_>| {
         let database = step.seen.facts.database.known();
         database.is_some_and(|database| database.logins.contains_key(migration))
     };
     if has_login(step) {
-        admin.lock_login(&scope, migration).await?;
+        step.admin()?.lock_login(&step.scope()?, migration).await?;
     }
     if !step.still().await? {
         return give_back(step, migration, None).await;
@@ -42,24 +40,27 @@ pub(super) async fn retire(
         platform
             .delete_secret(step.database, &secret.name, &secret.revision)
             .await?;
-        // With neither login nor Secret there is nothing left of the credential to decide on.
-        if !has_login(step) {
-            return Ok(Done::Whole);
-        }
-        if !step.still().await? {
+        if has_login(step) && !step.still().await? {
             return give_back(step, migration, Some(secret)).await;
         }
     }
-    admin.drop_login(&scope, migration).await?;
+    // Of a credential of which only the Secret was left, nothing is left now, and no claim was needed.
+    if has_login(step) {
+        step.admin()?.drop_login(&step.scope()?, migration).await?;
+    }
     Ok(Done::Whole)
 }
 
-/// Somebody came after all: the login is opened, and the same Secret put back.
+/// Somebody came after all: the login is opened, and the same Secret put back. Under `readOnly`, set in the
+/// meantime, nothing is written any more.
 async fn give_back(
     step: &Step<'_>,
     migration: &MigrationName,
     secret: Option<&SecretSeen>,
 ) -> Result<Done, StepError> {
+    if step.seen.desired.database.read_only {
+        return Ok(Done::Not);
+    }
     let scope = step.scope()?;
     step.admin()?.unlock_login(&scope, migration).await?;
     let Some(secret) = secret else {

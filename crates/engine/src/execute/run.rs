@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use dbop_credentials::names;
-use dbop_model::{MigrationName, RunRecord};
+use dbop_model::{ClaimId, MigrationName, RunRecord};
 use dbop_plan::{Desired, Run};
 use secrecy::SecretString;
 
@@ -20,7 +20,7 @@ use crate::platform::JobSpec;
 pub(super) async fn start(step: &mut Step<'_>, run: &Run) -> Result<Done, StepError> {
     let platform = step.engine.platform.clone();
     let scope = step.prepared().await?;
-    if !step.still().await? {
+    if !still_under(step, &scope.claim).await? {
         return Ok(Done::Not);
     }
     let environment = environment(&step.seen.desired, run);
@@ -31,26 +31,37 @@ pub(super) async fn start(step: &mut Step<'_>, run: &Run) -> Result<Done, StepEr
             environment,
         })
         .await?;
-    if !step.still().await? {
+    if !still_under(step, &scope.claim).await? {
         return Ok(Done::Not);
     }
     let place = step.place()?;
     let password = generated(step.engine.entropy.as_ref());
-    let migrator = names::migrator(step.database, &scope.claim);
+    // A claim that was taken over keeps the names that it came with.
+    let seen = step.seen.facts.database.known();
+    let migrator = seen.and_then(|seen| seen.migrator.as_ref()).map_or_else(
+        || names::migrator(step.database, &scope.claim),
+        |migrator| migrator.name.clone(),
+    );
     let secrets = secrets(&place, &migrator, &password);
     platform
         .write_job_secret(step.database, &run.job, &secrets)
         .await?;
-    if !step.still().await? {
+    if !still_under(step, &scope.claim).await? {
         return Ok(Done::Not);
     }
     step.admin()?.open_migrator(&scope, &password).await?;
-    if !step.still().await? {
+    if !still_under(step, &scope.claim).await? {
         // The next pass finds the door open without a run and closes it.
         return Ok(Done::Not);
     }
     platform.release_job(step.database, &run.job).await?;
     Ok(Done::Whole)
+}
+
+/// Looks again: is the run still the one to start, and the database still under the claim that it began with?
+/// A database that moved to another server in between has another claim, and another migrator.
+async fn still_under(step: &mut Step<'_>, claim: &ClaimId) -> Result<bool, StepError> {
+    Ok(step.still().await? && step.scope()?.claim == *claim)
 }
 
 pub(super) async fn record(
