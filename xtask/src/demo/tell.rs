@@ -14,7 +14,7 @@ use crate::workspace;
 /// Wide enough for a statement, narrow enough for a terminal.
 const COLUMNS: usize = 100;
 /// How long a reader at a terminal gets for a paragraph, before the screen moves on.
-const READING: Duration = Duration::from_millis(1_500);
+const READING: Duration = Duration::from_millis(800);
 
 /// What is going to be seen.
 pub(super) fn opening() {
