@@ -1,36 +1,23 @@
-//! The conformance suite on real servers, as the least admin: the oldest and the newest PostgreSQL, each case
-//! in a database of its own.
+//! The conformance suite on real servers, as the least admin: each case on every server that the run is for
+//! (the oldest and the newest in `cargo xtask test`, all in `prove conformance`), in a database of its own.
 
 #[path = "support/site.rs"]
 mod support;
 
-macro_rules! on_14 {
+macro_rules! on_each {
     ($($case:ident)*) => {
-        mod on_14 {
-            $(
-                #[tokio::test]
-                async fn $case() {
-                    let site = crate::support::PgSite::new(14).await;
+        $(
+            #[tokio::test]
+            async fn $case() {
+                for major in dbop_tests::majors() {
+                    // Shown where the case fails: which server it was.
+                    println!("PostgreSQL {major}");
+                    let site = support::PgSite::new(major).await;
                     dbop_testkit::conformance::$case(&site).await;
                 }
-            )*
-        }
+            }
+        )*
     };
 }
 
-macro_rules! on_18 {
-    ($($case:ident)*) => {
-        mod on_18 {
-            $(
-                #[tokio::test]
-                async fn $case() {
-                    let site = crate::support::PgSite::new(18).await;
-                    dbop_testkit::conformance::$case(&site).await;
-                }
-            )*
-        }
-    };
-}
-
-dbop_testkit::conformance_cases!(on_14);
-dbop_testkit::conformance_cases!(on_18);
+dbop_testkit::conformance_cases!(on_each);
