@@ -5,14 +5,13 @@
 //! that matters: sessions watched over time and a connection, both of which a restart only makes it get anew.
 //!
 //! ```
-//! use dbop_engine::{Next, backoff};
+//! use dbop_engine::backoff;
 //! use std::time::Duration;
 //!
 //! // Failures in a row wait longer each time, up to a bound.
 //! assert_eq!(backoff(1), Duration::from_secs(1));
 //! assert_eq!(backoff(3), Duration::from_secs(4));
 //! assert_eq!(backoff(40), Duration::from_secs(60));
-//! # fn of(next: Next) -> bool { next.failure.is_none() }
 //! ```
 
 pub mod error;
