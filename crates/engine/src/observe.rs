@@ -57,12 +57,7 @@ impl Place {
             database: endpoint.database.clone(),
             username: login.clone(),
             password: password.clone(),
-            sslmode: match endpoint.tls {
-                TlsMode::Disable => "disable",
-                TlsMode::Require => "require",
-                TlsMode::VerifyCa => "verify-ca",
-                TlsMode::VerifyFull => "verify-full",
-            },
+            sslmode: endpoint.tls.sslmode(),
             ca_certificate: self.target.ca_certificate.clone().filter(|_| verified),
         }
     }

@@ -115,12 +115,8 @@ impl Worker {
             Err(error) => return Pass::rest(self.failed(None, error.into())),
         };
         let decision = decide(&seen.desired, &seen.facts, now);
-        if let Err(error) = self
-            .publish(&seen.desired, &seen.facts, &decision, None)
-            .await
-        {
-            tracing::warn!(database = %self.database, %error, "the status could not be written");
-        }
+        self.publish(&seen.desired, &seen.facts, &decision, None)
+            .await;
         let Decision::Act { action, because } = &decision else {
             let unreachable = matches!(
                 &decision,
@@ -166,12 +162,8 @@ impl Worker {
                 // What failed may have broken the connection, the lock with it.
                 self.memory.connection = None;
                 let text = error.to_string();
-                if let Err(error) = self
-                    .publish(&seen.desired, &seen.facts, &decision, Some(&text))
-                    .await
-                {
-                    tracing::warn!(database = %self.database, %error, "the status could not be written");
-                }
+                self.publish(&seen.desired, &seen.facts, &decision, Some(&text))
+                    .await;
                 Pass::rest(self.failed(Some(decision), error))
             }
         }
@@ -191,13 +183,14 @@ impl Worker {
         later(self.engine.clock.now(), backoff(self.memory.failures))
     }
 
+    /// Shows where things stand. A status that cannot be written holds nothing up: the next pass writes it.
     async fn publish(
         &self,
         desired: &Desired,
         facts: &Facts,
         decision: &Decision,
         failure: Option<&str>,
-    ) -> Result<(), PlatformError> {
+    ) {
         let now = self.engine.clock.now();
         let report = Report {
             desired,
@@ -206,12 +199,14 @@ impl Worker {
             failure,
             now,
         };
-        self.engine.platform.publish(&self.database, &report).await
+        if let Err(error) = self.engine.platform.publish(&self.database, &report).await {
+            tracing::warn!(database = %self.database, %error, "the status could not be written");
+        }
     }
 
     /// Rests until `next` says to come back, keeping an eye on the logins that are waited for. Returns
-    /// early when one of them is used again, or when the last of the used ones no longer is. The caller
-    /// races it against the platform's events.
+    /// early when one that was unused is used again, or when sessions cannot be looked at. The caller races
+    /// it against the platform's events.
     pub async fn rest(&mut self, next: &Next) {
         let watched = matches!(
             &next.decision,

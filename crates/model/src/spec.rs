@@ -59,6 +59,18 @@ pub enum TlsMode {
     VerifyFull,
 }
 
+impl TlsMode {
+    /// libpq's `sslmode` of it.
+    pub fn sslmode(self) -> &'static str {
+        match self {
+            TlsMode::Disable => "disable",
+            TlsMode::Require => "require",
+            TlsMode::VerifyCa => "verify-ca",
+            TlsMode::VerifyFull => "verify-full",
+        }
+    }
+}
+
 /// How the schema version shows in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VersionSource {

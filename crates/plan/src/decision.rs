@@ -3,8 +3,6 @@
 //! `Display` of a decision and its parts is the line that people read in status, Events, `plan` and the
 //! demo; the words are in `text.rs`.
 
-use std::collections::BTreeSet;
-
 use dbop_model::finding::Finding;
 use dbop_model::{
     ChainBreak, ClaimOwner, Digest, ForeignObject, JobName, LoginName, MigrationName,
@@ -456,15 +454,5 @@ impl Action {
             Action::Retire(_) => "RetiringCredential",
             Action::StartRun(_) => "StartingMigration",
         }
-    }
-}
-
-/// The credentials that a decision's action destroys, for the invariants of tests.
-pub fn destroys(action: &Action) -> BTreeSet<&MigrationName> {
-    match action {
-        Action::Retire(r) | Action::Delete(DeletionStep::Revoke(r)) => {
-            BTreeSet::from([&r.migration])
-        }
-        _ => BTreeSet::new(),
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use dbop_model::finding::Judgement;
 use dbop_model::{
-    Chain, DatabaseFacts, DatabaseSpec, Fact, ForeignObject, JobFacts, JobName, MigrationName,
-    Proof, RunRecord,
+    Chain, DatabaseFacts, DatabaseSpec, Fact, ForeignObject, JobFacts, JobName, LoginFacts,
+    MigrationName, Proof, RunRecord,
 };
 use jiff::Timestamp;
 
@@ -41,6 +41,18 @@ pub struct Facts {
     pub hints: Option<Hints>,
     /// Is there room for one more Job?
     pub slots: Slots,
+}
+
+impl Facts {
+    /// The login of a migration's credential; `None` too where the database is not known.
+    pub fn login(&self, migration: &MigrationName) -> Option<&LoginFacts> {
+        self.database.known()?.logins.get(migration)
+    }
+
+    /// The Secret of a migration's credential; `None` too where the Secrets are not known.
+    pub fn secret(&self, migration: &MigrationName) -> Option<&SecretFacts> {
+        self.secrets.known()?.get(migration)
+    }
 }
 
 /// The ManagedDatabase object beside its spec.

@@ -4,13 +4,13 @@
 
 use std::fmt;
 
-use dbop_model::{ChainBreak, Fact, JobName, MigrationName, Outcome, RunRecord, Session};
+use dbop_model::{ChainBreak, MigrationName, Outcome, RunRecord, Session};
 use jiff::Timestamp;
 
 use crate::decision::{
     Action, Because, Blocker, Decision, Defect, DeletionStep, JobEnd, Run, Undo, Use, WaitingOn,
 };
-use crate::facts::{Facts, Reference};
+use crate::facts::Reference;
 
 /// How many sessions, references or findings are named before the rest is counted.
 const NAMED_MAX: usize = 3;
@@ -430,16 +430,4 @@ fn range(names: &[MigrationName]) -> String {
 /// A point in time to the second: what a person can compare with a clock.
 fn second(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-impl Facts {
-    /// The Job that is under way, with its migration, if one is.
-    pub fn live_job(&self) -> Option<(&JobName, &MigrationName)> {
-        let Fact::Known(jobs) = &self.jobs else {
-            return None;
-        };
-        jobs.iter()
-            .find(|job| job.is_live())
-            .map(|job| (&job.name, &job.to))
-    }
 }

@@ -13,9 +13,7 @@ use dbop_model::{
     Claim, DatabaseFacts, DeletionPolicy, Fact, JobFacts, JobPhase, Match, MigrationName,
     ObservedVersion, Orphaned, RunRecord,
 };
-use dbop_plan::{
-    Action, Decision, DeletionStep, Desired, Facts, Run, Undo, decide, decision::destroys, forecast,
-};
+use dbop_plan::{Action, Decision, DeletionStep, Desired, Facts, Run, Undo, decide, forecast};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
@@ -25,6 +23,16 @@ const BYTES: usize = 320;
 const THROWS: u32 = 3_000;
 /// Throws per property for a proof (`DBOP_PROVE=full`).
 const THROWS_FULL: u32 = 200_000;
+
+/// The credentials that an action destroys.
+fn destroys(action: &Action) -> BTreeSet<&MigrationName> {
+    match action {
+        Action::Retire(r) | Action::Delete(DeletionStep::Revoke(r)) => {
+            BTreeSet::from([&r.migration])
+        }
+        _ => BTreeSet::new(),
+    }
+}
 
 /// A situation, and what is decided in it.
 struct Thrown {

@@ -66,8 +66,8 @@ impl Dsn {
         match (wanted, self.sslmode) {
             (Some(wanted), Some(SslMode::Mode(own))) if wanted != own => Err(wrong(format!(
                 "has sslmode={}, and connection.tls.mode is {}; drop one of them",
-                libpq(own),
-                libpq(wanted)
+                own.sslmode(),
+                wanted.sslmode()
             ))),
             (Some(wanted), _) => Ok(wanted),
             (None, Some(SslMode::Mode(own))) => Ok(own),
@@ -257,15 +257,6 @@ fn sslmode(value: &str) -> Result<SslMode, DatabaseError> {
         "verify-ca" => Ok(SslMode::Mode(TlsMode::VerifyCa)),
         "verify-full" => Ok(SslMode::Mode(TlsMode::VerifyFull)),
         _ => Err(wrong("has an sslmode that is none of libpq's")),
-    }
-}
-
-fn libpq(mode: TlsMode) -> &'static str {
-    match mode {
-        TlsMode::Disable => "disable",
-        TlsMode::Require => "require",
-        TlsMode::VerifyCa => "verify-ca",
-        TlsMode::VerifyFull => "verify-full",
     }
 }
 

@@ -12,11 +12,7 @@ pub(crate) fn statement(
     table: &TableName,
     dialect: Dialect,
 ) -> Result<Statement, QuoteError> {
-    let from = format!(
-        "{}.{}",
-        dialect.identifier(schema)?,
-        dialect.identifier(table.name())?
-    );
+    let from = dialect.table(schema, table)?;
     let sql = match dialect {
         Dialect::PostgreSql => format!(
             "SELECT t.\"version_num\"::pg_catalog.text FROM {from} AS t ORDER BY 1 LIMIT {}",

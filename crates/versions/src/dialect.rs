@@ -3,6 +3,7 @@
 //! Text that a server would cut or misread is refused here, before it becomes part of a statement.
 
 use dbop_model::Engine;
+use dbop_model::table::TableName;
 
 /// PostgreSQL cuts longer identifiers, silently but for a notice (manual, section 4.1.1).
 const POSTGRES_IDENTIFIER_BYTES_MAX: usize = 63;
@@ -42,6 +43,18 @@ pub enum QuoteError {
 }
 
 impl Dialect {
+    /// A table in its schema, both quoted.
+    ///
+    /// # Errors
+    /// [`QuoteError`] where the server has no object of such a name.
+    pub(crate) fn table(self, schema: &str, table: &TableName) -> Result<String, QuoteError> {
+        Ok(format!(
+            "{}.{}",
+            self.identifier(schema)?,
+            self.identifier(table.name())?
+        ))
+    }
+
     /// A name, quoted: it means exactly the object that is so called, whatever characters it is made of.
     ///
     /// # Errors

@@ -13,11 +13,7 @@ pub(crate) fn statement(
     table: &TableName,
     dialect: Dialect,
 ) -> Result<Statement, QuoteError> {
-    let from = format!(
-        "{}.{}",
-        dialect.identifier(schema)?,
-        dialect.identifier(table.name())?
-    );
+    let from = dialect.table(schema, table)?;
     let sql = match dialect {
         Dialect::PostgreSql => format!(
             "(SELECT t.\"version\"::pg_catalog.text, 'f', t.\"description\"::pg_catalog.text \

@@ -188,16 +188,8 @@ fn credential(report: &Report<'_>, migration: &MigrationName, exists: bool) -> S
     if !exists {
         return "-".to_owned();
     }
-    let login = report
-        .facts
-        .database
-        .known()
-        .and_then(|database| database.logins.get(migration));
-    let secret = report
-        .facts
-        .secrets
-        .known()
-        .and_then(|secrets| secrets.get(migration));
+    let login = report.facts.login(migration);
+    let secret = report.facts.secret(migration);
     let references = report
         .facts
         .references

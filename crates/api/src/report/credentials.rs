@@ -39,16 +39,8 @@ pub(super) fn of(pass: &Pass<'_>, old: &[CredentialStatus]) -> Vec<CredentialSta
 }
 
 fn state(pass: &Pass<'_>, migration: &MigrationName) -> CredentialState {
-    let login = pass
-        .facts
-        .database
-        .known()
-        .and_then(|database| database.logins.get(migration));
-    let secret = pass
-        .facts
-        .secrets
-        .known()
-        .and_then(|secrets| secrets.get(migration));
+    let login = pass.facts.login(migration);
+    let secret = pass.facts.secret(migration);
     match (login, secret, pass.facts.proofs.get(migration)) {
         (Some(login), ..) if login.locked => CredentialState::Retiring,
         (None, ..) | (_, None, _) => CredentialState::Defective,
@@ -64,11 +56,7 @@ fn state(pass: &Pass<'_>, migration: &MigrationName) -> CredentialState {
 /// Is it used, and by whom? Sessions come and go: each is named only while somebody waits for it to
 /// end.
 fn usage(pass: &Pass<'_>, migration: &MigrationName) -> (Option<bool>, Vec<String>) {
-    let login = pass
-        .facts
-        .database
-        .known()
-        .and_then(|database| database.logins.get(migration));
+    let login = pass.facts.login(migration);
     let sessions = match login.map(|login| &login.sessions) {
         None => Some(&[][..]),
         Some(sessions) => sessions.known().map(Vec::as_slice),
