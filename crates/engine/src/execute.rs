@@ -99,7 +99,7 @@ impl Step<'_> {
 
     /// Looks again, live: is the action still the one to carry out?
     pub(crate) async fn still(&mut self) -> Result<bool, StepError> {
-        match observe(self.engine, self.memory, self.database, Freshness::Live).await? {
+        match observe(self.engine, self.memory, self.database, Freshness::Again).await? {
             Some(seen) => {
                 self.seen = seen;
                 Ok(self.is_still_right())

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dbop_database::{Administer, Target};
-use dbop_model::{LoginName, MigrationName, Proof};
+use dbop_model::finding::{FACTS_AGE_MAX, HintPolicy};
+use dbop_model::{LoginName, Migration, MigrationName, Proof};
 use dbop_plan::{Hints, Quiet};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
@@ -23,7 +24,7 @@ pub struct Memory {
     /// The logins of the last look, for watching between looks.
     pub(crate) logins: BTreeMap<MigrationName, LoginName>,
     pub(crate) proofs: BTreeMap<MigrationName, Tried>,
-    pub(crate) hints: Option<(Hints, Timestamp)>,
+    pub(crate) judged: Option<Judged>,
     pub(crate) failures: u32,
 }
 
@@ -39,6 +40,23 @@ impl Connection {
         self.target.dsn.expose_secret() == target.dsn.expose_secret()
             && self.target.tls == target.tls
             && self.target.ca_certificate == target.ca_certificate
+    }
+}
+
+/// Hints that were judged: of what, by what, when.
+pub(crate) struct Judged {
+    pub(crate) migration: Migration,
+    pub(crate) policy: HintPolicy,
+    pub(crate) hints: Hints,
+    pub(crate) at: Timestamp,
+}
+
+impl Judged {
+    /// Does it still hold of this migration under this policy, neither of them edited, and is it fresh?
+    pub(crate) fn holds(&self, migration: &Migration, policy: &HintPolicy, now: Timestamp) -> bool {
+        &self.migration == migration
+            && &self.policy == policy
+            && now.duration_since(self.at) <= FACTS_AGE_MAX
     }
 }
 
@@ -95,7 +113,44 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
+    use dbop_model::{Fact, Why};
+
     use super::*;
+
+    #[test]
+    fn a_judgement_holds_until_it_is_old_or_what_it_is_of_is_edited() {
+        let desired = dbop_plan::example::desired(1).unwrap();
+        let migration = desired.chain.iter().next().unwrap();
+        let at = |s| Timestamp::from_second(s).unwrap();
+        let judged = Judged {
+            migration: migration.clone(),
+            policy: HintPolicy::default(),
+            hints: Hints {
+                migration: migration.name.clone(),
+                judged: Fact::Unknown(Why::new("nobody looked")),
+            },
+            at: at(0),
+        };
+        let policy = HintPolicy::default();
+        assert!(judged.holds(migration, &policy, at(10)));
+        assert!(!judged.holds(migration, &policy, at(11)), "too old");
+        let edited = Migration {
+            hints: Some(Vec::new()),
+            ..migration.clone()
+        };
+        assert!(
+            !judged.holds(&edited, &policy, at(1)),
+            "its hints were edited"
+        );
+        let stricter = HintPolicy {
+            require_hints: true,
+            ..policy
+        };
+        assert!(
+            !judged.holds(migration, &stricter, at(1)),
+            "the policy was edited"
+        );
+    }
 
     #[test]
     fn a_row_breaks_at_a_use_and_at_a_gap() {

@@ -13,7 +13,7 @@ use dbop_model::{
 use dbop_plan::{Desired, Facts, Hints, SecretFacts, forecast};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::memory::{Connection, Memory, PROOF_AGE_MAX, Tried};
+use crate::memory::{Connection, Judged, Memory, PROOF_AGE_MAX, Tried};
 use crate::platform::{PlatformError, SecretSeen, Subject};
 use crate::worker::Engine;
 
@@ -22,8 +22,11 @@ use crate::worker::Engine;
 pub(crate) enum Freshness {
     /// What was proven or judged moments ago may be used again.
     Recent,
-    /// Everything is looked at now: a write depends on it.
+    /// Everything is looked at now: an action begins with it.
     Live,
+    /// As live as that, in the course of the action. Only the hints are not judged anew while their facts
+    /// are fresh: their probes read tables, and the database's lock is held meanwhile.
+    Again,
 }
 
 /// One look at the surroundings, with what a step needs to carry on from it.
@@ -196,7 +199,6 @@ async fn reach(
         .is_some_and(|connection| !connection.is_to(&target))
     {
         memory.connection = None;
-        memory.watch.clear();
     }
     let admin = match &memory.connection {
         Some(connection) => connection.admin.clone(),
@@ -207,6 +209,9 @@ async fn reach(
                 .await
                 .map_err(|e| of_dsn(&e))?
                 .into();
+            // A new connection may lead elsewhere: what was watched or judged over the old one ends with it.
+            memory.watch.clear();
+            memory.judged = None;
             memory.connection = Some(Connection {
                 target: target.clone(),
                 admin: admin.clone(),
@@ -375,19 +380,25 @@ async fn hints(
     if desired.database.hints.mode == HintMode::Off {
         return None;
     }
-    if let Some((hints, at)) = &memory.hints
-        && freshness == Freshness::Recent
-        && hints.migration == next
-        && now.duration_since(*at) <= dbop_model::finding::FACTS_AGE_MAX
+    let migration = desired.chain.get(&next)?;
+    let policy = &desired.database.hints;
+    if let Some(judged) = &memory.judged
+        && freshness != Freshness::Live
+        && judged.holds(migration, policy, now)
     {
-        return Some(hints.clone());
+        return Some(judged.hints.clone());
     }
     let judged = judge(engine, admin, desired, facts, &next).await;
     let hints = Hints {
         migration: next,
         judged,
     };
-    memory.hints = Some((hints.clone(), now));
+    memory.judged = Some(Judged {
+        migration: migration.clone(),
+        policy: policy.clone(),
+        hints: hints.clone(),
+        at: now,
+    });
     Some(hints)
 }
 
