@@ -51,6 +51,17 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "dbop-kubernetes",
+        &[
+            "dbop-model",
+            "dbop-api",
+            "dbop-credentials",
+            "dbop-engine",
+            "dbop-plan",
+            "dbop-database",
+        ],
+    ),
+    (
         "dbop-testkit",
         &[
             "dbop-model",

@@ -1,0 +1,1 @@
+//! Leader election: a Lease guarded by its resourceVersion, judged by the local monotonic clock.

@@ -1,0 +1,1 @@
+//! What the operator may do in a cluster: one table, from which the manifests are made.
