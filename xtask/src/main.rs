@@ -5,6 +5,7 @@
 
 mod cache;
 mod clock;
+mod cluster;
 mod codegen;
 mod demo;
 mod process;
@@ -76,6 +77,25 @@ enum Task {
         #[arg(last = true)]
         command: Vec<String>,
     },
+    /// Runs a Kubernetes cluster for development and tests: your own, kind's, or one built here.
+    ///
+    /// In this order: the cluster of the kubeconfig that you name, with --kubeconfig or in
+    /// DBOP_TEST_KUBECONFIG; one that kind makes, where kind and a Docker daemon are; else one built
+    /// from the Go modules of Kubernetes (needs `go`; six minutes the first time, then cached). Your
+    /// own kubeconfig is neither read nor written.
+    ///
+    /// `up --light` has no Pods, needs no root and is ready in seconds: enough for most tests.
+    Cluster(cluster::Arguments),
+    /// Owns one cluster for xtask (see cluster/keeper.rs).
+    #[command(hide = true)]
+    KeepCluster {
+        /// The cluster's name.
+        name: String,
+        /// `light` or `node`.
+        form: String,
+        /// The folder of its programs.
+        programs: PathBuf,
+    },
     /// Owns one server for xtask (see servers/keeper.rs).
     #[command(hide = true)]
     KeepPostgres {
@@ -101,7 +121,7 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<ExitCode> {
     // A keeper has signal handlers of its own.
-    if !matches!(task, Task::KeepPostgres { .. }) {
+    if !matches!(task, Task::KeepPostgres { .. } | Task::KeepCluster { .. }) {
         process::watch_signals()?;
     }
     let passed = match task {
@@ -115,6 +135,15 @@ fn run(task: Task) -> Result<ExitCode> {
         } => prove::run(name, seed, histories)?,
         Task::Demo { keep } => demo::run(keep)?,
         Task::Servers { names, command } => servers::serve(&names, &command)?,
+        Task::Cluster(arguments) => cluster::run(arguments)?,
+        Task::KeepCluster {
+            name,
+            form,
+            programs,
+        } => {
+            cluster::keep(&name, &form, &programs)?;
+            true
+        }
         Task::KeepPostgres { major, bin } => {
             servers::keep(major, &bin)?;
             true

@@ -304,6 +304,14 @@ pub(crate) fn release(number: u64) {
     }
 }
 
+/// Lets the keeper of this number live on after us.
+pub(crate) fn let_go(number: u64) -> Result<()> {
+    let mut live = live();
+    let found = live.keepers.iter().position(|(other, _)| *other == number);
+    let index = found.context("what was kept is ending")?;
+    live.keepers.swap_remove(index).1.let_go()
+}
+
 /// A child in a process group of its own, known to the signal handler until it was waited for.
 struct Registered {
     inner: Child,

@@ -13,7 +13,7 @@ mod supply;
 mod sweep;
 mod user;
 
-pub(crate) use keeper::{Keeper, keep};
+pub(crate) use keeper::{Keeper, keep, watch_for_the_end};
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -5,10 +5,11 @@
 //! folder. So there is one way to clean up, and it works after SIGKILL too. Only when the keeper
 //! itself is killed does something stay behind: the next start sweeps it away (`sweep.rs`).
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ use super::instance::{Instance, Running};
 
 /// How often a running server is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// What a keeper reads before the end of its pipe when it shall live on.
+const LET_GO: &[u8] = b"live on\n";
+
 /// xtask's end of a keeper.
 pub(crate) struct Keeper {
     process: Child,
@@ -29,22 +33,15 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Starts a keeper, and with it a server from these binaries.
     pub(crate) fn start(major: u8, bin: &Path) -> Result<(Keeper, Running)> {
-        let ourselves = ourselves()?;
-        let mut process = Command::new(ourselves)
-            .arg("keep-postgres")
-            .arg(major.to_string())
-            .arg(bin)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // Ctrl-C on the terminal is for xtask, which closes the pipe in good order.
-            .process_group(0)
-            .spawn()
-            .context("the server's keeper cannot be started")?;
-        let lifeline = process.stdin.take();
-        let report = process.stdout.take().context("the keeper has no output")?;
-        let mut keeper = Keeper { process, lifeline };
+        let major_text = major.to_string();
+        let arguments = [
+            "keep-postgres".as_ref(),
+            major_text.as_ref(),
+            bin.as_os_str(),
+        ];
+        let (mut keeper, mut report) = Keeper::launch(&arguments)?;
         let mut line = String::new();
-        BufReader::new(report)
+        report
             .read_line(&mut line)
             .context("the keeper cannot be read")?;
         match parse_report(&line) {
@@ -55,6 +52,29 @@ impl Keeper {
                 bail!("PostgreSQL {major} from {} did not start", bin.display())
             }
         }
+    }
+
+    /// Starts xtask once more, with these arguments, as a keeper; gives it and what it reports.
+    pub(crate) fn launch(arguments: &[&OsStr]) -> Result<(Keeper, BufReader<ChildStdout>)> {
+        let mut process = Command::new(ourselves()?)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // Ctrl-C on the terminal is for xtask, which closes the pipe in good order.
+            .process_group(0)
+            .spawn()
+            .context("a keeper cannot be started")?;
+        let lifeline = process.stdin.take();
+        let report = process.stdout.take().context("the keeper has no output")?;
+        Ok((Keeper { process, lifeline }, BufReader::new(report)))
+    }
+
+    /// Lets it live on without us.
+    pub(crate) fn let_go(mut self) -> Result<()> {
+        let mut lifeline = self.lifeline.take().context("the keeper is ending")?;
+        lifeline
+            .write_all(LET_GO)
+            .context("the keeper cannot be let go")
     }
 
     /// Stops the server and waits until its folder is gone.
@@ -97,8 +117,8 @@ pub(crate) fn keep(major: u8, bin: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Gives a message, or hangs up, when xtask is gone or wants the server stopped.
-fn watch_for_the_end() -> Result<Receiver<()>> {
+/// Gives a message, or hangs up, when xtask is gone or wants an end of what is kept.
+pub(crate) fn watch_for_the_end() -> Result<Receiver<()>> {
     let (sender, stop) = mpsc::channel();
     let from_signals = sender.clone();
     let mut signals =
@@ -110,9 +130,11 @@ fn watch_for_the_end() -> Result<Receiver<()>> {
         }
     });
     std::thread::spawn(move || {
-        let mut nothing = Vec::new();
-        let _ = std::io::stdin().read_to_end(&mut nothing);
-        let _ = sender.send(());
+        let mut last_words = Vec::new();
+        let _ = std::io::stdin().read_to_end(&mut last_words);
+        if last_words != LET_GO {
+            let _ = sender.send(());
+        }
     });
     Ok(stop)
 }

@@ -1,0 +1,280 @@
+//! The keeper of a cluster: a small process that owns all of it from its first file to its last.
+//!
+//! As with servers (`servers/keeper.rs`), xtask starts itself once more and holds a pipe to it; when
+//! the pipe closes, the cluster ends and its folder goes. `cluster up` lets go of the keeper once
+//! the cluster is ready, and `cluster down` ends it by a signal. When the keeper itself is killed,
+//! the next `up` or `down` removes what it left (`sweep.rs`).
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, Read as _, Write as _};
+use std::path::Path;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::Form;
+use super::binary::Programs;
+use super::component::{Component, Spec, tail};
+use super::control::{self, Ports};
+use super::state::{Lock, State};
+use super::sweep;
+use crate::cache::Cache;
+use crate::clock;
+use crate::process;
+use crate::servers::{Keeper, watch_for_the_end};
+
+/// How often a running cluster is looked at, and how soon a wish is seen.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long each component may take to be ready; three seconds are usual.
+const START_PATIENCE: Duration = Duration::from_secs(90);
+/// Another program can take a free port before our server does: tried again this often.
+const PORT_TRIES: usize = 4;
+/// What servers say when their port is taken.
+const PORT_TAKEN: &str = "address already in use";
+
+/// What the keeper says first: from then on it cleans up by itself.
+const KEEPING: &str = "keeping";
+/// What it says when the cluster is ready.
+const READY: &str = "ready";
+/// What it says before the reason why there is no cluster.
+const FAILED: &str = "failed";
+
+/// Starts a keeper and waits until its cluster is ready; gives the number for `process::release`.
+pub(crate) fn start(
+    state: &State,
+    form: Form,
+    programs: &Path,
+    tell: &mut dyn FnMut(&str),
+) -> Result<u64> {
+    let mut report = None;
+    let number = process::keep(|| {
+        let arguments = [
+            "keep-cluster".as_ref(),
+            OsStr::new(state.name()),
+            OsStr::new(form.name()),
+            programs.as_os_str(),
+        ];
+        let (keeper, reader) = Keeper::launch(&arguments)?;
+        report = Some(reader);
+        Ok(keeper)
+    })?;
+    let mut report = report.context("the keeper has no output")?;
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let count = report
+            .read_line(&mut line)
+            .context("the keeper cannot be read")?;
+        process::stop_if_interrupted();
+        match line.trim_end() {
+            READY => return Ok(number),
+            FAILED => {
+                let mut reason = String::new();
+                // Half a reason is better than none.
+                let _ = report.read_to_string(&mut reason);
+                process::release(number);
+                bail!("{}", reason.trim_end());
+            }
+            _ if count == 0 => {
+                process::release(number);
+                bail!(
+                    "the keeper of cluster {} ended without a word",
+                    state.name()
+                );
+            }
+            KEEPING => {}
+            step => tell(step),
+        }
+    }
+}
+
+/// The keeper's own main function, behind the hidden command `keep-cluster`.
+pub(crate) fn keep(name: &str, form: &str, programs: &Path) -> Result<()> {
+    let stop = watch_for_the_end()?;
+    let outcome = (|| {
+        let state = State::of(&Cache::open()?, name)?;
+        let form = Form::parse(form).context("no such form of a cluster")?;
+        let lock = state.lock()?;
+        say(KEEPING);
+        run(state, lock, form, &Programs::at(programs), &stop)
+    })();
+    if let Err(error) = outcome {
+        say(FAILED);
+        say(&crate::spell(&error));
+    }
+    // What went wrong has been said where somebody reads it.
+    Ok(())
+}
+
+fn run(
+    state: State,
+    lock: Lock,
+    form: Form,
+    programs: &Programs,
+    stop: &Receiver<()>,
+) -> Result<()> {
+    let mut kept = Kept {
+        state,
+        lock: Some(lock),
+        components: Vec::new(),
+    };
+    kept.start(form, programs, stop)?;
+    say(READY);
+    while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(LOOK_EVERY) {
+        for component in &mut kept.components {
+            if let Some(told) = component.ended()? {
+                kept.state.write("trouble", &told)?;
+            }
+            component.attend()?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells xtask, if it still listens.
+fn say(line: &str) {
+    let mut out = std::io::stdout();
+    // Where nobody reads it, xtask is gone, which the closed pipe tells elsewhere.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// A cluster in the keeper's hands. Dropping it ends the cluster and removes its folder.
+struct Kept {
+    state: State,
+    lock: Option<Lock>,
+    components: Vec<Component>,
+}
+
+impl Kept {
+    fn start(&mut self, form: Form, programs: &Programs, stop: &Receiver<()>) -> Result<()> {
+        for attempt in 1.. {
+            self.clear();
+            // What an earlier keeper left, or an attempt whose port was taken.
+            let _ = std::fs::remove_dir_all(self.state.folder());
+            self.state.create(form)?;
+            self.state
+                .write("keeper", &std::process::id().to_string())?;
+            match self.start_all(form, programs, stop) {
+                Err(error) if attempt < PORT_TRIES && crate::spell(&error).contains(PORT_TAKEN) => {
+                }
+                outcome => return outcome,
+            }
+        }
+        Ok(())
+    }
+
+    fn start_all(&mut self, form: Form, programs: &Programs, stop: &Receiver<()>) -> Result<()> {
+        let program = &programs.kubernetes;
+        let ports = Ports::free()?;
+        make_keys(program, &control::keys(&self.state, form, ports))?;
+        control::write_files(&self.state)?;
+        say("starting etcd and the API server");
+        self.add(control::etcd(program, &self.state, ports))?;
+        self.add(control::api_server(program, &self.state, form, ports))?;
+        self.await_answer(program, "/readyz", stop)?;
+        say("starting the controllers");
+        self.add(control::controllers(program, &self.state))?;
+        if form == Form::Node {
+            self.add(control::scheduler(program, &self.state))?;
+        }
+        // Without it no Pod can be created: it is the controllers' first work.
+        let account = "/api/v1/namespaces/default/serviceaccounts/default";
+        self.await_answer(program, account, stop)?;
+        // It appears last: who finds it may use the cluster.
+        let kubeconfig = std::fs::read_to_string(self.state.keys().join("admin.kubeconfig"))
+            .context("the kubeconfig cannot be read")?;
+        self.state.write("kubeconfig", &kubeconfig)
+    }
+
+    fn add(&mut self, spec: Spec) -> Result<()> {
+        self.components.push(Component::start(spec, &self.state)?);
+        Ok(())
+    }
+
+    /// Waits until the API server answers a GET of this path.
+    fn await_answer(&mut self, program: &Path, path: &str, stop: &Receiver<()>) -> Result<()> {
+        let kubeconfig = self.state.keys().join("admin.kubeconfig");
+        let mut last = String::new();
+        self.await_condition(path, stop, &mut || {
+            let mut kubectl = super::kubectl(program, &kubeconfig);
+            kubectl.args(["get", "--raw", path, "--request-timeout=5s"]);
+            let output = kubectl.output().context("kubectl cannot be started")?;
+            last = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            Ok(output.status.success())
+        })
+        .with_context(|| format!("the API server does not answer ({last})"))
+    }
+
+    /// Waits until something is so, as long as every component lives.
+    fn await_condition(
+        &mut self,
+        what: &str,
+        stop: &Receiver<()>,
+        is_so: &mut dyn FnMut() -> Result<bool>,
+    ) -> Result<()> {
+        let started = clock::now();
+        while started.elapsed() < START_PATIENCE {
+            if is_so()? {
+                return Ok(());
+            }
+            for component in &mut self.components {
+                if let Some(told) = component.ended()? {
+                    bail!("{told}");
+                }
+            }
+            if !matches!(
+                stop.recv_timeout(LOOK_EVERY),
+                Err(RecvTimeoutError::Timeout)
+            ) {
+                bail!("told to end while starting");
+            }
+        }
+        let logs: Vec<String> = self
+            .components
+            .iter()
+            .map(|component| {
+                let log = tail(&self.state.log(component.name()));
+                format!("{}:\n{log}", component.name())
+            })
+            .collect();
+        bail!(
+            "{what} is not there after {}\n{}",
+            clock::spell(START_PATIENCE),
+            logs.join("\n")
+        )
+    }
+
+    /// Ends everything and removes what a cluster leaves on the machine, but for its lock.
+    fn clear(&mut self) {
+        // The API server before etcd: the other way round it waits for a minute.
+        while let Some(component) = self.components.pop() {
+            drop(component);
+        }
+        sweep::clear(&self.state);
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.clear();
+        if let Some(lock) = self.lock.take() {
+            // What cannot be removed is tried again by the next `up` or `down`.
+            let _ = self.state.remove(lock);
+        }
+    }
+}
+
+fn make_keys(program: &Path, arguments: &[String]) -> Result<()> {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .context("the keys cannot be made")?;
+    ensure!(
+        output.status.success(),
+        "the keys cannot be made: {}",
+        String::from_utf8_lossy(&output.stderr).trim_end()
+    );
+    Ok(())
+}
