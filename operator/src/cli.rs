@@ -84,6 +84,12 @@ pub enum Command {
     Version(VersionArgs),
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
+    /// Print manifests of what the operator may do in a cluster: `cargo xtask codegen` keeps them.
+    #[command(hide = true)]
+    Rbac {
+        /// operator, cluster, namespaced or chart.
+        manifest: String,
+    },
     /// Watch over one migration's process: `local` starts it.
     #[command(hide = true)]
     Supervise {
@@ -340,6 +346,7 @@ mod tests {
             "x version --dsn-file f --engine Alembic --table t --schema s",
             "x version --dsn-file - --engine Query --query q",
             "x crds",
+            "x rbac cluster",
             "x supervise dir",
         ] {
             assert!(

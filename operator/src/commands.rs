@@ -10,6 +10,7 @@ mod engine;
 mod lint;
 mod local;
 mod plan;
+mod rbac;
 mod status;
 mod version;
 mod wait;
@@ -167,6 +168,7 @@ fn run(cli: Cli) -> Done {
         Command::AcceptRun(args) => word::run(&args, word::Word::AcceptRun, console),
         Command::Version(args) => block_on(version::run(args, console)),
         Command::Crds => crds::run(console),
+        Command::Rbac { manifest } => rbac::run(&manifest),
         // It is answered before there is a log.
         Command::Supervise { .. } => Ok(Exit::Done),
     }
