@@ -17,6 +17,7 @@ pub mod binding;
 pub mod generations;
 pub mod names;
 pub mod password;
+pub mod said;
 
 pub use binding::Binding;
 pub use generations::Generation;
