@@ -11,6 +11,7 @@ use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 use crate::refusal::{Refusal, Subject};
+use crate::rules::Holds;
 use crate::{pattern, rules, schema};
 
 /// How many faults of one object are named: past so many, they have one cause.
@@ -44,7 +45,7 @@ pub(crate) fn object(kind: &str, object: &Value) -> Vec<Refusal> {
         // first.
         if faults.found.is_empty() {
             for rule in rules::of(kind) {
-                if let Some(holds) = rule.holds {
+                if let Holds::Value(holds) = rule.holds {
                     at_path(object, rule.at, "", &mut |value, path| {
                         if !holds(value) {
                             faults.push(&join(path, rule.field), rule.problem, rule.way_out);

@@ -92,7 +92,7 @@ impl Gather {
 
 #[cfg(test)]
 mod tests {
-    use dbop_model::{DatabaseSpec, Migration, VersionSource};
+    use dbop_model::{DatabaseSpec, DeletionPolicy, Migration, VersionSource};
     use serde_json::{Value, json};
 
     use crate::{DatabaseMigration, ManagedDatabase};
@@ -199,6 +199,16 @@ mod tests {
     }
 
     #[test]
+    fn deletion_does_what_the_policy_says() {
+        let deletion = |changes: &[(&str, Value)]| {
+            DatabaseSpec::try_from(&database(changes)).unwrap().deletion
+        };
+        assert_eq!(deletion(&[]), DeletionPolicy::Retain);
+        let revoke = ("deletionPolicy", json!("Revoke"));
+        assert_eq!(deletion(&[revoke]), DeletionPolicy::Revoke);
+    }
+
+    #[test]
     fn hints_are_operations() {
         let hints = json!([
             { "op": "addColumn", "table": "users", "columns": [{ "name": "a", "type": "text", "nullable": false }] },
@@ -241,12 +251,14 @@ mod tests {
                 .to_string()
         };
         let plain = digest(&[]);
-        assert_eq!(plain.len(), 16);
+        // What runs of earlier releases carry: a new field must not make every migration a changed one.
+        assert_eq!(plain, "57bccacc620d2172");
         assert_eq!(plain, digest(&[]));
         for changed in [
             ("container", json!({ "name": "migrate", "image": "other" })),
             ("schemaHints", json!([])),
             ("version", json!("2")),
+            ("parallelism", json!({ "pods": 1, "completions": 1 })),
         ] {
             assert_ne!(plain, digest(&[changed]), "counts as a change");
         }

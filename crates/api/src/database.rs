@@ -9,7 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::migration::LIST_ITEMS_MAX;
 use crate::pattern;
+use crate::pod_template::PodTemplate;
 use crate::status::ManagedDatabaseStatus;
+
+/// Further kinds with a Pod template that one database's applications use: more than there are in
+/// any one cluster.
+const POD_TEMPLATE_KINDS_MAX: u32 = 16;
+/// Seconds that Kubernetes can count to where it bounds how long a Pod is active.
+const ACTIVE_SECS_MAX: i64 = i32::MAX as i64;
 
 /// A database, the schema version that it should have, and how its applications get their
 /// credentials.
@@ -56,6 +63,22 @@ pub struct ManagedDatabaseSpec {
     /// Start nothing new.
     #[serde(default)]
     pub paused: bool,
+    /// What deleting this object does to the applications' logins and Secrets. Retain: they stay.
+    /// Revoke: those that are provably unused are dropped, the others stay.
+    #[serde(default = "deletion_policy")]
+    pub deletion_policy: DeletionPolicy,
+}
+
+fn deletion_policy() -> DeletionPolicy {
+    DeletionPolicy::Retain
+}
+
+/// What deleting a ManagedDatabase does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field says what each means")]
+pub enum DeletionPolicy {
+    Retain,
+    Revoke,
 }
 
 /// Where a database is.
@@ -168,6 +191,29 @@ pub struct Migrations {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = pattern::PRINTABLE))]
     pub owner_role: Option<String>,
+    /// The Pods that migrations run in, in a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_template: Option<PodTemplate>,
+    /// A Secret that every migration's container finds as files, in a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<MigrationConfig>,
+    /// How many seconds a run may take before Kubernetes kills it, in a cluster; by default any. The
+    /// statement that it is in may go on in the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = ACTIVE_SECS_MAX))]
+    pub active_deadline_seconds: Option<i64>,
+}
+
+/// A Secret that every migration's container finds as files.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MigrationConfig {
+    /// The name of a Secret in the namespace of this object.
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
+    pub secret: String,
+    /// Where its keys are files, for reading alone, such as /etc/migration.
+    #[schemars(length(min = 2, max = 4096), regex(pattern = pattern::MOUNT_PATH))]
+    pub mount_path: String,
 }
 
 /// How application credentials are made and retired.
@@ -194,6 +240,26 @@ pub struct Credentials {
     /// RevokeWhenUnused: they are retired like old ones, once provably unused.
     #[serde(default = "orphaned")]
     pub orphaned: Orphaned,
+    /// Further kinds with a Pod template at spec.template, which count as users of a credential like
+    /// Deployments do, such as argoproj.io/v1alpha1 Rollout; the operator must be let to list them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = POD_TEMPLATE_KINDS_MAX),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["apiVersion", "kind"])
+    )]
+    pub pod_templates: Vec<PodTemplateKind>,
+}
+
+/// A kind of objects that hold a Pod template.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PodTemplateKind {
+    /// Its group and version, such as argoproj.io/v1alpha1.
+    #[schemars(length(min = 2, max = 317), regex(pattern = pattern::API_VERSION))]
+    pub api_version: String,
+    /// Its name, such as Rollout.
+    #[schemars(length(min = 1, max = 63), regex(pattern = pattern::KIND))]
+    pub kind: String,
 }
 
 impl Default for Credentials {
@@ -203,6 +269,7 @@ impl Default for Credentials {
             schemas: None,
             quiet_window: quiet_window(),
             orphaned: orphaned(),
+            pod_templates: Vec::new(),
         }
     }
 }

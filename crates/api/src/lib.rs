@@ -31,13 +31,16 @@
 pub mod database;
 pub mod duration;
 pub mod manifest;
+pub mod marks;
 pub mod migration;
 pub mod pattern;
+pub mod pod_template;
 pub mod record;
 pub mod refusal;
 pub mod report;
 pub mod status;
 
+mod bounds;
 mod check;
 mod convert;
 mod digest;

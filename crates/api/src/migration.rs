@@ -13,6 +13,11 @@ use crate::status::DatabaseMigrationStatus;
 /// few enough that the API server can bound the cost of the rules over them.
 pub const LIST_ITEMS_MAX: u32 = 100;
 
+/// Pods of one migration at a time: each has a session of the database's.
+const PODS_MAX: i32 = 1000;
+/// Parts that a migration is cut into. Kubernetes allows 100,000 where so few Pods run at a time.
+const COMPLETIONS_MAX: i32 = 100_000;
+
 /// One step of a schema: the version that it brings, the step that it follows, and the program that
 /// takes it.
 #[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -54,6 +59,10 @@ pub struct DatabaseMigrationSpec {
     pub from_empty: bool,
     /// The program that migrates: exit status 0 on success, safe to run again.
     pub container: Container,
+    /// Several Pods at a time, each for a part of the work, in a cluster; by default one Pod does it
+    /// all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<Parallelism>,
     /// What the migration does to the schema, judged against the live database before it starts. An
     /// empty list says that it does nothing to the schema; without the list, nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,6 +72,19 @@ pub struct DatabaseMigrationSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = LIST_ITEMS_MAX))]
     pub accept: Vec<MigrationAccept>,
+}
+
+/// A migration that is cut into parts: an Indexed Job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Parallelism {
+    /// How many Pods run at a time.
+    #[schemars(range(min = 1, max = PODS_MAX))]
+    pub pods: i32,
+    /// How many parts there are. Each is done by a Pod of its own, which finds its number, from 0, in
+    /// JOB_COMPLETION_INDEX; the migration is complete once all are.
+    #[schemars(range(min = 1, max = COMPLETIONS_MAX))]
+    pub completions: i32,
 }
 
 /// A finding about one migration that a person takes responsibility for.

@@ -11,6 +11,22 @@ pub const DURATION: &str = r"^([0-9]{1,6}(ms|s|m|h))+$";
 pub const HOST_PORT: &str = r"^(\[[0-9a-fA-F:.]+\]|[-._a-zA-Z0-9]+):[0-9]{1,5}$";
 /// Ids of hint rules.
 pub const RULE_ID: &str = r"^[a-z0-9]+(-[a-z0-9]+)*$";
+/// Names of containers and volumes (RFC 1123 label).
+pub const DNS_LABEL: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// Values of labels.
+pub const LABEL_VALUE: &str = r"^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)?$";
+/// Keys of labels and annotations. It stands in rules, which know no backslash.
+pub const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?\
+                             [A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?$";
+/// Names of environment variables: Kubernetes takes any printable ASCII but `=`.
+pub const VARIABLE: &str = "^[ -<>-~]+$";
+/// Where a volume is mounted. Kubernetes refuses the colon; at the root there would be no image.
+pub const MOUNT_PATH: &str = r"^/[^/:\x00-\x1f\x7f][^:\x00-\x1f\x7f]*$";
+/// A group and version of Kubernetes: `v1`, `argoproj.io/v1alpha1`.
+pub const API_VERSION: &str =
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?v[0-9][a-z0-9]*$";
+/// A kind of Kubernetes.
+pub const KIND: &str = r"^[A-Z][A-Za-z0-9]*$";
 /// Any text without control characters.
 pub const PRINTABLE: &str = r"^[^\x00-\x1f\x7f]+$";
 
@@ -51,6 +67,36 @@ const WORDS: &[Words] = &[
         pattern: RULE_ID,
         problem: "is no id of a rule",
         way_out: "write it as the finding shows it, such as not-null-over-nulls",
+    },
+    Words {
+        pattern: DNS_LABEL,
+        problem: "is no DNS label",
+        way_out: "use lower-case letters, digits and '-', with a letter or digit at both ends",
+    },
+    Words {
+        pattern: LABEL_VALUE,
+        problem: "is no value of a label",
+        way_out: "use letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+    },
+    Words {
+        pattern: VARIABLE,
+        problem: "is no name of a variable",
+        way_out: "use letters, digits and '_'",
+    },
+    Words {
+        pattern: MOUNT_PATH,
+        problem: "is no path to mount something at",
+        way_out: "write an absolute path without ':', such as /etc/migration",
+    },
+    Words {
+        pattern: API_VERSION,
+        problem: "is no apiVersion",
+        way_out: "write group/version, such as argoproj.io/v1alpha1",
+    },
+    Words {
+        pattern: KIND,
+        problem: "is no kind",
+        way_out: "write it as manifests do, such as Rollout",
     },
     Words {
         pattern: PRINTABLE,

@@ -2,13 +2,18 @@
 //! differ.
 //!
 //! One table feeds both sides, so that they cannot drift: the CEL expression goes into the CRD for
-//! the API server, the function beside it judges manifests where there is no API server. A rule
-//! about a *change* has no function: without an API server nobody keeps the object as it was. What
-//! a single field may hold is not here; that is in the schema itself.
+//! the API server, the function beside it judges manifests where there is no API server. Two sorts of
+//! rules have no function: those about a *change* (without an API server nobody keeps the object as it
+//! was) and those about what a migration needs to run as a Pod. What a single field may hold is not
+//! here; that is in the schema itself.
 
+use std::sync::LazyLock;
+
+use regex_lite::Regex;
 use serde_json::Value;
 
-use crate::duration;
+use crate::marks::{PREFIX, VOLUME_PREFIX};
+use crate::{duration, pattern};
 
 /// One rule.
 pub(crate) struct Rule {
@@ -23,8 +28,18 @@ pub(crate) struct Rule {
     pub(crate) problem: &'static str,
     /// What to do then.
     pub(crate) way_out: &'static str,
-    /// The same rule for the value alone; `None` where it is about a change.
-    pub(crate) holds: Option<fn(&Value) -> bool>,
+    /// The same rule where there is no API server.
+    pub(crate) holds: Holds,
+}
+
+/// Who judges a rule, besides the API server.
+pub(crate) enum Holds {
+    /// This function, by the value alone.
+    Value(fn(&Value) -> bool),
+    /// Nobody: it is about a change.
+    Change,
+    /// Nobody: in a directory the field is not needed.
+    Cluster,
 }
 
 impl Rule {
@@ -58,6 +73,13 @@ fn items<'a>(value: &'a Value, field: &str) -> &'a [Value] {
         .map_or(&[], Vec::as_slice)
 }
 
+fn entries<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    let map = value.get(field).and_then(Value::as_object);
+    map.into_iter()
+        .flatten()
+        .map(|(key, value)| (key.as_str(), value))
+}
+
 fn op_in(value: &Value, ops: &[&str]) -> bool {
     ops.contains(&text(value, "op"))
 }
@@ -68,6 +90,20 @@ const LABEL_BYTES_MAX: usize = 63;
 /// the end.
 const PROBE_TIMEOUT_SECS_MAX: u64 = 10;
 
+/// The rule that a map's keys are those of labels: `pattern::LABEL_KEY`, which a test compares.
+macro_rules! label_keys {
+    ($field:literal) => {
+        concat!(
+            "!has(self.",
+            $field,
+            ") || self.",
+            $field,
+            ".all(k, k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?\
+             [A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?$'))"
+        )
+    };
+}
+
 const DATABASE: &[Rule] = &[
     Rule {
         at: "",
@@ -76,7 +112,7 @@ const DATABASE: &[Rule] = &[
         problem: "is no DNS label",
         way_out: "use at most 63 lower-case letters, digits and '-': it becomes part of the names \
                   of logins and Jobs",
-        holds: Some(|object| {
+        holds: Holds::Value(|object| {
             let name = object
                 .get("metadata")
                 .map_or("", |metadata| text(metadata, "name"));
@@ -89,7 +125,7 @@ const DATABASE: &[Rule] = &[
         cel: "has(self.caSecret) == (self.mode in ['VerifyCa', 'VerifyFull'])",
         problem: "belongs to the modes VerifyCa and VerifyFull, and to no other",
         way_out: "name the Secret with the CA's ca.crt exactly where the certificate is verified",
-        holds: Some(|tls| {
+        holds: Holds::Value(|tls| {
             has(tls, "caSecret") == ["VerifyCa", "VerifyFull"].contains(&text(tls, "mode"))
         }),
     },
@@ -99,7 +135,7 @@ const DATABASE: &[Rule] = &[
         cel: "has(self.query) == (self.engine == 'Query')",
         problem: "belongs to engine Query, and to no other",
         way_out: "give a query exactly where engine is Query",
-        holds: Some(|source| has(source, "query") == (text(source, "engine") == "Query")),
+        holds: Holds::Value(|source| has(source, "query") == (text(source, "engine") == "Query")),
     },
     Rule {
         at: "spec.schemaVersion",
@@ -107,7 +143,7 @@ const DATABASE: &[Rule] = &[
         cel: "!has(self.schema) || has(self.table) || self.engine != 'Query'",
         problem: "is given without the table that is in it",
         way_out: "name the table that the query reads, or drop schema",
-        holds: Some(|source| {
+        holds: Holds::Value(|source| {
             !has(source, "schema") || has(source, "table") || text(source, "engine") != "Query"
         }),
     },
@@ -117,22 +153,170 @@ const DATABASE: &[Rule] = &[
         cel: "!has(self.probeTimeout) || duration(self.probeTimeout) <= duration('10s')",
         problem: "is longer than 10s, and facts so old start no migration",
         way_out: "write 10s or less",
-        holds: Some(|hints| {
+        holds: Holds::Value(|hints| {
             !has(hints, "probeTimeout")
                 || duration::parse(text(hints, "probeTimeout"))
                     .is_some_and(|timeout| timeout.as_secs_f64() <= PROBE_TIMEOUT_SECS_MAX as f64)
+        }),
+    },
+    Rule {
+        at: "spec.migrations",
+        field: "config.mountPath",
+        cel: "!has(self.config) || !has(self.podTemplate) || !has(self.podTemplate.container) \
+              || !has(self.podTemplate.container.volumeMounts) \
+              || self.podTemplate.container.volumeMounts.all(m, m.mountPath != self.config.mountPath)",
+        problem: "is where podTemplate.container.volumeMounts mounts something, too",
+        way_out: "mount one of the two elsewhere",
+        holds: Holds::Value(|migrations| {
+            let at = migrations
+                .get("config")
+                .map(|config| text(config, "mountPath"));
+            let container = migrations.pointer("/podTemplate/container");
+            let mut mounts = container
+                .into_iter()
+                .flat_map(|container| items(container, "volumeMounts"));
+            at.is_none_or(|at| mounts.all(|mount| text(mount, "mountPath") != at))
+        }),
+    },
+    Rule {
+        at: "spec.migrations.podTemplate",
+        field: "container.volumeMounts",
+        cel: "!has(self.container) || !has(self.container.volumeMounts) \
+              || self.container.volumeMounts.all(m, has(self.spec) && has(self.spec.volumes) \
+              && self.spec.volumes.exists(v, v.name == m.name))",
+        problem: "mounts a volume that does not stand in podTemplate.spec.volumes",
+        way_out: "add the volume there, or drop the mount",
+        holds: Holds::Value(|template| {
+            let of = |part: &str, field: &'static str| {
+                let part = template.get(part);
+                part.map_or(&[][..], |part| items(part, field))
+            };
+            let volumes = of("spec", "volumes");
+            of("container", "volumeMounts").iter().all(|mount| {
+                let volume = text(mount, "name");
+                volumes.iter().any(|one| text(one, "name") == volume)
+            })
+        }),
+    },
+    Rule {
+        at: "spec.migrations.podTemplate.spec.volumes[]",
+        field: "name",
+        cel: "!self.name.startsWith('dbop-')",
+        problem: "begins with dbop-, which is the operator's",
+        way_out: "call the volume something else",
+        holds: Holds::Value(|volume| !text(volume, "name").starts_with(VOLUME_PREFIX)),
+    },
+    Rule {
+        at: "spec.migrations.podTemplate.spec",
+        field: "dnsConfig",
+        cel: "!has(self.dnsPolicy) || self.dnsPolicy != 'None' || (has(self.dnsConfig) \
+              && has(self.dnsConfig.nameservers) && size(self.dnsConfig.nameservers) > 0)",
+        problem: "names no nameservers, and with dnsPolicy None there are no others",
+        way_out: "name at least one in dnsConfig.nameservers",
+        holds: Holds::Value(|spec| {
+            let config = spec.get("dnsConfig");
+            text(spec, "dnsPolicy") != "None"
+                || config.is_some_and(|config| !items(config, "nameservers").is_empty())
+        }),
+    },
+    Rule {
+        at: "spec.migrations.podTemplate.spec",
+        field: "nodeSelector",
+        cel: label_keys!("nodeSelector"),
+        problem: "has a key that is no key of a label",
+        way_out: "write name or prefix/name, the name of at most 63 letters, digits, '-', '_' and '.'",
+        holds: Holds::Value(|spec| entries(spec, "nodeSelector").all(|(key, _)| is_label_key(key))),
+    },
+    Rule {
+        at: "spec.migrations.podTemplate.metadata",
+        field: "labels",
+        cel: label_keys!("labels"),
+        problem: "has a key that is no key of a label",
+        way_out: "write name or prefix/name, the name of at most 63 letters, digits, '-', '_' and '.'",
+        holds: Holds::Value(|metadata| {
+            entries(metadata, "labels").all(|(key, _)| is_label_key(key))
+        }),
+    },
+    Rule {
+        at: "spec.migrations.podTemplate.metadata",
+        field: "annotations",
+        cel: label_keys!("annotations"),
+        problem: "has a key that is no key of an annotation",
+        way_out: "write name or prefix/name, the name of at most 63 letters, digits, '-', '_' and '.'",
+        holds: Holds::Value(|metadata| {
+            entries(metadata, "annotations").all(|(key, _)| is_label_key(key))
+        }),
+    },
+    Rule {
+        at: "spec.migrations.podTemplate.metadata",
+        field: "labels",
+        cel: "!has(self.labels) || self.labels.all(k, !k.startsWith('database-operator.dev/') \
+              && !k.startsWith('batch.kubernetes.io/') \
+              && !(k in ['app.kubernetes.io/managed-by', 'job-name', 'controller-uid']))",
+        problem: "has a key that the operator or Kubernetes sets",
+        way_out: "drop app.kubernetes.io/managed-by, job-name, controller-uid and what begins with \
+                  database-operator.dev/ or batch.kubernetes.io/",
+        holds: Holds::Value(|metadata| {
+            entries(metadata, "labels").all(|(key, _)| !is_reserved(key))
+        }),
+    },
+    Rule {
+        at: "spec.migrations.podTemplate.metadata",
+        field: "annotations",
+        cel: "!has(self.annotations) || self.annotations.all(k, \
+              !k.startsWith('database-operator.dev/') && !k.startsWith('batch.kubernetes.io/'))",
+        problem: "has a key that the operator or Kubernetes sets",
+        way_out: "drop what begins with database-operator.dev/ or batch.kubernetes.io/",
+        holds: Holds::Value(|metadata| {
+            entries(metadata, "annotations").all(|(key, _)| !has_reserved_prefix(key))
         }),
     },
 ];
 
 const MIGRATION: &[Rule] = &[
     Rule {
+        at: "spec.container",
+        field: "image",
+        cel: "has(self.image) && self.image != ''",
+        problem: "is missing, and in a cluster a migration is an image",
+        way_out: "name the image; only a directory's migrations run without one",
+        holds: Holds::Cluster,
+    },
+    Rule {
+        at: "spec.container",
+        field: "restartPolicy",
+        cel: "!has(self.restartPolicy)",
+        problem: "would let the container run again by itself, and a run is one run",
+        way_out: "drop restartPolicy",
+        holds: Holds::Value(|container| !has(container, "restartPolicy")),
+    },
+    Rule {
+        at: "spec.container.env[]",
+        field: "name",
+        cel: "!self.name.startsWith('DBA_OP_') || (self.name.startsWith('DBA_OP_LABEL_') \
+              && !(self.name in ['DBA_OP_LABEL_DATABASE', 'DBA_OP_LABEL_MIGRATION']))",
+        problem: "begins with DBA_OP_, which the operator sets",
+        way_out: "call it something else; DBA_OP_LABEL_ and a name of yours is a label of its metrics",
+        holds: Holds::Value(|variable| !is_contract(text(variable, "name"))),
+    },
+    Rule {
+        at: "spec.parallelism",
+        field: "pods",
+        cel: "self.pods <= self.completions",
+        problem: "is more than there are completions",
+        way_out: "write at most as many as completions: each Pod does at least one part",
+        holds: Holds::Value(|parallelism| {
+            let number = |field: &str| parallelism.get(field).and_then(Value::as_i64);
+            number("pods") <= number("completions")
+        }),
+    },
+    Rule {
         at: "",
         field: "spec.previous",
         cel: "!has(self.spec.previous) || self.spec.previous != self.metadata.name",
         problem: "names the migration itself",
         way_out: "name the migration that this one follows, or drop previous on the first one",
-        holds: Some(|object| differs_from_name(object, "previous")),
+        holds: Holds::Value(|object| differs_from_name(object, "previous")),
     },
     Rule {
         at: "",
@@ -141,7 +325,7 @@ const MIGRATION: &[Rule] = &[
         problem: "names the migration itself",
         way_out: "name an ancestor, or drop compatibleFrom: code of the migration itself always works \
                   with it",
-        holds: Some(|object| differs_from_name(object, "compatibleFrom")),
+        holds: Holds::Value(|object| differs_from_name(object, "compatibleFrom")),
     },
     Rule {
         at: "spec",
@@ -149,7 +333,7 @@ const MIGRATION: &[Rule] = &[
         cel: "!has(self.compatibleFrom) || has(self.previous)",
         problem: "is given on a migration without previous, which has no ancestors",
         way_out: "drop compatibleFrom",
-        holds: Some(|spec| !has(spec, "compatibleFrom") || has(spec, "previous")),
+        holds: Holds::Value(|spec| !has(spec, "compatibleFrom") || has(spec, "previous")),
     },
     Rule {
         at: "spec",
@@ -158,7 +342,7 @@ const MIGRATION: &[Rule] = &[
               && (!has(self.version) || self.version == oldSelf.version)",
         problem: "is immutable",
         way_out: "delete the migration and create it again with the other version",
-        holds: None,
+        holds: Holds::Change,
     },
     Rule {
         at: "spec",
@@ -167,7 +351,7 @@ const MIGRATION: &[Rule] = &[
               && (!has(self.previous) || self.previous == oldSelf.previous)",
         problem: "is immutable",
         way_out: "delete the migration and create it again with the other previous",
-        holds: None,
+        holds: Holds::Change,
     },
     Rule {
         at: "spec.schemaHints[]",
@@ -176,7 +360,7 @@ const MIGRATION: &[Rule] = &[
               || (has(self.columns) && size(self.columns) > 0)",
         problem: "names no column",
         way_out: "name at least one",
-        holds: Some(|hint| {
+        holds: Holds::Value(|hint| {
             !op_in(hint, &["addColumn", "alterColumn", "dropColumn"])
                 || !items(hint, "columns").is_empty()
         }),
@@ -187,7 +371,9 @@ const MIGRATION: &[Rule] = &[
         cel: "self.op != 'renameColumn' || (has(self.columns) && size(self.columns) == 1)",
         problem: "names not exactly one column",
         way_out: "name the column by its old name, and give the new one as to",
-        holds: Some(|hint| !op_in(hint, &["renameColumn"]) || items(hint, "columns").len() == 1),
+        holds: Holds::Value(|hint| {
+            !op_in(hint, &["renameColumn"]) || items(hint, "columns").len() == 1
+        }),
     },
     Rule {
         at: "spec.schemaHints[]",
@@ -196,7 +382,7 @@ const MIGRATION: &[Rule] = &[
               || !has(self.columns) || size(self.columns) == 0",
         problem: "is given for an operation on a whole table",
         way_out: "drop columns",
-        holds: Some(|hint| {
+        holds: Holds::Value(|hint| {
             !op_in(hint, &["createTable", "dropTable", "renameTable"])
                 || items(hint, "columns").is_empty()
         }),
@@ -210,7 +396,7 @@ const MIGRATION: &[Rule] = &[
         problem: "says more of a column than its name",
         way_out: "give type, nullable, hasServerDefault and default in addColumn and alterColumn \
                   alone",
-        holds: Some(|hint| {
+        holds: Holds::Value(|hint| {
             op_in(hint, &["addColumn", "alterColumn"])
                 || !items(hint, "columns").iter().any(says_something)
         }),
@@ -223,7 +409,7 @@ const MIGRATION: &[Rule] = &[
               || has(c.hasServerDefault) || has(c.default))",
         problem: "names a column of which nothing is changed",
         way_out: "give its new type, nullable, hasServerDefault or default",
-        holds: Some(|hint| {
+        holds: Holds::Value(|hint| {
             !op_in(hint, &["alterColumn"]) || items(hint, "columns").iter().all(says_something)
         }),
     },
@@ -233,7 +419,9 @@ const MIGRATION: &[Rule] = &[
         cel: "has(self.to) == (self.op in ['renameColumn', 'renameTable'])",
         problem: "belongs to renameColumn and renameTable, and to no other operation",
         way_out: "give the new name there, and nowhere else",
-        holds: Some(|hint| has(hint, "to") == op_in(hint, &["renameColumn", "renameTable"])),
+        holds: Holds::Value(|hint| {
+            has(hint, "to") == op_in(hint, &["renameColumn", "renameTable"])
+        }),
     },
     Rule {
         at: "spec.schemaHints[]",
@@ -241,7 +429,9 @@ const MIGRATION: &[Rule] = &[
         cel: "!has(self.index) || self.op in ['createIndex', 'dropIndex']",
         problem: "belongs to createIndex and dropIndex, and to no other operation",
         way_out: "drop index, or write the index as an operation of its own",
-        holds: Some(|hint| !has(hint, "index") || op_in(hint, &["createIndex", "dropIndex"])),
+        holds: Holds::Value(|hint| {
+            !has(hint, "index") || op_in(hint, &["createIndex", "dropIndex"])
+        }),
     },
     Rule {
         at: "spec.schemaHints[]",
@@ -249,7 +439,7 @@ const MIGRATION: &[Rule] = &[
         cel: "self.op != 'dropIndex' || !has(self.index) || !has(self.index.kind)",
         problem: "has a kind, which makes no difference to dropIndex",
         way_out: "drop kind",
-        holds: Some(|hint| {
+        holds: Holds::Value(|hint| {
             !op_in(hint, &["dropIndex"])
                 || !hint.get("index").is_some_and(|index| has(index, "kind"))
         }),
@@ -261,7 +451,7 @@ const MIGRATION: &[Rule] = &[
         problem: "belongs to addConstraint and dropConstraint, and to no other operation",
         way_out: "give the kind there (unique, primaryKey, notNull, check or foreignKey), and nowhere \
                   else",
-        holds: Some(|hint| {
+        holds: Holds::Value(|hint| {
             has(hint, "constraint") == op_in(hint, &["addConstraint", "dropConstraint"])
         }),
     },
@@ -272,7 +462,7 @@ const MIGRATION: &[Rule] = &[
               || (has(self.columns) && size(self.columns) > 0)",
         problem: "names no column that the constraint binds",
         way_out: "name at least one; only a check may name none",
-        holds: Some(|hint| {
+        holds: Holds::Value(|hint| {
             !has(hint, "constraint")
                 || text(hint, "constraint") == "check"
                 || !items(hint, "columns").is_empty()
@@ -284,12 +474,36 @@ const MIGRATION: &[Rule] = &[
         cel: "!has(self.default) || !has(self.hasServerDefault) || self.hasServerDefault",
         problem: "is false beside a default",
         way_out: "drop one of the two",
-        holds: Some(|column| {
+        holds: Holds::Value(|column| {
             !has(column, "default")
                 || column.get("hasServerDefault").and_then(Value::as_bool) != Some(false)
         }),
     },
 ];
+
+/// Names of the container contract. The grouping labels of the metrics are the user's, but for two.
+fn is_contract(name: &str) -> bool {
+    let label = name.strip_prefix("DBA_OP_LABEL_");
+    name.starts_with("DBA_OP_")
+        && label.is_none_or(|label| ["DATABASE", "MIGRATION"].contains(&label))
+}
+
+fn is_label_key(key: &str) -> bool {
+    static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(pattern::LABEL_KEY).ok());
+    KEY.as_ref().is_some_and(|pattern| pattern.is_match(key))
+}
+
+/// By what selectors find a Job's Pods, and the operator its own objects.
+fn is_reserved(key: &str) -> bool {
+    has_reserved_prefix(key)
+        || ["app.kubernetes.io/managed-by", "job-name", "controller-uid"].contains(&key)
+}
+
+fn has_reserved_prefix(key: &str) -> bool {
+    [PREFIX, "batch.kubernetes.io/"]
+        .iter()
+        .any(|prefix| key.starts_with(prefix))
+}
 
 fn differs_from_name(object: &Value, field: &str) -> bool {
     let name = object
@@ -304,4 +518,31 @@ fn says_something(column: &Value) -> bool {
     ["type", "nullable", "hasServerDefault", "default"]
         .iter()
         .any(|field| has(column, field))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_know_the_same_keys_of_labels() {
+        let quoted = format!("'{}'", pattern::LABEL_KEY);
+        let rules = DATABASE.iter().filter(|rule| rule.cel.contains("matches"));
+        assert_eq!(rules.clone().count(), 3);
+        for rule in rules {
+            assert!(rule.cel.contains(&quoted), "{}", rule.cel);
+        }
+        for (key, good) in [
+            ("team", true),
+            ("example.com/Team_1.x", true),
+            ("Example.com/team", false),
+            ("a b", false),
+            ("-a", false),
+            ("a/b/c", false),
+            ("", false),
+        ] {
+            assert_eq!(is_label_key(key), good, "{key}");
+        }
+        assert!(!is_label_key(&"x".repeat(64)));
+    }
 }

@@ -8,14 +8,22 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube_core::CustomResourceExt as _;
 use serde_json::{Value, json};
 
+use crate::bounds::{self, Bound};
 use crate::rules::{self, Rule};
 use crate::{DatabaseMigration, ManagedDatabase};
 
+/// Fields whose own fields are Kubernetes' types, several hundred of them: these say what they are in
+/// Kubernetes' documentation, and `kubectl apply` has room for 256 KiB.
+const KUBERNETES_OWN: [&str; 2] = [
+    "spec.migrations.podTemplate.spec",
+    "spec.migrations.podTemplate.container",
+];
+
 /// Both CRDs, always in the same order.
 ///
-/// They differ from what `kube`'s derive gives in two things: they hold the rules about unions and
-/// changes, and no field is `nullable`, so that an explicit null is the same as leaving the field
-/// out.
+/// They differ from what `kube`'s derive gives in this: they hold the rules about unions and changes
+/// and the bounds of Kubernetes' own types, without the descriptions of most of those; and no field
+/// is `nullable`, so that an explicit null is the same as leaving the field out.
 pub fn crds() -> [CustomResourceDefinition; 2] {
     [ManagedDatabase::crd(), DatabaseMigration::crd()].map(|mut crd| {
         let kind = crd.spec.names.kind.clone();
@@ -25,7 +33,7 @@ pub fn crds() -> [CustomResourceDefinition; 2] {
                 .as_mut()
                 .and_then(|schema| schema.open_api_v3_schema.as_mut());
             if let Some(root) = props {
-                *root = finished(root, rules::of(&kind));
+                *root = finished(root, bounds::of(&kind), rules::of(&kind));
             }
         }
         crd
@@ -66,9 +74,22 @@ pub(crate) fn of(kind: &str) -> Option<&'static Value> {
         .map(|(_, schema)| schema)
 }
 
-fn finished(root: &JSONSchemaProps, rules: &[Rule]) -> JSONSchemaProps {
+fn finished(root: &JSONSchemaProps, bounds: &[Bound], rules: &[Rule]) -> JSONSchemaProps {
     let mut schema = serde_json::to_value(root).unwrap_or_else(|error| unreachable_json(&error));
     tidy(&mut schema);
+    for path in KUBERNETES_OWN {
+        let fields =
+            node_mut(&mut schema, path).and_then(|node| node["properties"].as_object_mut());
+        for field in fields.into_iter().flat_map(|fields| fields.values_mut()) {
+            each_child(field, &mut without_description);
+        }
+    }
+    for bound in bounds {
+        // Like a rule's, its path is looked for by a test.
+        if let Some(node) = node_mut(&mut schema, bound.at) {
+            bound.put(node);
+        }
+    }
     for rule in rules {
         // A rule at a path that does not exist would be lost; a test looks for each.
         if let Some(node) = node_mut(&mut schema, rule.at) {
@@ -121,14 +142,27 @@ fn tidy(schema: &mut Value) {
     if let Some(Value::String(text)) = map.get_mut("description") {
         *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     }
+    each_child(schema, &mut tidy);
+}
+
+fn without_description(schema: &mut Value) {
+    if let Value::Object(map) = schema {
+        map.remove("description");
+    }
+    each_child(schema, &mut without_description);
+}
+
+/// Calls `change` with each schema right below one.
+fn each_child(schema: &mut Value, change: &mut dyn FnMut(&mut Value)) {
+    let Value::Object(map) = schema else { return };
     for below in ["items", "additionalProperties"] {
         if let Some(child) = map.get_mut(below) {
-            tidy(child);
+            change(child);
         }
     }
     // What stands here by name are fields, which may be called nullable or default themselves.
     if let Some(Value::Object(fields)) = map.get_mut("properties") {
-        fields.values_mut().for_each(tidy);
+        fields.values_mut().for_each(change);
     }
 }
 
@@ -153,6 +187,15 @@ mod tests {
         for kind in [MANAGED_DATABASE, DATABASE_MIGRATION] {
             visit(of(kind).unwrap(), kind, each);
         }
+    }
+
+    /// Is a field inside of a type that is Kubernetes', and not ours?
+    fn is_kubernetes_own(path: &str) -> bool {
+        let inside = |own: &&str| {
+            let below = path.strip_prefix(*own).and_then(|b| b.strip_prefix('.'));
+            below.is_some_and(|below| below.contains(['.', '[']))
+        };
+        path.starts_with("spec.container.") || KUBERNETES_OWN.iter().any(inside)
     }
 
     #[test]
@@ -231,8 +274,11 @@ mod tests {
     #[test]
     fn everything_that_people_write_is_bounded() {
         each_node(&mut |path, node| {
-            let ours = path.contains(".spec.") && !path.contains(".spec.container");
-            if !ours {
+            // Of Kubernetes' own types, what rules read is bounded by `bounds`.
+            let own = path
+                .split_once('.')
+                .is_some_and(|(_, path)| is_kubernetes_own(path));
+            if !path.contains(".spec.") || own {
                 return;
             }
             if node["type"] == "string" && node["enum"].is_null() {
@@ -263,6 +309,20 @@ mod tests {
     }
 
     #[test]
+    fn every_bound_stands_in_the_schema() {
+        for kind in [MANAGED_DATABASE, DATABASE_MIGRATION] {
+            let mut schema = of(kind).unwrap().clone();
+            for bound in bounds::of(kind) {
+                let node = node_mut(&mut schema, bound.at);
+                let node = node.unwrap_or_else(|| panic!("{kind}: there is no {}", bound.at));
+                let before = node.clone();
+                bound.put(node);
+                assert!(before == *node, "{kind}: {} is not bounded", bound.at);
+            }
+        }
+    }
+
+    #[test]
     fn every_rule_stands_in_the_schema_and_names_fields_that_exist() {
         let field = regex_lite::Regex::new(r"\b(self|oldSelf|c)\.([a-zA-Z.]+)").unwrap();
         for kind in [MANAGED_DATABASE, DATABASE_MIGRATION] {
@@ -278,7 +338,7 @@ mod tests {
                 // A transition rule is one that speaks of the object as it was.
                 assert_eq!(
                     rule.cel.contains("oldSelf"),
-                    rule.holds.is_none(),
+                    matches!(rule.holds, rules::Holds::Change),
                     "{}",
                     rule.cel
                 );
@@ -298,7 +358,18 @@ mod tests {
                         node.clone()
                     };
                     for step in found[2].split('.') {
-                        if ["size", "contains", "all", "name", "metadata"].contains(&step) {
+                        if [
+                            "size",
+                            "contains",
+                            "all",
+                            "name",
+                            "metadata",
+                            "startsWith",
+                            "matches",
+                            "exists",
+                        ]
+                        .contains(&step)
+                        {
                             break;
                         }
                         at = at["properties"][step].clone();
@@ -354,8 +425,8 @@ mod tests {
                 .strip_prefix(part)
                 .unwrap_or(path)
                 .trim_start_matches('.');
-            // Lists stand in one row with what they hold; a container is Kubernetes' own.
-            let inside = path.contains(".container.") || path.contains(".conditions[]");
+            // Lists stand in one row with what they hold; what is below these is Kubernetes' own.
+            let inside = path.contains(".conditions[]") || is_kubernetes_own(path);
             if below.is_empty() || path.ends_with("[]") || inside {
                 return;
             }

@@ -38,6 +38,7 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
         hints,
         read_only,
         paused,
+        deletion_policy,
     } = &object.spec;
     // Each part is tried before any is missed, so that all refusals are had at once.
     let id = gather.take(
@@ -77,7 +78,10 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
         hints: hints?,
         read_only: *read_only,
         paused: *paused,
-        deletion: DeletionPolicy::Retain,
+        deletion: match deletion_policy {
+            database::DeletionPolicy::Retain => DeletionPolicy::Retain,
+            database::DeletionPolicy::Revoke => DeletionPolicy::Revoke,
+        },
     })
 }
 
@@ -142,6 +146,10 @@ fn runs(migrations: &database::Migrations, gather: &mut Gather) -> Option<RunSet
         lock_timeout,
         pushgateway,
         owner_role,
+        // The platform's own business, which the schema and its rules have judged.
+        pod_template: _,
+        config: _,
+        active_deadline_seconds: _,
     } = migrations;
     let lock_timeout = gather.take_some(
         "spec.migrations.lockTimeout",
@@ -167,6 +175,7 @@ fn credential_policy(
         schemas,
         quiet_window,
         orphaned,
+        pod_templates: _,
     } = credentials;
     let quiet_window = gather.take("spec.credentials.quietWindow", parse_duration(quiet_window))?;
     Some(CredentialPolicy {

@@ -29,6 +29,7 @@ fn whole(object: &DatabaseMigration, gather: &mut Gather) -> Option<Migration> {
         compatible_from,
         from_empty,
         container: _,
+        parallelism: _,
         schema_hints,
         accept,
     } = &object.spec;
