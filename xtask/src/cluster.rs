@@ -9,8 +9,13 @@ mod binary;
 mod command;
 mod component;
 mod control;
+mod image;
+mod iptables;
 mod keeper;
 mod kind;
+mod machine;
+mod node;
+mod packages;
 mod state;
 mod sweep;
 
@@ -90,8 +95,7 @@ impl Cluster {
     pub(crate) fn node(name: &str) -> Result<Cluster> {
         match Cluster::named()? {
             Some(cluster) => Ok(cluster),
-            None if kind::is_there() => Cluster::start(name, Form::Kind),
-            None => Cluster::start(name, Form::Node),
+            None => Cluster::start(name, command::form(false)),
         }
     }
 
@@ -104,6 +108,9 @@ impl Cluster {
             kind::create(&state, state.lock()?)?;
         } else {
             sweep::sweep(&cache);
+            if form == Form::Node {
+                packages::ensure()?;
+            }
             let programs = Programs::provide(&cache)?;
             let folder = programs
                 .kubernetes

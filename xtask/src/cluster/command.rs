@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::binary::Programs;
 use super::component::{self, Condition, seen, want};
 use super::state::State;
-use super::{Cluster, Form, KUBECONFIG, kind, sweep};
+use super::{Cluster, Form, KUBECONFIG, kind, node, sweep};
 use crate::cache::Cache;
 use crate::clock;
 use crate::process;
@@ -37,8 +37,9 @@ pub(crate) struct Arguments {
     /// The cluster's name. Default: `dev` for `up`, else the only cluster there is.
     #[arg(long, global = true)]
     name: Option<String>,
-    /// Use the cluster of this kubeconfig, and start none.
-    #[arg(long, global = true, value_name = "FILE", env = KUBECONFIG)]
+    /// Use the cluster of this kubeconfig, and start none. Default: what DBOP_TEST_KUBECONFIG
+    /// names, unless there is a --name.
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "name")]
     kubeconfig: Option<PathBuf>,
     #[command(subcommand)]
     task: Task,
@@ -107,6 +108,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<bool> {
         kubeconfig,
         task,
     } = arguments;
+    let named = || std::env::var_os(KUBECONFIG).filter(|file| !file.is_empty() && name.is_none());
+    let kubeconfig = kubeconfig.or_else(|| named().map(PathBuf::from));
     match task {
         Task::Up { light, command } => match command.split_first() {
             Some((program, arguments)) => with(name, kubeconfig, light, program, arguments),
@@ -153,9 +156,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<bool> {
 }
 
 fn up(cache: &Cache, name: Option<String>, file: Option<PathBuf>, light: bool) -> Result<bool> {
-    if name.is_none()
-        && let Some(file) = file
-    {
+    if let Some(file) = file {
         let target = Target::Theirs(file);
         let version = capture(kubectl_for(cache, &target)?.args(["get", "--raw", "/version"]));
         version.context("the cluster that was named does not answer")?;
@@ -164,11 +165,7 @@ fn up(cache: &Cache, name: Option<String>, file: Option<PathBuf>, light: bool) -
     }
     let name = name.as_deref().unwrap_or(DEFAULT_NAME);
     let state = State::of(cache, name)?;
-    let form = match light {
-        true => Form::Light,
-        false if kind::is_there() => Form::Kind,
-        false => Form::Node,
-    };
+    let form = form(light);
     let started = clock::now();
     if is_kept(&state)? && state.kubeconfig().is_file() {
         ensure!(
@@ -199,6 +196,15 @@ fn up(cache: &Cache, name: Option<String>, file: Option<PathBuf>, light: bool) -
     Ok(true)
 }
 
+/// What `up` makes here.
+pub(super) fn form(light: bool) -> Form {
+    match light {
+        true => Form::Light,
+        false if kind::is_there() => Form::Kind,
+        false => Form::Node,
+    }
+}
+
 /// Runs a command with a cluster of its own, or with the one that was named.
 fn with(
     name: Option<String>,
@@ -207,11 +213,13 @@ fn with(
     program: &str,
     arguments: &[String],
 ) -> Result<bool> {
-    let name = name.unwrap_or_else(|| format!("run-{}", std::process::id()));
-    let cluster = match kubeconfig {
-        Some(file) => Cluster::of(absolute(&file)?)?,
-        None if light => Cluster::light(&name)?,
-        None => Cluster::node(&name)?,
+    let own = format!("run-{}", std::process::id());
+    let cluster = match (kubeconfig, name) {
+        (Some(file), _) => Cluster::of(absolute(&file)?)?,
+        // Who names a cluster wants a new one, whatever the environment says.
+        (None, Some(name)) => Cluster::start(&name, form(light))?,
+        (None, None) if light => Cluster::light(&own)?,
+        (None, None) => Cluster::node(&own)?,
     };
     let mut child = Command::new(program);
     child.args(arguments).envs(cluster.environment()?);
@@ -254,6 +262,7 @@ fn status(cache: &Cache) -> Result<bool> {
 fn load(target: &Target, archive: &Path) -> Result<()> {
     match target {
         Target::Ours(state) if state.form() == Some(Form::Kind) => kind::load(state, archive),
+        Target::Ours(state) if state.form() == Some(Form::Node) => node::load(archive),
         Target::Ours(state) => bail!("cluster {} has no node to load images into", state.name()),
         Target::Theirs(file) => bail!(
             "the nodes of the cluster of {} are not ours: load {} the way that cluster has for it",

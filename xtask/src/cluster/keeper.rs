@@ -20,6 +20,7 @@ use super::component::{Component, Spec, tail};
 use super::control::{self, Ports};
 use super::state::{Lock, State};
 use super::sweep;
+use super::{machine, node};
 use crate::cache::Cache;
 use crate::clock;
 use crate::process;
@@ -115,9 +116,14 @@ fn run(
     programs: &Programs,
     stop: &Receiver<()>,
 ) -> Result<()> {
+    let node = match form {
+        Form::Node => Some(lock_node()?),
+        Form::Light | Form::Kind => None,
+    };
     let mut kept = Kept {
         state,
         lock: Some(lock),
+        node,
         components: Vec::new(),
     };
     kept.start(form, programs, stop)?;
@@ -144,6 +150,8 @@ fn say(line: &str) {
 struct Kept {
     state: State,
     lock: Option<Lock>,
+    /// The lock of the machine's one node.
+    node: Option<Lock>,
     components: Vec<Component>,
 }
 
@@ -152,7 +160,7 @@ impl Kept {
         for attempt in 1.. {
             self.clear();
             // What an earlier keeper left, or an attempt whose port was taken.
-            let _ = std::fs::remove_dir_all(self.state.folder());
+            self.state.wipe()?;
             self.state.create(form)?;
             self.state
                 .write("keeper", &std::process::id().to_string())?;
@@ -167,25 +175,47 @@ impl Kept {
 
     fn start_all(&mut self, form: Form, programs: &Programs, stop: &Receiver<()>) -> Result<()> {
         let program = &programs.kubernetes;
+        if form == Form::Node {
+            machine::record(&self.state)?;
+            node::make_bridge()?;
+            machine::make_cgroups()?;
+            node::write_files(&self.state)?;
+            self.add(node::containerd(&self.state))?;
+        }
         let ports = Ports::free()?;
         make_keys(program, &control::keys(&self.state, form, ports))?;
         control::write_files(&self.state)?;
         say("starting etcd and the API server");
         self.add(control::etcd(program, &self.state, ports))?;
         self.add(control::api_server(program, &self.state, form, ports))?;
-        self.await_answer(program, "/readyz", stop)?;
+        self.await_answer(program, &["--raw", "/readyz"], "ok", stop)?;
         say("starting the controllers");
         self.add(control::controllers(program, &self.state))?;
         if form == Form::Node {
-            self.add(control::scheduler(program, &self.state))?;
+            self.start_node(programs, stop)?;
         }
         // Without it no Pod can be created: it is the controllers' first work.
-        let account = "/api/v1/namespaces/default/serviceaccounts/default";
-        self.await_answer(program, account, stop)?;
+        let account = ["serviceaccount/default", "--namespace=default", "-o=name"];
+        self.await_answer(program, &account, "serviceaccount/default", stop)?;
         // It appears last: who finds it may use the cluster.
         let kubeconfig = std::fs::read_to_string(self.state.keys().join("admin.kubeconfig"))
             .context("the kubeconfig cannot be read")?;
         self.state.write("kubeconfig", &kubeconfig)
+    }
+
+    fn start_node(&mut self, programs: &Programs, stop: &Receiver<()>) -> Result<()> {
+        let program = &programs.kubernetes;
+        self.add(control::scheduler(program, &self.state))?;
+        say("starting containerd");
+        self.await_condition("containerd", stop, &mut || Ok(node::containerd_answers()))?;
+        node::load_images(&self.state, &programs.pause)?;
+        say("starting the kubelet");
+        self.add(node::kubelet(program, &self.state))?;
+        self.add(node::proxy(program, &self.state))?;
+        // Ready, and none of the marks left that keep Pods away until then.
+        let ready = r#"-o=jsonpath={.status.conditions[?(@.type=="Ready")].status}{.spec.taints}"#;
+        let node = format!("node/{}", control::NODE);
+        self.await_answer(program, &[&node, ready], "True", stop)
     }
 
     fn add(&mut self, spec: Spec) -> Result<()> {
@@ -193,18 +223,25 @@ impl Kept {
         Ok(())
     }
 
-    /// Waits until the API server answers a GET of this path.
-    fn await_answer(&mut self, program: &Path, path: &str, stop: &Receiver<()>) -> Result<()> {
+    /// Waits until `kubectl get` of this gives what is expected.
+    fn await_answer(
+        &mut self,
+        program: &Path,
+        get: &[&str],
+        expected: &str,
+        stop: &Receiver<()>,
+    ) -> Result<()> {
         let kubeconfig = self.state.keys().join("admin.kubeconfig");
         let mut last = String::new();
-        self.await_condition(path, stop, &mut || {
+        self.await_condition("the answer", stop, &mut || {
             let mut kubectl = super::kubectl(program, &kubeconfig);
-            kubectl.args(["get", "--raw", path, "--request-timeout=5s"]);
+            kubectl.arg("get").args(get).arg("--request-timeout=5s");
             let output = kubectl.output().context("kubectl cannot be started")?;
-            last = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Ok(output.status.success())
+            let (out, errors) = (&output.stdout, &output.stderr);
+            last = String::from_utf8_lossy(&[&out[..], &errors[..]].concat()).into_owned();
+            Ok(String::from_utf8_lossy(out).trim() == expected)
         })
-        .with_context(|| format!("the API server does not answer ({last})"))
+        .with_context(|| format!("`kubectl get {}` gives {:?}", get.join(" "), last.trim()))
     }
 
     /// Waits until something is so, as long as every component lives.
@@ -252,8 +289,20 @@ impl Kept {
         while let Some(component) = self.components.pop() {
             drop(component);
         }
-        sweep::clear(&self.state);
+        sweep::end_processes(&self.state);
+        if self.node.is_some() {
+            machine::restore(&self.state);
+        }
     }
+}
+
+/// The lock of the one node that a machine has.
+fn lock_node() -> Result<Lock> {
+    let lock = Lock::take(Path::new(node::LOCK))?;
+    lock.context(
+        "a cluster with a node runs already on this machine, and there is room for one; `cargo \
+         xtask cluster status` shows it",
+    )
 }
 
 impl Drop for Kept {
@@ -262,6 +311,9 @@ impl Drop for Kept {
         if let Some(lock) = self.lock.take() {
             // What cannot be removed is tried again by the next `up` or `down`.
             let _ = self.state.remove(lock);
+        }
+        if let Some(lock) = self.node.take() {
+            lock.remove();
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::Form;
+use super::{Form, machine};
 use crate::cache::Cache;
 use crate::clock;
 
@@ -163,16 +163,26 @@ impl State {
 
     /// Removes the folder and the lock; the cluster itself must be gone.
     pub(crate) fn remove(&self, lock: Lock) -> Result<()> {
-        match std::fs::remove_dir_all(&self.folder) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(error)
-                    .with_context(|| format!("{} cannot be removed", self.folder.display()));
-            }
-        }
+        self.wipe()?;
         lock.remove();
         Ok(())
+    }
+
+    /// Removes the folder, unless something is mounted in it, which would be emptied too.
+    pub(crate) fn wipe(&self) -> Result<()> {
+        let mounts = machine::mounts_below(&self.folder);
+        ensure!(
+            mounts.is_empty(),
+            "{} is not removed: {} is still mounted; unmount it and try again",
+            self.folder.display(),
+            mounts[0].display()
+        );
+        match std::fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("{} cannot be removed", self.folder.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn lock_path(&self) -> PathBuf {

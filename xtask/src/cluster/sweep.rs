@@ -4,13 +4,14 @@
 //! are found by their arguments, which name the cluster's folder. Everything here may be done
 //! twice, and none of it fails: what cannot be removed is left for the next time.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use super::state::State;
-use super::{Form, kind};
+use super::state::{Lock, State};
+use super::{Form, kind, machine, node};
 use crate::cache::Cache;
 use crate::clock;
 use crate::workspace::capture;
@@ -35,32 +36,46 @@ pub(crate) fn sweep(cache: &Cache) {
     }
 }
 
-/// Removes what is outside the cluster's folder.
+/// Removes what an ended keeper left outside the cluster's folder.
 pub(crate) fn clear(state: &State) {
     match state.form() {
         Some(Form::Kind) => kind::delete(state),
-        Some(Form::Light | Form::Node) | None => kill_all(&processes_of(state)),
+        Some(Form::Light) | None => end_processes(state),
+        Some(Form::Node) => {
+            // Who holds this has a node of their own, so that ours is gone.
+            if let Ok(Some(lock)) = Lock::take(Path::new(node::LOCK)) {
+                end_processes(state);
+                machine::restore(state);
+                lock.remove();
+            }
+        }
     }
 }
 
-/// The processes whose arguments name the cluster's folder.
-fn processes_of(state: &State) -> Vec<Pid> {
-    let folder = format!("{}/", state.folder().display());
+/// Kills the cluster's processes, but for those in Pods.
+pub(crate) fn end_processes(state: &State) {
+    let mut places = vec![format!("={}/", state.folder().display())];
+    if state.form() == Some(Form::Node) {
+        // What containerd starts for each Pod names its socket so.
+        places.push(format!("-address {}/", node::RUN));
+    }
     let listed = capture(Command::new("ps").args(["-axww", "-o", "pid=,args="]));
     let listed = listed.unwrap_or_default();
-    listed
+    let processes: Vec<Pid> = listed
         .lines()
-        .filter_map(|line| process_in(line, &folder))
+        .filter_map(|line| process_in(line, &places))
         .filter(|pid| pid.as_raw_nonzero().get().cast_unsigned() != std::process::id())
-        .collect()
+        .collect();
+    kill_all(&processes);
 }
 
-/// The number of the process in a line of `ps`, if an option of its names the folder.
-fn process_in(line: &str, folder: &str) -> Option<Pid> {
+/// The number of the process in a line of `ps`, if its arguments have one of these pieces. They
+/// are values of options: a person's `tail -f` of a log is theirs.
+fn process_in(line: &str, pieces: &[String]) -> Option<Pid> {
     let (number, arguments) = line.trim_start().split_once(' ')?;
-    // Only as the value of an option: a person's `tail -f` of a log is theirs.
-    arguments
-        .contains(&format!("={folder}"))
+    pieces
+        .iter()
+        .any(|piece| arguments.contains(piece))
         .then(|| Pid::from_raw(number.parse().ok()?))
         .flatten()
 }
@@ -87,15 +102,15 @@ mod tests {
 
     #[test]
     fn a_process_belongs_to_a_cluster_by_an_option_that_names_its_folder() {
-        let folder = "/c/clusters/dev/";
+        let folder = ["=/c/clusters/dev/".to_owned()];
         let etcd = "  812 /c/k/kubernetes etcd --data-dir=/c/clusters/dev/etcd --name=x";
-        assert_eq!(process_in(etcd, folder), Pid::from_raw(812));
+        assert_eq!(process_in(etcd, &folder), Pid::from_raw(812));
         for other in [
             "  813 tail -f /c/clusters/dev/logs/etcd.log",
             "  814 kubernetes etcd --data-dir=/c/clusters/dev-2/etcd",
             "  815 sleep 1",
         ] {
-            assert_eq!(process_in(other, folder), None, "{other}");
+            assert_eq!(process_in(other, &folder), None, "{other}");
         }
     }
 }
