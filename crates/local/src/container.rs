@@ -1,5 +1,8 @@
-//! A migration's container, as this platform runs it: what it can do of what the manifest asks, and the
+//! A migration's container, as this platform runs it: what it can do of what the manifests ask, and the
 //! command and environment that come of it.
+//!
+//! What is asked of the Pod and has no meaning for a process (`podTemplate`, resources, the deadline) is passed
+//! over: the same manifests run in a cluster. What the migration cannot do without is refused.
 //!
 //! The environment is Kubernetes': `envFrom`, then `env` in order, with `$(NAME)` for what is already known,
 //! in `command` and `args` too. The names of the container contract cannot be taken by the container.
@@ -7,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use dbop_api::{Refusal, Subject};
+use dbop_api::{DatabaseMigrationSpec, ManagedDatabaseSpec, Refusal, Subject};
 use dbop_engine::PlatformError;
 use dbop_model::ObjectRef;
 use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, EnvVarSource};
@@ -16,8 +19,36 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::manifests::Manifests;
 use crate::runtime::Runtime;
 
-/// What this platform cannot do of what a container asks.
-pub(crate) fn check(of: &Subject, container: &Container, runtime: Runtime) -> Vec<Refusal> {
+/// What this platform cannot do of what a database asks for its migrations.
+pub(crate) fn check_database(of: &Subject, spec: &ManagedDatabaseSpec) -> Vec<Refusal> {
+    let refusal = |_| Refusal {
+        object: of.clone(),
+        field: "spec.migrations.config".to_owned(),
+        problem: "is not supported in a directory, where nothing is mounted".to_owned(),
+        way_out: "drop it here, and name the values in the container's env, from the same Secret"
+            .to_owned(),
+    };
+    spec.migrations.config.iter().map(refusal).collect()
+}
+
+/// What this platform cannot do of what a migration asks.
+pub(crate) fn check_migration(
+    of: &Subject,
+    spec: &DatabaseMigrationSpec,
+    runtime: Runtime,
+) -> Vec<Refusal> {
+    let mut refusals = check(of, &spec.container, runtime);
+    refusals.extend(spec.parallelism.map(|_| Refusal {
+        object: of.clone(),
+        field: "spec.parallelism".to_owned(),
+        problem: "is not supported in a directory, where a migration is one process".to_owned(),
+        way_out: "drop it here, and let the command do all parts where JOB_COMPLETION_INDEX is not set"
+            .to_owned(),
+    }));
+    refusals
+}
+
+fn check(of: &Subject, container: &Container, runtime: Runtime) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     let mut refuse = |field: &str, problem: &str, way_out: &str| {
         refusals.push(Refusal {

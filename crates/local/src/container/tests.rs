@@ -59,6 +59,42 @@ fn what_a_directory_cannot_do_is_refused_by_name() {
     );
 }
 
+#[test]
+fn what_asks_for_a_cluster_is_refused_or_passed_over() {
+    let problems = |database: &str, migration: &str| -> Vec<String> {
+        let scratch = Scratch::new();
+        let text = format!(
+            "apiVersion: database-operator.dev/v1alpha1\nkind: ManagedDatabase\nmetadata: {{name: shop}}\n\
+             spec:\n  connection: {{dsnSecret: {{name: admin}}}}\n  desiredSchemaVersion: v1\n  \
+             schemaVersion: {{engine: Alembic}}\n  migrations: {database}\n---\n\
+             apiVersion: database-operator.dev/v1alpha1\nkind: DatabaseMigration\nmetadata: {{name: v1}}\n\
+             spec:\n  container: {{name: m, command: [a]}}\n  {migration}\n"
+        );
+        scratch.write("a.yaml", &text);
+        let state = scratch.path().join(".dbop");
+        let manifests = Manifests::read(scratch.path(), &state, Runtime::Process);
+        let whole = |problem: &crate::Problem| format!("{}; {}", problem.text, problem.way_out);
+        manifests.problems.iter().map(whole).collect()
+    };
+    let pod =
+        "{activeDeadlineSeconds: 60, podTemplate: {container: {resources: {limits: {cpu: 1}}}}}";
+    assert_eq!(problems(pod, "fromEmpty: true"), [""; 0]);
+    assert_eq!(
+        problems(
+            "{config: {secret: s, mountPath: /etc/migration}}",
+            "parallelism: {pods: 1, completions: 2}"
+        ),
+        [
+            "ManagedDatabase default/shop: spec.migrations.config: is not supported in a directory, where \
+             nothing is mounted; drop it here, and name the values in the container's env, from the same \
+             Secret",
+            "DatabaseMigration default/v1: spec.parallelism: is not supported in a directory, where a \
+             migration is one process; drop it here, and let the command do all parts where \
+             JOB_COMPLETION_INDEX is not set",
+        ]
+    );
+}
+
 fn manifests() -> Manifests {
     let scratch = Scratch::new();
     scratch.write(

@@ -142,12 +142,15 @@ impl At<'_> {
         match read {
             Ok(one) => {
                 let id = one.spec.id.clone();
+                let subject = subject(MANAGED_DATABASE, &id);
+                let faults = container::check_database(&subject, &one.object.spec);
+                let problems = self.problems(faults);
                 let object = Object::Database(Box::new(one));
                 Read::Object {
                     id,
                     line: self.line,
                     object,
-                    problems: Vec::new(),
+                    problems,
                 }
             }
             Err(refusals) => self.wrong(refusals),
@@ -167,7 +170,7 @@ impl At<'_> {
         match ObjectRef::new(namespace, one.migration.name.as_str()) {
             Ok(id) => {
                 let subject = subject(DATABASE_MIGRATION, &id);
-                let faults = container::check(&subject, &one.object.spec.container, runtime);
+                let faults = container::check_migration(&subject, &one.object.spec, runtime);
                 let problems = self.problems(faults);
                 let object = Object::Migration(Box::new(one));
                 Read::Object {
