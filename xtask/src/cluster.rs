@@ -20,7 +20,9 @@ mod state;
 mod sweep;
 
 pub(crate) use command::{Arguments, run};
+pub(crate) use control::BRIDGE_ADDRESS;
 pub(crate) use keeper::keep;
+pub(crate) use node::PODS;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

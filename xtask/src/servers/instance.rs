@@ -19,6 +19,7 @@ use super::sweep::{self, PREFIX};
 use super::user::RunAs;
 use crate::cache::random_hex;
 use crate::clock;
+use crate::cluster::{BRIDGE_ADDRESS, PODS};
 
 /// How long a new server may take to accept connections; under two seconds is usual.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -44,6 +45,8 @@ pub(crate) struct Running {
     pub(crate) port: u16,
     /// The password of its superuser, `postgres`.
     pub(crate) password: String,
+    /// Whether Pods of the test cluster reach it, at [`BRIDGE_ADDRESS`].
+    pub(crate) for_pods: bool,
     /// Its log.
     pub(crate) log: PathBuf,
 }
@@ -167,7 +170,8 @@ fn start(folder: &Folder, bin: &Path) -> Result<(ServerProcess, Running)> {
     init(folder, &bin, &password)?;
     for _ in 0..PORT_TRIES {
         let port = free_port()?;
-        let mut server = launch(folder, &bin, port)?;
+        let for_pods = TcpListener::bind((BRIDGE_ADDRESS, port)).is_ok();
+        let mut server = launch(folder, &bin, port, for_pods)?;
         if wait_until_ready(folder, &mut server)? {
             let log = folder.log();
             return Ok((
@@ -175,6 +179,7 @@ fn start(folder: &Folder, bin: &Path) -> Result<(ServerProcess, Running)> {
                 Running {
                     port,
                     password,
+                    for_pods,
                     log,
                 },
             ));
@@ -269,7 +274,17 @@ fn init(folder: &Folder, bin: &Path, password: &str) -> Result<()> {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr).trim_end()
     );
-    std::fs::remove_file(&password_file).context("a password file cannot be removed")
+    std::fs::remove_file(&password_file).context("a password file cannot be removed")?;
+    admit_pods(&folder.data().join("pg_hba.conf"))
+}
+
+/// Lets Pods in by password; without a node nobody has such an address.
+fn admit_pods(rules: &Path) -> Result<()> {
+    OpenOptions::new()
+        .append(true)
+        .open(rules)
+        .and_then(|mut file| writeln!(file, "host all all {PODS} scram-sha-256"))
+        .with_context(|| format!("{} cannot be written", rules.display()))
 }
 
 fn free_port() -> Result<u16> {
@@ -280,7 +295,7 @@ fn free_port() -> Result<u16> {
         .port())
 }
 
-fn launch(folder: &Folder, bin: &Path, port: u16) -> Result<ServerProcess> {
+fn launch(folder: &Folder, bin: &Path, port: u16, for_pods: bool) -> Result<ServerProcess> {
     let log = OpenOptions::new()
         .create(true)
         .append(true)
@@ -296,8 +311,12 @@ fn launch(folder: &Folder, bin: &Path, port: u16) -> Result<ServerProcess> {
         .arg(folder.data())
         .arg("-p")
         .arg(port.to_string());
+    let addresses = match for_pods {
+        true => format!("listen_addresses=127.0.0.1,{BRIDGE_ADDRESS}"),
+        false => "listen_addresses=127.0.0.1".to_owned(),
+    };
     for setting in [
-        "listen_addresses=127.0.0.1",
+        addresses.as_str(),
         // Installed binaries would want a folder that belongs to somebody else.
         "unix_socket_directories=",
         "max_connections=200",

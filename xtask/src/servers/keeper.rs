@@ -142,9 +142,10 @@ pub(crate) fn watch_for_the_end() -> Result<Receiver<()>> {
 /// What the keeper tells xtask, in one line through a pipe that nobody else can read.
 fn report(running: &Running) -> String {
     format!(
-        "ready {} {} {}",
+        "ready {} {} {} {}",
         running.port,
         running.password,
+        running.for_pods,
         running.log.display()
     )
 }
@@ -153,10 +154,11 @@ fn parse_report(line: &str) -> Option<Running> {
     let mut words = line
         .trim_end_matches('\n')
         .strip_prefix("ready ")?
-        .splitn(3, ' ');
+        .splitn(4, ' ');
     Some(Running {
         port: words.next()?.parse().ok()?,
         password: words.next()?.to_owned(),
+        for_pods: words.next()?.parse().ok()?,
         log: words.next()?.into(),
     })
 }
@@ -170,11 +172,12 @@ mod tests {
         let running = Running {
             port: 5433,
             password: "abc".into(),
+            for_pods: true,
             log: "/a folder/log".into(),
         };
         let read = parse_report(&format!("{}\n", report(&running))).unwrap();
         assert_eq!((read.port, read.password), (5433, "abc".to_owned()));
-        assert_eq!(read.log, running.log);
+        assert_eq!((read.for_pods, read.log), (true, running.log));
         assert!(parse_report("").is_none());
     }
 }
