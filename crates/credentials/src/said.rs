@@ -51,7 +51,7 @@ pub fn one_line(text: &str) -> String {
 
 /// Takes secrets out of a text.
 pub fn redacted<S: AsRef<str>>(text: &str, secrets: &[S]) -> String {
-    let mut needles: Vec<Needle> = Vec::new();
+    let mut needles: Vec<Needle<'_>> = Vec::new();
     for secret in secrets
         .iter()
         .map(|secret| secret.as_ref().trim())

@@ -1,1 +1,86 @@
-//! Who refers to a Secret: Pods and workload templates, by every way a Pod can.
+//! Who refers to a Secret: unfinished Pods, and the objects that would make more of them.
+//!
+//! Pure: objects in, references out. What is kept of an object is a [`Holder`], some dozens of bytes, so
+//! that a cache of thousands of workloads holds no whole objects. Nothing is watched or listed here.
+//!
+//! A reference counts as long as the object could still make a process with the Secret in it: a Deployment
+//! that is scaled to zero, a CronJob that is suspended and a Pod that is being deleted count, and are named
+//! as such.
+
+mod pruned;
+mod secrets;
+mod template;
+mod workload;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use dbop_plan::Reference;
+use k8s_openapi::api::core::v1::PodSpec;
+
+pub use pruned::{Prune, Pruned};
+pub use secrets::{SecretUse, secrets_of};
+pub use template::{Unreadable, holder_of_template, is_built_in};
+pub use workload::Workload;
+
+/// An object that refers to Secrets: what a cache keeps of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its kind: `Pod`, `Deployment`.
+    pub kind: Cow<'static, str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// What people have to know of it: "scaled to zero".
+    pub note: Option<&'static str>,
+    /// The Secrets, each once, with how it is referred to: "container api, env DATABASE_URL".
+    pub uses: Box<[(Box<str>, Box<str>)]>,
+}
+
+impl Holder {
+    /// `None`: the Pods refer to no Secret.
+    fn new(
+        kind: Cow<'static, str>,
+        name: Option<&str>,
+        note: Option<&'static str>,
+        pod: &PodSpec,
+    ) -> Option<Self> {
+        let mut uses: BTreeMap<String, (String, usize)> = BTreeMap::new();
+        for SecretUse { secret, how } in secrets_of(pod) {
+            uses.entry(secret)
+                .and_modify(|(_, more)| *more += 1)
+                .or_insert((how, 0));
+        }
+        if uses.is_empty() {
+            return None;
+        }
+        let told = |how: String, more| match more {
+            0 => how.into_boxed_str(),
+            more => format!("{how}, and {more} more").into_boxed_str(),
+        };
+        Some(Self {
+            kind,
+            name: name.unwrap_or_default().into(),
+            note,
+            uses: uses
+                .into_iter()
+                .map(|(secret, (how, more))| (secret.into_boxed_str(), told(how, more)))
+                .collect(),
+        })
+    }
+
+    /// Its reference to a Secret, where it has one.
+    pub fn reference_to(&self, secret: &str) -> Option<Reference> {
+        let (_, how) = self.uses.iter().find(|(name, _)| **name == *secret)?;
+        Some(Reference {
+            kind: self.kind.to_string(),
+            name: self.name.to_string(),
+            how: match self.note {
+                Some(note) => format!("{note}; {how}"),
+                None => how.to_string(),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
