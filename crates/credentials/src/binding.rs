@@ -28,6 +28,25 @@ pub struct Binding {
     pub ca_certificate: Option<String>,
 }
 
+/// The names of [`Binding::variables`], in the order in which they are told.
+pub const MIGRATOR_VARIABLES: [&str; 7] = [
+    "DBA_OP_CONNECTION_STRING",
+    "DBA_OP_JDBC_URL",
+    "DBA_OP_HOST",
+    "DBA_OP_PORT",
+    "DBA_OP_DATABASE",
+    "DBA_OP_USERNAME",
+    "DBA_OP_PASSWORD",
+];
+/// Those of [`MIGRATOR_VARIABLES`] whose values may be shown.
+pub const MIGRATOR_VARIABLES_SHOWN: [&str; 5] = [
+    "DBA_OP_JDBC_URL",
+    "DBA_OP_HOST",
+    "DBA_OP_PORT",
+    "DBA_OP_DATABASE",
+    "DBA_OP_USERNAME",
+];
+
 /// `provider` of every binding.
 pub const PROVIDER: &str = "database-operator";
 
@@ -77,6 +96,23 @@ impl Binding {
         } else {
             encoded(&self.host)
         }
+    }
+
+    /// The environment of a migration's container that logs in as the migrator, in the forms that migration
+    /// tools take.
+    pub fn variables(&self) -> BTreeMap<String, SecretString> {
+        BTreeMap::from(
+            [
+                ("DBA_OP_CONNECTION_STRING", self.uri()),
+                ("DBA_OP_JDBC_URL", self.jdbc_url().into()),
+                ("DBA_OP_HOST", self.host.clone().into()),
+                ("DBA_OP_PORT", self.port.to_string().into()),
+                ("DBA_OP_DATABASE", self.database.clone().into()),
+                ("DBA_OP_USERNAME", self.username.to_string().into()),
+                ("DBA_OP_PASSWORD", self.password.clone()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        )
     }
 
     /// The keys and values of the Secret.
@@ -145,5 +181,12 @@ mod tests {
             ]
         );
         assert!(!format!("{binding:?}").contains("p@ss"));
+        let variables = binding.variables();
+        assert_eq!(variables.len(), MIGRATOR_VARIABLES.len());
+        for name in MIGRATOR_VARIABLES {
+            let shown = !variables[name].expose_secret().contains("p%40ss")
+                && !variables[name].expose_secret().contains("p@ss");
+            assert_eq!(shown, MIGRATOR_VARIABLES_SHOWN.contains(&name), "{name}");
+        }
     }
 }

@@ -12,8 +12,9 @@ use sha2::{Digest as _, Sha256};
 pub const POSTGRES_NAME_BYTES_MAX: usize = 63;
 /// Kubernetes' limit for the name of a Secret.
 const SECRET_NAME_BYTES_MAX: usize = 253;
-/// Kubernetes' limit for a Job's name: it becomes a label of its Pods.
-const JOB_NAME_BYTES_MAX: usize = 63;
+/// Kubernetes' limit for a Job's name, which becomes a label of its Pods, is 63. Where a Job has parts, its
+/// Pods' host names are `<job>-<part>`, DNS labels too, and there are at most 100,000 parts.
+const JOB_NAME_BYTES_MAX: usize = 63 - "-99999".len();
 /// Hexadecimal digits of the hash that tells cut names apart.
 const HASH_DIGITS: usize = 10;
 /// Hexadecimal digits of the hash in a Job's name: collisions must not happen by chance.
@@ -150,6 +151,13 @@ mod tests {
         assert_eq!(one.as_str().len(), POSTGRES_NAME_BYTES_MAX);
         assert_ne!(one, two);
         assert!(one.as_str().ends_with("_9f31c0de"));
+    }
+
+    #[test]
+    fn a_job_of_many_parts_has_room_for_their_numbers() {
+        let long = ObjectRef::new("ns", "d".repeat(60)).unwrap();
+        let name = job(&long, None, &v(&"m".repeat(200)), None);
+        assert_eq!(format!("{name}-99999").len(), 63);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dbop_api::{DatabaseMigrationSpec, ManagedDatabaseSpec, Refusal, Subject};
+use dbop_credentials::binding::MIGRATOR_VARIABLES_SHOWN;
 use dbop_engine::PlatformError;
 use dbop_model::ObjectRef;
 use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, EnvVarSource};
@@ -141,15 +142,6 @@ pub(crate) struct Contract<'a> {
     pub(crate) secret: &'a BTreeMap<String, SecretString>,
 }
 
-/// The contract's names whose values are no secrets, though they come with the password.
-const NOT_SECRET: [&str; 5] = [
-    "DBA_OP_HOST",
-    "DBA_OP_PORT",
-    "DBA_OP_DATABASE",
-    "DBA_OP_USERNAME",
-    "DBA_OP_JDBC_URL",
-];
-
 /// Puts together what a container comes to.
 ///
 /// # Errors
@@ -170,7 +162,7 @@ pub(crate) fn launch(
         build
             .environment
             .insert(name.clone(), value.expose_secret().to_owned());
-        if !NOT_SECRET.contains(&name.as_str()) {
+        if !MIGRATOR_VARIABLES_SHOWN.contains(&name.as_str()) {
             build.secrets.push(value.clone());
         }
     }

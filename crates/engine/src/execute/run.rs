@@ -9,12 +9,10 @@ use std::collections::BTreeMap;
 use dbop_credentials::names;
 use dbop_model::{ClaimId, MigrationName, RunRecord};
 use dbop_plan::{Desired, Run};
-use secrecy::SecretString;
 
 use super::credential::generated;
 use super::{Done, Step};
 use crate::error::StepError;
-use crate::observe::Place;
 use crate::platform::JobSpec;
 
 pub(super) async fn start(step: &mut Step<'_>, run: &Run) -> Result<Done, StepError> {
@@ -42,7 +40,7 @@ pub(super) async fn start(step: &mut Step<'_>, run: &Run) -> Result<Done, StepEr
         || names::migrator(step.database, &scope.claim),
         |migrator| migrator.name.clone(),
     );
-    let secrets = secrets(&place, &migrator, &password);
+    let secrets = place.binding(&migrator, &password).variables();
     platform
         .write_job_secret(step.database, &run.job, &secrets)
         .await?;
@@ -113,26 +111,4 @@ fn environment(desired: &Desired, run: &Run) -> BTreeMap<String, String> {
         );
     }
     environment
-}
-
-/// The container's environment that logs in as the migrator, in the forms that migration tools take.
-fn secrets(
-    place: &Place,
-    migrator: &dbop_model::LoginName,
-    password: &SecretString,
-) -> BTreeMap<String, SecretString> {
-    let binding = place.binding(migrator, password);
-    let jdbc = binding.jdbc_url();
-    BTreeMap::from(
-        [
-            ("DBA_OP_CONNECTION_STRING", binding.uri()),
-            ("DBA_OP_JDBC_URL", jdbc.into()),
-            ("DBA_OP_HOST", binding.host.into()),
-            ("DBA_OP_PORT", binding.port.to_string().into()),
-            ("DBA_OP_DATABASE", binding.database.into()),
-            ("DBA_OP_USERNAME", migrator.to_string().into()),
-            ("DBA_OP_PASSWORD", password.clone()),
-        ]
-        .map(|(key, value)| (key.to_owned(), value)),
-    )
 }
