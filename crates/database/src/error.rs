@@ -21,6 +21,14 @@ pub enum DatabaseError {
         /// What the operating system or the server said.
         reason: String,
     },
+    /// The server answers, and lets nobody in from here as this user (PostgreSQL: pg_hba.conf).
+    #[error("{address} does not let the login in from here: {reason}")]
+    Barred {
+        /// `host:port`.
+        address: String,
+        /// The server's words.
+        reason: String,
+    },
     /// TLS could not be agreed on or verified.
     #[error("cannot speak TLS with {address}: {reason}")]
     Tls {
@@ -109,6 +117,7 @@ impl DatabaseError {
         matches!(
             self,
             DatabaseError::Unreachable { .. }
+                | DatabaseError::Barred { .. }
                 | DatabaseError::NotNow { .. }
                 | DatabaseError::Lost { .. }
                 | DatabaseError::Timeout { .. }

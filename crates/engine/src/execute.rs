@@ -70,7 +70,7 @@ async fn under_lock(
     database: &ObjectRef,
     action: &Action,
 ) -> Result<Done, StepError> {
-    let Some(seen) = observe(engine, memory, database, Freshness::Live).await? else {
+    let Some(seen) = observe(engine, memory, database, Freshness::Live, Some(action)).await? else {
         return Ok(Done::Not);
     };
     let mut step = Step {
@@ -99,7 +99,16 @@ impl Step<'_> {
 
     /// Looks again, live: is the action still the one to carry out?
     pub(crate) async fn still(&mut self) -> Result<bool, StepError> {
-        match observe(self.engine, self.memory, self.database, Freshness::Again).await? {
+        let action = Some(self.action);
+        match observe(
+            self.engine,
+            self.memory,
+            self.database,
+            Freshness::Again,
+            action,
+        )
+        .await?
+        {
             Some(seen) => {
                 self.seen = seen;
                 Ok(self.is_still_right())
@@ -191,6 +200,10 @@ impl Step<'_> {
 
     /// Claim, roles and grants, where they are missing: the first writes of a credential and of a run.
     pub(crate) async fn prepared(&mut self) -> Result<Scope, StepError> {
+        if !self.seen.held {
+            self.engine.platform.hold(self.database).await?;
+            self.seen.held = true;
+        }
         let admin = self.admin()?;
         let database = self
             .seen

@@ -17,6 +17,7 @@
 pub mod error;
 pub mod memory;
 pub mod platform;
+pub mod servers;
 pub mod worker;
 
 mod execute;
@@ -25,7 +26,8 @@ mod observe;
 pub use error::StepError;
 pub use memory::Memory;
 pub use platform::{
-    AppSecret, Clock, Entropy, JobSpec, Platform, PlatformError, Report, Revision, SecretSeen,
-    Subject,
+    AppSecret, Clock, Entropy, JobSpec, Platform, PlatformError, Read, Report, Revision,
+    SecretSeen, Subject,
 };
-pub use worker::{Engine, Next, Worker, backoff};
+pub use servers::Servers;
+pub use worker::{Engine, Next, Pace, Worker, backoff};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dbop_database::{Administer, Target};
 use dbop_model::finding::{FACTS_AGE_MAX, HintPolicy};
 use dbop_model::{LoginName, Migration, MigrationName, Proof};
-use dbop_plan::{Hints, Quiet};
+use dbop_plan::{Decision, Hints, Quiet};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 
@@ -26,6 +26,31 @@ pub struct Memory {
     pub(crate) proofs: BTreeMap<MigrationName, Tried>,
     pub(crate) judged: Option<Judged>,
     pub(crate) failures: u32,
+    /// How many looks in a row came to a decision of this kind.
+    pub(crate) looks: u32,
+    pub(crate) decided: &'static str,
+    /// The server (`host:port`) that did not answer at the last look.
+    pub(crate) dead_server: Option<String>,
+    /// It is this database's turn to try that server.
+    pub(crate) may_try: bool,
+}
+
+impl Memory {
+    /// How many looks before this one came to the same kind of decision.
+    pub(crate) fn looks_like(&mut self, decision: &Decision) -> u32 {
+        let decided = match decision {
+            Decision::Act { action, .. } => action.reason(),
+            Decision::Wait { on, .. } => on.reason(),
+            Decision::Blocked { by } => by.reason(),
+            Decision::Converged { .. } => "AtRest",
+        };
+        if self.decided != decided {
+            self.decided = decided;
+            self.looks = 0;
+        }
+        self.looks = self.looks.saturating_add(1);
+        self.looks - 1
+    }
 }
 
 /// A connection as the admin, and what it was opened with.

@@ -10,11 +10,15 @@ use dbop_model::{
     ClaimOwner, DatabaseFacts, DatabaseSpec, Fact, ForeignObject, LoginName, MigrationName,
     ObjectRef, Proof, SecretName, TlsMode, Why,
 };
-use dbop_plan::{Desired, Facts, Hints, SecretFacts, forecast};
+use dbop_plan::{
+    Action, Decision, DeletionStep, Desired, Facts, Hints, SecretFacts, decide, forecast,
+};
+use futures_util::future::join;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::memory::{Connection, Judged, Memory, PROOF_AGE_MAX, Tried};
-use crate::platform::{PlatformError, SecretSeen, Subject};
+use crate::platform::{PlatformError, Read, SecretSeen, Subject};
+use crate::servers::Admission;
 use crate::worker::Engine;
 
 /// How fresh a look must be.
@@ -29,10 +33,21 @@ pub(crate) enum Freshness {
     Again,
 }
 
+impl Freshness {
+    fn read(self) -> Read {
+        match self {
+            Freshness::Recent => Read::Cached,
+            Freshness::Live | Freshness::Again => Read::Live,
+        }
+    }
+}
+
 /// One look at the surroundings, with what a step needs to carry on from it.
 pub(crate) struct Seen {
     pub(crate) desired: Desired,
     pub(crate) facts: Facts,
+    /// Our finalizer holds the object.
+    pub(crate) held: bool,
     /// The Secrets behind `facts.secrets`, content and revision.
     pub(crate) secrets: BTreeMap<MigrationName, SecretSeen>,
     /// The connection as the admin, where there is one.
@@ -48,7 +63,17 @@ pub(crate) struct Place {
     pub(crate) endpoint: Endpoint,
 }
 
+/// A server as its databases share it: `host:port`.
+fn server(endpoint: &Endpoint) -> String {
+    format!("{}:{}", endpoint.host, endpoint.port)
+}
+
 impl Place {
+    /// The server that it is on: `host:port`.
+    pub(crate) fn server(&self) -> String {
+        server(&self.endpoint)
+    }
+
     /// What a login's Secret holds here.
     pub(crate) fn binding(&self, login: &LoginName, password: &SecretString) -> Binding {
         let endpoint = &self.endpoint;
@@ -76,6 +101,9 @@ pub(crate) fn claim_owner(engine: &Engine, database: &ObjectRef) -> ClaimOwner {
 
 /// Looks at everything. `None`: the object does not exist.
 ///
+/// `action` is the step that the look is for, where it is for one: who refers to a credential decides about
+/// its retirement alone, and only then is worth asking for anew.
+///
 /// # Errors
 /// Only where the object itself cannot be read; everything else becomes an unknown fact.
 pub(crate) async fn observe(
@@ -83,12 +111,18 @@ pub(crate) async fn observe(
     memory: &mut Memory,
     database: &ObjectRef,
     freshness: Freshness,
+    action: Option<&Action>,
 ) -> Result<Option<Seen>, PlatformError> {
     let platform = &engine.platform;
-    let Some(Subject { desired, object }) = platform.subject(database).await? else {
+    let read = freshness.read();
+    let Some(subject) = platform.subject(database, read).await? else {
         return Ok(None);
     };
-    let jobs = Fact::from(platform.jobs(database).await);
+    let Subject {
+        desired,
+        object,
+        held,
+    } = subject;
     let connected: BTreeSet<MigrationName> = desired
         .chain
         .connected(&desired.database.desired)
@@ -99,16 +133,24 @@ pub(crate) async fn observe(
         .iter()
         .map(|m| (m.clone(), names::secret(database, m)))
         .collect();
-    let seen_secrets = platform.secrets(database, &secret_names).await;
-    let slots = platform.slots(database).await;
-
     let look = Look {
         owner: claim_owner(engine, database),
         version_source: desired.database.version_source.clone(),
         access: desired.database.access(),
         migrations: connected,
     };
-    let reached = reach(engine, memory, &desired.database, &look).await;
+    // They are of different places, and each takes a round trip.
+    let ((jobs, seen_secrets), reached) = join(
+        join(
+            platform.jobs(database, read),
+            platform.secrets(database, &secret_names, read),
+        ),
+        reach(engine, memory, &desired.database, &look, read),
+    )
+    .await;
+    let server = reached.as_ref().ok().map(|(_, place, _)| place.server());
+    let slots = platform.slots(database, server.as_deref()).await;
+    let jobs = Fact::from(jobs);
     let now = engine.clock.now();
 
     let mut facts = Facts {
@@ -155,7 +197,12 @@ pub(crate) async fn observe(
             .entry(migration.clone())
             .or_insert_with(|| names::secret(database, migration));
     }
-    facts.references = platform.references(database, &named).await;
+    let retires = matches!(
+        action,
+        Some(Action::Retire(_) | Action::Delete(DeletionStep::Revoke(_)))
+    );
+    let read_references = if retires { read } else { Read::Cached };
+    facts.references = platform.references(database, &named, read_references).await;
     if let Some(place) = &place {
         facts.proofs = prove(engine, memory, place, &secrets, &facts, freshness).await;
     }
@@ -165,9 +212,21 @@ pub(crate) async fn observe(
     if let Some(admin) = &admin {
         facts.hints = hints(engine, memory, admin.as_ref(), &desired, &facts, freshness).await;
     }
+    if let Decision::Act {
+        action: Action::StartRun(run),
+        ..
+    } = decide(&desired, &facts, now)
+        && platform.is_foreign_job(database, &run.job).await
+    {
+        facts.foreign.push(ForeignObject {
+            kind: "Job".to_owned(),
+            name: run.job.to_string(),
+        });
+    }
     Ok(Some(Seen {
         desired,
         facts,
+        held,
         secrets,
         admin,
         place,
@@ -180,6 +239,7 @@ async fn reach(
     memory: &mut Memory,
     spec: &DatabaseSpec,
     look: &Look,
+    read: Read,
 ) -> Result<(Arc<dyn Administer>, Place, DatabaseFacts), Why> {
     let why = |error: &dyn std::fmt::Display| Why::new(error.to_string());
     let of_dsn = |error: &DatabaseError| {
@@ -191,7 +251,10 @@ async fn reach(
             Why::new(reason)
         }
     };
-    let target = engine.platform.target(spec).await.map_err(|e| why(&e))?;
+    let may_try = std::mem::take(&mut memory.may_try);
+    memory.dead_server = None;
+    let target = engine.platform.target(spec, read).await;
+    let target = target.map_err(|e| why(&e))?;
     let endpoint = engine.connector.endpoint(&target).map_err(|e| of_dsn(&e))?;
     if memory
         .connection
@@ -203,12 +266,20 @@ async fn reach(
     let admin = match &memory.connection {
         Some(connection) => connection.admin.clone(),
         None => {
-            let admin: Arc<dyn Administer> = engine
-                .connector
-                .connect(&target)
-                .await
-                .map_err(|e| of_dsn(&e))?
-                .into();
+            let server = server(&endpoint);
+            if let Admission::Dead { why } = engine.servers.admit(&server, may_try) {
+                memory.dead_server = Some(server);
+                return Err(Why::passing(dsn_error(spec, &why)));
+            }
+            let connected = engine.connector.connect(&target).await;
+            if let Err(error @ DatabaseError::Unreachable { .. }) = &connected {
+                let now = engine.clock.now();
+                engine.servers.failed(&server, error.to_string(), now);
+                memory.dead_server = Some(server);
+            } else {
+                engine.servers.answered(&server);
+            }
+            let admin: Arc<dyn Administer> = connected.map_err(|e| of_dsn(&e))?.into();
             // A new connection may lead elsewhere: what was watched or judged over the old one ends with it.
             memory.watch.clear();
             memory.judged = None;
@@ -231,7 +302,7 @@ async fn reach(
 
 /// What is wrong with the DSN or its login is mended in the Secret that holds it: its name belongs to the
 /// message.
-fn dsn_error(spec: &DatabaseSpec, error: &DatabaseError) -> String {
+fn dsn_error(spec: &DatabaseSpec, error: &dyn std::fmt::Display) -> String {
     let namespace = spec.id.namespace();
     format!(
         "{error} (DSN from Secret {namespace}/{}, key {})",

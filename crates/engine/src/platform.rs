@@ -16,6 +16,15 @@ use dbop_plan::{Action, Because, Decision, Desired, Facts, ObjectFacts, Referenc
 use jiff::Timestamp;
 use secrecy::SecretString;
 
+/// How fresh an answer must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// As the platform was told last: what decides only what to look at next.
+    Cached,
+    /// As it is now: an action goes on from it.
+    Live,
+}
+
 /// A ManagedDatabase as the platform has it now, with the migrations of its namespace.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subject {
@@ -23,6 +32,8 @@ pub struct Subject {
     pub desired: Desired,
     /// The object beside its spec.
     pub object: ObjectFacts,
+    /// Does our finalizer hold the object, so that its deletion waits for us?
+    pub held: bool,
 }
 
 /// An opaque revision of a stored object: a write that names it fails if the object has changed since.
@@ -72,6 +83,8 @@ pub struct JobSpec {
     pub database: ObjectRef,
     /// The run: Job name, from, to and digest, all of which the Job carries.
     pub run: Run,
+    /// The server (`host:port`) that it works on: slots are counted by it.
+    pub server: String,
     /// Environment of the container that is no secret. The platform adds where to push metrics.
     pub environment: BTreeMap<String, String>,
 }
@@ -139,19 +152,29 @@ pub trait Platform: Send + Sync {
     fn cluster(&self) -> String;
 
     /// The object and the migrations of its namespace; `None`: there is no such object.
-    async fn subject(&self, database: &ObjectRef) -> Result<Option<Subject>, PlatformError>;
+    async fn subject(
+        &self,
+        database: &ObjectRef,
+        read: Read,
+    ) -> Result<Option<Subject>, PlatformError>;
 
     /// Where the database is and how the admin logs in.
-    async fn target(&self, spec: &DatabaseSpec) -> Result<Target, PlatformError>;
+    async fn target(&self, spec: &DatabaseSpec, read: Read) -> Result<Target, PlatformError>;
 
     /// The Jobs of this database.
-    async fn jobs(&self, database: &ObjectRef) -> Result<Vec<JobFacts>, PlatformError>;
+    async fn jobs(&self, database: &ObjectRef, read: Read) -> Result<Vec<JobFacts>, PlatformError>;
+
+    /// Is there a Job of this name that is not ours? By default there are no others.
+    async fn is_foreign_job(&self, _database: &ObjectRef, _job: &JobName) -> bool {
+        false
+    }
 
     /// The application Secrets of this database, and any that bears one of `names`; by migration.
     async fn secrets(
         &self,
         database: &ObjectRef,
         names: &BTreeMap<MigrationName, SecretName>,
+        read: Read,
     ) -> Result<BTreeMap<MigrationName, SecretSeen>, PlatformError>;
 
     /// Who refers to these Secrets: unfinished Pods and workload templates; by migration.
@@ -159,10 +182,17 @@ pub trait Platform: Send + Sync {
         &self,
         database: &ObjectRef,
         secrets: &BTreeMap<MigrationName, SecretName>,
+        read: Read,
     ) -> Fact<BTreeMap<MigrationName, Vec<Reference>>>;
 
-    /// Room for a Job of this database.
-    async fn slots(&self, database: &ObjectRef) -> Slots;
+    /// Room for a Job of this database, on this server (`host:port`) where it is known.
+    async fn slots(&self, database: &ObjectRef, server: Option<&str>) -> Slots;
+
+    /// Puts our finalizer on the object, so that its deletion waits for us: before the first write that
+    /// would outlive it. By default deletions wait for nobody.
+    async fn hold(&self, _database: &ObjectRef) -> Result<(), PlatformError> {
+        Ok(())
+    }
 
     /// Creates an application Secret (`at`: `None`), or replaces ours at that revision.
     async fn write_secret(

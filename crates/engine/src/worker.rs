@@ -15,6 +15,7 @@ use crate::execute;
 use crate::memory::Memory;
 use crate::observe::{Freshness, judge, observe};
 use crate::platform::{Clock, Entropy, Platform, PlatformError, Report};
+use crate::servers::Servers;
 
 /// Steps of one reconcile: a hundred migrations in a row, then others get their turn.
 const STEPS_MAX: usize = 500;
@@ -25,6 +26,16 @@ const WATCH_STEP: Duration = Duration::from_millis(100);
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// ... and none longer than this: a repaired database is found within a minute.
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// What may pass by itself is looked at more often: a database that is back is worked on within 15 seconds.
+const BACKOFF_PASSING_MAX: Duration = Duration::from_secs(10);
+/// Blocked databases are looked at after this, besides every event (data may have been put right by hand),
+/// then after twice as long each time, up to the heartbeat.
+const BLOCKED_LOOK: Duration = Duration::from_secs(15);
+/// A run, or a credential in use, is looked at every second for so many looks ...
+const EAGER_LOOKS: u32 = 60;
+/// ... and then after this: it is a long migration, or somebody has to move an application. What the platform
+/// sees of either wakes the worker at once.
+const PATIENT_LOOK: Duration = Duration::from_secs(5);
 
 /// What a worker works with.
 #[derive(Clone)]
@@ -37,6 +48,58 @@ pub struct Engine {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// How often is looked without an occasion.
+    pub pace: Pace,
+    /// Servers that do not answer, for all databases together.
+    pub servers: Arc<Servers>,
+}
+
+impl Engine {
+    /// An engine at the usual pace.
+    pub fn new(
+        platform: Arc<dyn Platform>,
+        connector: Arc<dyn Connector>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self {
+            platform,
+            connector,
+            clock,
+            entropy,
+            pace: Pace::default(),
+            servers: Arc::default(),
+        }
+    }
+}
+
+/// How often a database is looked at without an occasion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// The slow look at a database where nothing is to be done: it finds what no event tells, such as a
+    /// restored backup or a login that was dropped by hand. Each costs one connection and a dozen statements.
+    pub heartbeat: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Pace {
+    /// The heartbeat of this database: up to a tenth shorter by its name, so that a thousand databases that
+    /// were found together do not stay together.
+    fn heartbeat_of(self, database: &ObjectRef) -> Duration {
+        const STEPS: u32 = 64;
+        let text = database.to_string();
+        let hash = text.bytes().fold(0_u32, |hash, byte| {
+            hash.wrapping_mul(31).wrapping_add(u32::from(byte))
+        });
+        self.heartbeat - self.heartbeat / 10 * (hash % STEPS) / STEPS
+    }
 }
 
 /// One database's worker.
@@ -84,7 +147,10 @@ impl Worker {
         for _ in 0..STEPS_MAX {
             match self.pass().await {
                 Pass::GoOn => {}
-                Pass::Rest(next) => return *next,
+                Pass::Rest(next) => {
+                    self.leave(&next);
+                    return *next;
+                }
             }
         }
         Next {
@@ -100,6 +166,7 @@ impl Worker {
             &mut self.memory,
             &self.database,
             Freshness::Recent,
+            None,
         )
         .await;
         let now = self.engine.clock.now();
@@ -118,23 +185,7 @@ impl Worker {
         self.publish(&seen.desired, &seen.facts, &decision, None)
             .await;
         let Decision::Act { action, because } = &decision else {
-            let unreachable = matches!(
-                &decision,
-                Decision::Wait {
-                    on: WaitingOn::Database { .. },
-                    ..
-                }
-            );
-            self.memory.failures = if unreachable {
-                self.memory.failures + 1
-            } else {
-                0
-            };
-            let wake_at = if unreachable {
-                self.after_failure()
-            } else {
-                wake_at(&decision, now)
-            };
+            let wake_at = self.wake_at(&decision, now);
             return Pass::rest(Next {
                 decision: Some(decision),
                 failure: None,
@@ -145,6 +196,7 @@ impl Worker {
         match execute::execute(&self.engine, &mut self.memory, &self.database, action).await {
             Ok(done) => {
                 self.memory.failures = 0;
+                self.memory.looks = 0;
                 if done == execute::Done::Whole {
                     let platform = &self.engine.platform;
                     platform.acted(&self.database, action, because).await;
@@ -171,16 +223,66 @@ impl Worker {
 
     fn failed(&mut self, decision: Option<Decision>, failure: StepError) -> Next {
         tracing::warn!(database = %self.database, error = %failure, "the step failed");
-        self.memory.failures += 1;
+        let wake_at = self.after_failure(failure.is_transient());
         Next {
             decision,
             failure: Some(failure),
-            wake_at: self.after_failure(),
+            wake_at,
         }
     }
 
-    fn after_failure(&self) -> Timestamp {
-        later(self.engine.clock.now(), backoff(self.memory.failures))
+    fn after_failure(&mut self, passing: bool) -> Timestamp {
+        self.memory.failures += 1;
+        let pause = backoff(self.memory.failures);
+        let pause = if passing {
+            pause.min(BACKOFF_PASSING_MAX)
+        } else {
+            pause
+        };
+        later(self.engine.clock.now(), pause)
+    }
+
+    /// When to look again, where no event comes before. Looks that find the same become rarer.
+    fn wake_at(&mut self, decision: &Decision, now: Timestamp) -> Timestamp {
+        let heartbeat = self.engine.pace.heartbeat_of(&self.database);
+        if let Decision::Wait {
+            on: WaitingOn::Database { why },
+            ..
+        } = decision
+        {
+            return self.after_failure(why.is_passing());
+        }
+        self.memory.failures = 0;
+        let looks = self.memory.looks_like(decision);
+        match decision {
+            Decision::Act { .. } => now,
+            Decision::Converged { .. } => later(now, heartbeat),
+            Decision::Blocked { .. } => {
+                let pause = BLOCKED_LOOK.saturating_mul(1 << looks.min(16));
+                later(now, pause.min(heartbeat.max(BLOCKED_LOOK)))
+            }
+            Decision::Wait {
+                on: WaitingOn::CredentialInUse { .. } | WaitingOn::Run { .. },
+                ..
+            } if looks > EAGER_LOOKS => later(now, PATIENT_LOOK),
+            Decision::Wait { wake_at, .. } => (*wake_at).min(later(now, heartbeat)),
+        }
+    }
+
+    /// Leaves the database alone until there is something to do: no connection stays open at rest, or where a
+    /// person or another server is waited for.
+    fn leave(&mut self, next: &Next) {
+        let is_watching = match &next.decision {
+            Some(Decision::Wait { on, .. }) => !matches!(
+                on,
+                WaitingOn::Paused | WaitingOn::ReadOnly | WaitingOn::Database { .. }
+            ),
+            Some(Decision::Act { .. }) => next.failure.is_some(),
+            Some(Decision::Blocked { .. } | Decision::Converged { .. }) | None => false,
+        };
+        if !is_watching {
+            self.memory.connection = None;
+        }
     }
 
     /// Shows where things stand. A status that cannot be written holds nothing up: the next pass writes it.
@@ -208,10 +310,15 @@ impl Worker {
     /// early when one that was unused is used again, or when sessions cannot be looked at. The caller races
     /// it against the platform's events.
     pub async fn rest(&mut self, next: &Next) {
+        if let Some(address) = &self.memory.dead_server {
+            let (servers, clock) = (&self.engine.servers, self.engine.clock.as_ref());
+            self.memory.may_try = servers.wait(address, clock).await;
+            return;
+        }
         let watched = matches!(
             &next.decision,
             Some(Decision::Wait {
-                on: WaitingOn::QuietWindow { .. } | WaitingOn::CredentialInUse { .. },
+                on: WaitingOn::QuietWindow { .. },
                 ..
             })
         );
@@ -280,6 +387,7 @@ impl Worker {
             &mut self.memory,
             &self.database,
             Freshness::Live,
+            None,
         )
         .await?;
         let Some(seen) = seen else { return Ok(None) };
@@ -334,19 +442,6 @@ impl Pass {
         Pass::Rest(Box::new(next))
     }
 }
-
-fn wake_at(decision: &Decision, now: Timestamp) -> Timestamp {
-    match decision {
-        Decision::Wait { wake_at, .. } => *wake_at,
-        Decision::Converged { look_again, .. } => *look_again,
-        // A change of the object wakes it; a slow look finds what no event tells.
-        Decision::Blocked { .. } => later(now, BLOCKED_LOOK),
-        Decision::Act { .. } => now,
-    }
-}
-
-/// Blocked databases are looked at this often, besides every event: data may have been put right by hand.
-const BLOCKED_LOOK: Duration = Duration::from_secs(15);
 
 fn later(from: Timestamp, span: Duration) -> Timestamp {
     from.checked_add(span).unwrap_or(Timestamp::MAX)

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dbop_database::Connector;
-use dbop_engine::{Engine, Entropy, Platform as _};
+use dbop_engine::{Engine, Entropy, Platform as _, Read};
 use dbop_model::{JobName, ObjectRef};
 use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -87,12 +87,12 @@ pub async fn run(
             ..LocalEnd::default()
         };
     }
-    let engine = Engine {
-        platform: platform.clone(),
+    let engine = Engine::new(
+        platform.clone(),
         connector,
-        clock: platform.clock().clone(),
+        platform.clock().clone(),
         entropy,
-    };
+    );
     Driver::new(platform, engine, until).drive(stop).await
 }
 
@@ -224,7 +224,7 @@ impl Driver {
         for database in &databases {
             let jobs = self
                 .platform
-                .jobs(&database.database)
+                .jobs(&database.database, Read::Live)
                 .await
                 .unwrap_or_default();
             let live = jobs.into_iter().filter(|job| job.is_live());

@@ -14,8 +14,8 @@ use dbop_api::report::{
 use dbop_api::status::LastRun;
 use dbop_database::Target;
 use dbop_engine::{
-    AppSecret, Clock, Entropy, JobSpec, Platform, PlatformError, Report, Revision, SecretSeen,
-    Subject,
+    AppSecret, Clock, Entropy, JobSpec, Platform, PlatformError, Read, Report, Revision,
+    SecretSeen, Subject,
 };
 use dbop_model::{
     DatabaseSpec, Fact, JobFacts, JobName, JobPhase, MigrationName, ObjectRef, RunRecord,
@@ -373,13 +373,17 @@ impl Platform for LocalPlatform {
         self.state.cluster().to_owned()
     }
 
-    async fn subject(&self, database: &ObjectRef) -> Result<Option<Subject>, PlatformError> {
+    async fn subject(
+        &self,
+        database: &ObjectRef,
+        _: Read,
+    ) -> Result<Option<Subject>, PlatformError> {
         let requests = requests::read(self.state.root(), database)?;
         let last_run = self.last_run(database)?;
         subject::subject(&self.manifests(), &requests, last_run, database)
     }
 
-    async fn target(&self, spec: &DatabaseSpec) -> Result<Target, PlatformError> {
+    async fn target(&self, spec: &DatabaseSpec, _: Read) -> Result<Target, PlatformError> {
         let dsn = self.secret_value(spec, "dsnSecret", &spec.dsn.secret, &spec.dsn.key)?;
         let ca = spec.ca_secret.as_ref();
         let ca = ca
@@ -392,7 +396,7 @@ impl Platform for LocalPlatform {
         })
     }
 
-    async fn jobs(&self, database: &ObjectRef) -> Result<Vec<JobFacts>, PlatformError> {
+    async fn jobs(&self, database: &ObjectRef, _: Read) -> Result<Vec<JobFacts>, PlatformError> {
         self.jobs.list(database)
     }
 
@@ -400,6 +404,7 @@ impl Platform for LocalPlatform {
         &self,
         database: &ObjectRef,
         names: &BTreeMap<MigrationName, SecretName>,
+        _: Read,
     ) -> Result<BTreeMap<MigrationName, SecretSeen>, PlatformError> {
         Ok(self.secrets.list(database, names)?)
     }
@@ -408,12 +413,13 @@ impl Platform for LocalPlatform {
         &self,
         _database: &ObjectRef,
         _secrets: &BTreeMap<MigrationName, SecretName>,
+        _: Read,
     ) -> Fact<BTreeMap<MigrationName, Vec<Reference>>> {
         // A directory has no workloads: who uses a credential shows by its sessions alone.
         Fact::Known(BTreeMap::new())
     }
 
-    async fn slots(&self, database: &ObjectRef) -> Slots {
+    async fn slots(&self, database: &ObjectRef, _: Option<&str>) -> Slots {
         // Without a limit, that others cannot be counted takes nothing away.
         Slots {
             taken: self.jobs.live_beside(database).unwrap_or_default(),

@@ -55,6 +55,7 @@ pub(crate) fn subject(
             take_over: said.take_over || requests.take_over,
             ..said
         },
+        held: true,
     }))
 }
 

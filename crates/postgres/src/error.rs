@@ -74,7 +74,7 @@ fn refused(address: String, user: &str, database: &str, db: &DbError) -> Databas
         },
         // The same code says that pg_hba.conf has no line for us, which says nothing about the login. The
         // routine tells them apart; the message is translated.
-        "28000" if db.routine() == Some("ClientAuthentication") => DatabaseError::Unreachable {
+        "28000" if db.routine() == Some("ClientAuthentication") => DatabaseError::Barred {
             address,
             reason: db.message().to_owned(),
         },

@@ -147,12 +147,12 @@ fn worker(world: &Shared, database: &ObjectRef, entropy: &Arc<SimEntropy>) -> Wo
         .unwrap_or_else(PoisonError::into_inner)
         .db
         .clone();
-    let engine = Engine {
-        platform: Arc::new(SimPlatform::new(world)),
-        connector: Arc::new(connector),
-        clock: Arc::new(SimClock::new(world)),
-        entropy: entropy.clone(),
-    };
+    let engine = Engine::new(
+        Arc::new(SimPlatform::new(world)),
+        Arc::new(connector),
+        Arc::new(SimClock::new(world)),
+        entropy.clone(),
+    );
     Worker::new(engine, database.clone())
 }
 

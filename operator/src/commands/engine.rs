@@ -42,10 +42,10 @@ pub(crate) fn look(path: &Path, state: Option<&Path>) -> Result<LocalPlatform, F
 
 /// The engine on a platform.
 pub(crate) fn engine(platform: Arc<dyn Platform>) -> Engine {
-    Engine {
+    Engine::new(
         platform,
-        connector: Arc::new(Postgres::new(|| SystemClock.now())),
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-    }
+        Arc::new(Postgres::new(|| SystemClock.now())),
+        Arc::new(SystemClock),
+        Arc::new(SystemEntropy),
+    )
 }

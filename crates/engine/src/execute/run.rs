@@ -26,6 +26,7 @@ pub(super) async fn start(step: &mut Step<'_>, run: &Run) -> Result<Done, StepEr
         .create_job(&JobSpec {
             database: step.database.clone(),
             run: run.clone(),
+            server: step.place()?.server(),
             environment,
         })
         .await?;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbop_engine::{JobSpec, Platform, PlatformError};
+use dbop_engine::{JobSpec, Platform, PlatformError, Read};
 use dbop_local::{LocalPlatform, Supervisor};
 use dbop_model::{JobFacts, JobName, JobPhase, ObjectRef};
 use dbop_plan::Run;
@@ -29,6 +29,7 @@ async fn created(platform: &LocalPlatform) -> JobSpec {
     let id = ObjectRef::new("default", "v1").unwrap();
     let spec = JobSpec {
         database: shop(),
+        server: "127.0.0.1:5432".to_owned(),
         run: Run {
             job: job(),
             from: None,
@@ -60,7 +61,7 @@ async fn released(platform: &LocalPlatform) {
 }
 
 async fn facts(platform: &LocalPlatform) -> Option<JobFacts> {
-    platform.jobs(&shop()).await.unwrap().pop()
+    platform.jobs(&shop(), Read::Live).await.unwrap().pop()
 }
 
 fn phase(platform: &LocalPlatform) -> JobPhase {
@@ -463,6 +464,7 @@ async fn a_foreign_directory_of_that_name_is_not_touched() {
     };
     let spec = JobSpec {
         database: shop(),
+        server: "127.0.0.1:5432".to_owned(),
         run,
         environment: BTreeMap::new(),
     };
@@ -474,5 +476,5 @@ async fn a_foreign_directory_of_that_name_is_not_touched() {
         std::fs::read_to_string(path(&directory).join("log")).unwrap(),
         "theirs"
     );
-    assert_eq!(platform.jobs(&shop()).await.unwrap(), []);
+    assert_eq!(platform.jobs(&shop(), Read::Live).await.unwrap(), []);
 }

@@ -6,7 +6,7 @@ use std::sync::{MutexGuard, PoisonError};
 use async_trait::async_trait;
 use dbop_database::Target;
 use dbop_engine::{
-    AppSecret, JobSpec, Platform, PlatformError, Report, Revision, SecretSeen, Subject,
+    AppSecret, JobSpec, Platform, PlatformError, Read, Report, Revision, SecretSeen, Subject,
 };
 use dbop_model::{
     DatabaseSpec, Fact, JobFacts, JobName, JobPhase, MigrationName, ObjectRef, RunRecord,
@@ -66,7 +66,7 @@ impl Platform for SimPlatform {
         "simulated".to_owned()
     }
 
-    async fn subject(&self, _: &ObjectRef) -> Result<Option<Subject>, PlatformError> {
+    async fn subject(&self, _: &ObjectRef, _: Read) -> Result<Option<Subject>, PlatformError> {
         let world = self.look();
         if world.let_go {
             return Ok(None);
@@ -74,14 +74,15 @@ impl Platform for SimPlatform {
         Ok(Some(Subject {
             desired: world.desired.clone(),
             object: world.object.clone(),
+            held: true,
         }))
     }
 
-    async fn target(&self, _: &DatabaseSpec) -> Result<Target, PlatformError> {
+    async fn target(&self, _: &DatabaseSpec, _: Read) -> Result<Target, PlatformError> {
         Ok(self.world().db.target())
     }
 
-    async fn jobs(&self, _: &ObjectRef) -> Result<Vec<JobFacts>, PlatformError> {
+    async fn jobs(&self, _: &ObjectRef, _: Read) -> Result<Vec<JobFacts>, PlatformError> {
         let world = self.look();
         Ok(world
             .jobs
@@ -94,6 +95,7 @@ impl Platform for SimPlatform {
         &self,
         _: &ObjectRef,
         names: &BTreeMap<MigrationName, SecretName>,
+        _: Read,
     ) -> Result<BTreeMap<MigrationName, SecretSeen>, PlatformError> {
         let world = self.look();
         let ours = world
@@ -113,6 +115,7 @@ impl Platform for SimPlatform {
         &self,
         _: &ObjectRef,
         secrets: &BTreeMap<MigrationName, SecretName>,
+        _: Read,
     ) -> Fact<BTreeMap<MigrationName, Vec<Reference>>> {
         let world = self.look();
         let mut references: BTreeMap<MigrationName, Vec<Reference>> = BTreeMap::new();
@@ -130,7 +133,7 @@ impl Platform for SimPlatform {
         Fact::Known(references)
     }
 
-    async fn slots(&self, _: &ObjectRef) -> Slots {
+    async fn slots(&self, _: &ObjectRef, _: Option<&str>) -> Slots {
         Slots {
             taken: 0,
             limit: None,
