@@ -1,0 +1,119 @@
+//! The driver: a task for each ManagedDatabase, for as long as this operator leads.
+//!
+//! Databases do not wait for each other, and one whose pass panics leaves the others at work. What is decided is
+//! decided by the engine; here is only who looks when, and how many at once.
+
+mod migrations;
+mod task;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dbop_engine::Engine;
+use dbop_model::ObjectRef;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::cache::Caches;
+use crate::platform::KubernetesPlatform;
+use task::Task;
+
+/// Databases that are looked at at the same moment: enough to keep two cores and a database server busy, few
+/// enough that a restart with ten thousand databases needs neither memory nor connections for all of them.
+pub const PASSES_MAX: usize = 32;
+/// When told to stop, a step under way may take so long to end by itself; then it is left where it is, which is as
+/// safe as a crash. Shorter than the thirty seconds that Kubernetes gives a Pod.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// Works on every ManagedDatabase of the caches until `stop` becomes true.
+///
+/// `engine.platform` must be `platform`. The caches must have been filled once.
+pub async fn run(
+    platform: Arc<KubernetesPlatform>,
+    caches: Arc<Caches>,
+    engine: Engine,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut fleet = Fleet {
+        platform: platform.clone(),
+        caches: caches.clone(),
+        engine,
+        passes: Arc::new(Semaphore::new(PASSES_MAX)),
+        tasks: JoinSet::new(),
+        running: BTreeMap::new(),
+        quit: watch::Sender::new(false),
+    };
+    let mut statuses = std::pin::pin!(migrations::keep_statuses(platform, caches.clone()));
+    loop {
+        fleet.start_missing();
+        tokio::select! {
+            () = caches.wakes.fleet.notified() => {}
+            Some(ended) = fleet.tasks.join_next(), if !fleet.tasks.is_empty() => fleet.ended(ended),
+            () = &mut statuses => {}
+            // Nobody is left who could tell it: as good as being told.
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
+    }
+    fleet.stop().await;
+}
+
+struct Fleet {
+    platform: Arc<KubernetesPlatform>,
+    caches: Arc<Caches>,
+    engine: Engine,
+    passes: Arc<Semaphore>,
+    tasks: JoinSet<ObjectRef>,
+    running: BTreeMap<ObjectRef, AbortHandle>,
+    quit: watch::Sender<bool>,
+}
+
+impl Fleet {
+    /// A task for each database that has none.
+    fn start_missing(&mut self) {
+        let mut missing = BTreeSet::new();
+        self.caches.databases.each(|namespace, name, _| {
+            // What Kubernetes lets be the name of an object need not be one of ours: the schema refuses it.
+            if let Ok(id) = ObjectRef::new(namespace, name)
+                && !self.running.contains_key(&id)
+            {
+                missing.insert(id);
+            }
+        });
+        for id in missing {
+            let task = Task::new(
+                self.platform.clone(),
+                self.engine.clone(),
+                self.passes.clone(),
+                self.caches.clone(),
+                id.clone(),
+                self.quit.subscribe(),
+            );
+            let handle = self.tasks.spawn(task.run());
+            self.running.insert(id, handle);
+        }
+    }
+
+    fn ended(&mut self, ended: Result<ObjectRef, tokio::task::JoinError>) {
+        match ended {
+            Ok(id) => {
+                self.running.remove(&id);
+                self.caches.wakes.close(&id);
+                self.platform.forget(&id);
+            }
+            Err(error) => {
+                // A task catches the panics of its passes; this is one of its own, and it is started anew.
+                tracing::error!(%error, "the task of a database ended unexpectedly");
+                self.running.retain(|_, handle| !handle.is_finished());
+            }
+        }
+    }
+
+    async fn stop(mut self) {
+        self.quit.send_replace(true);
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_GRACE, all).await.is_err() {
+            self.tasks.shutdown().await;
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! One database's task: look, then rest until there is something to look at.
+//!
+//! What a pass needs lives only while it runs: a database at rest costs its task, and what its worker remembers.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use dbop_engine::{Engine, Next, Read, Worker};
+use dbop_model::ObjectRef;
+use dbop_plan::{Decision, WaitingOn};
+use futures_util::FutureExt as _;
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, watch};
+
+use crate::cache::Caches;
+use crate::cache::wakes::Slot;
+use crate::platform::{KubernetesPlatform, object_name};
+
+/// What only the status shows (who refers to a credential that nobody waits for) is looked at after this: a
+/// rollout changes many Pods, and is one look.
+const SOON: Duration = Duration::from_secs(5);
+/// After a panic, a database is taken up again after this ...
+const PANIC_PAUSE_FIRST: Duration = Duration::from_secs(5);
+/// ... then after twice as long each time, up to this.
+const PANIC_PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// One database's task.
+pub(super) struct Task {
+    platform: Arc<KubernetesPlatform>,
+    engine: Engine,
+    passes: Arc<Semaphore>,
+    caches: Arc<Caches>,
+    database: ObjectRef,
+    worker: Worker,
+    slot: Arc<Slot>,
+    panics: u32,
+    quit: watch::Receiver<bool>,
+}
+
+impl Task {
+    pub(super) fn new(
+        platform: Arc<KubernetesPlatform>,
+        engine: Engine,
+        passes: Arc<Semaphore>,
+        caches: Arc<Caches>,
+        database: ObjectRef,
+        quit: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            worker: Worker::new(engine.clone(), database.clone()),
+            slot: caches.wakes.open(&database),
+            platform,
+            engine,
+            passes,
+            caches,
+            database,
+            panics: 0,
+            quit,
+        }
+    }
+
+    /// Works until it is told to quit, or the object is gone.
+    pub(super) async fn run(mut self) -> ObjectRef {
+        while self.is_there() {
+            let Ok(permit) = self.passes.clone().acquire_owned().await else {
+                break;
+            };
+            if *self.quit.borrow() {
+                break;
+            }
+            // In a box, so that it weighs nothing while the database rests.
+            let next = Box::pin(self.pass()).await;
+            drop(permit);
+            if !Box::pin(self.rest(&next)).await {
+                break;
+            }
+        }
+        self.database
+    }
+
+    fn is_there(&self) -> bool {
+        let (namespace, name) = (self.database.namespace(), self.database.name());
+        self.caches.databases.get(namespace, name).is_some()
+    }
+
+    /// Goes as far as it can. A panic is this database's own: it is told, and tried again later.
+    async fn pass(&mut self) -> Next {
+        let went = AssertUnwindSafe(self.worker.reconcile())
+            .catch_unwind()
+            .await;
+        let next = match went {
+            Ok(next) => {
+                self.panics = 0;
+                next
+            }
+            Err(_) => return self.panicked(),
+        };
+        let waits_for_references = matches!(
+            &next.decision,
+            Some(Decision::Wait {
+                on: WaitingOn::CredentialInUse { .. } | WaitingOn::QuietWindow { .. },
+                ..
+            })
+        );
+        let flag = &self.slot.waits_for_references;
+        flag.store(waits_for_references, Ordering::Relaxed);
+        if next.decision.is_none() && next.failure.is_some() {
+            self.show_refusal().await;
+        }
+        next
+    }
+
+    fn panicked(&mut self) -> Next {
+        tracing::error!(
+            database = %self.database,
+            "a fault of the program itself ended the look at this database; see the message before"
+        );
+        self.worker = Worker::new(self.engine.clone(), self.database.clone());
+        let pause = PANIC_PAUSE_FIRST.saturating_mul(1 << self.panics.min(16));
+        self.panics = self.panics.saturating_add(1);
+        let wake_at = self
+            .engine
+            .clock
+            .now()
+            .checked_add(pause.min(PANIC_PAUSE_MAX))
+            .unwrap_or(Timestamp::MAX);
+        Next {
+            decision: None,
+            failure: None,
+            wake_at,
+        }
+    }
+
+    /// What keeps an object from being judged stands in its status.
+    async fn show_refusal(&self) {
+        let seen = self.platform.database(&self.database, Read::Cached).await;
+        if let Ok(Some(seen)) = seen
+            && let Some(refusals) = self.caches.refusals(&self.database, &seen)
+        {
+            let now = self.engine.clock.now();
+            let shown = self.platform.show_refusals(&self.database, &refusals, now);
+            if let Err(error) = shown.await {
+                tracing::warn!(%error, "the status of {} could not be written", object_name(&self.database));
+            }
+        }
+    }
+
+    /// Rests until there is something to look at. False: it is told to quit.
+    async fn rest(&mut self, next: &Next) -> bool {
+        let Self {
+            worker, slot, quit, ..
+        } = self;
+        let soon = async {
+            slot.soon.notified().await;
+            tokio::time::sleep(SOON).await;
+        };
+        tokio::select! {
+            () = worker.rest(next) => true,
+            () = slot.now.notified() => true,
+            () = soon => true,
+            _ = quit.wait_for(|quit| *quit) => false,
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! Secrets: the admin's DSN, and the applications' credentials.
+//!
+//! A credential's Secret is ours by its marks. It is created, never adopted; replaced and deleted only at the
+//! revision that was looked at. It has no owner: deleting the ManagedDatabase in the foreground would take it from
+//! applications that a `Retain` leaves in peace.
+
+use std::collections::BTreeMap;
+
+use dbop_api::marks::{
+    CLAIM_ANNOTATION, DATABASE_LABEL, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL,
+    MIGRATION_ANNOTATION, MIGRATION_LABEL, fits_label,
+};
+use dbop_database::Target;
+use dbop_engine::{AppSecret, PlatformError, Read, Revision, SecretSeen};
+use dbop_model::{DatabaseSpec, MigrationName, ObjectRef, SecretName};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, ResourceExt as _};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::KubernetesPlatform;
+use super::contents::{Data, data};
+use crate::cache::seen::{SecretMeta, credential};
+use crate::cache::table::revision;
+use crate::call::{self, CallError};
+
+/// The key of a CA certificate's Secret.
+const CA_KEY: &str = "ca.crt";
+
+/// The Secrets of a database that concern it, by migration.
+type Seen = BTreeMap<MigrationName, SecretSeen>;
+
+impl KubernetesPlatform {
+    fn secrets_of(&self, namespace: &str) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// A Secret's content; `None`: there is no such Secret.
+    async fn content(
+        &self,
+        namespace: &str,
+        name: &str,
+        read: Read,
+    ) -> Result<Option<Data>, PlatformError> {
+        let Ok(id) = ObjectRef::new(namespace, name) else {
+            return Ok(None);
+        };
+        if let (Read::Cached, Some(caches)) = (read, &self.caches) {
+            let Some(meta) = caches.secrets.get(namespace, name) else {
+                return Ok(None);
+            };
+            if let Some(data) = self.contents.get(&id, &meta.resource_version) {
+                return Ok(Some(data));
+            }
+        }
+        let found = call::find(self.secrets_of(namespace).get(name)).await;
+        let found = found.map_err(|error| error.of("reading", &secret_name(&id)))?;
+        Ok(found.map(|secret| self.take_in_secret(&id, &secret)))
+    }
+
+    /// Keeps what came from the API server just now, and gives its content.
+    fn take_in_secret(&self, id: &ObjectRef, secret: &Secret) -> Data {
+        let data = data(secret);
+        if let Some(caches) = &self.caches {
+            let meta = SecretMeta::new(&secret.metadata);
+            self.contents.keep(id, &meta.resource_version, &data);
+            let at = revision(Some(&meta.resource_version));
+            let _ = caches
+                .secrets
+                .put(id.namespace(), id.name(), at, Some(meta));
+        }
+        data
+    }
+
+    /// A value of a Secret that the spec names.
+    async fn secret_value(
+        &self,
+        spec: &DatabaseSpec,
+        field: &str,
+        name: &SecretName,
+        key: &str,
+        read: Read,
+    ) -> Result<SecretString, PlatformError> {
+        let id = &spec.id;
+        let namespace = id.namespace();
+        let missing = |what: String| {
+            PlatformError::Missing(format!(
+                "ManagedDatabase {id}: spec.connection.{field}: {what}"
+            ))
+        };
+        let held = self.content(namespace, name.as_str(), read).await?;
+        let held = held.ok_or_else(|| {
+            missing(format!(
+                "Secret {namespace}/{name} does not exist; create it, with the key {key}"
+            ))
+        })?;
+        let value = held.get(key).ok_or_else(|| {
+            let keys: Vec<&str> = held.keys().map(String::as_str).collect();
+            let keys = if keys.is_empty() {
+                "none".to_owned()
+            } else {
+                keys.join(", ")
+            };
+            missing(format!(
+                "Secret {namespace}/{name} has no key {key} that is text; its keys: {keys}"
+            ))
+        })?;
+        // A value that was made with `echo` ends with a line end that nobody means.
+        let value = value.expose_secret().trim_end_matches(['\r', '\n']);
+        Ok(value.to_owned().into())
+    }
+
+    pub(super) async fn find_target(
+        &self,
+        spec: &DatabaseSpec,
+        read: Read,
+    ) -> Result<Target, PlatformError> {
+        let dsn = self
+            .secret_value(spec, "dsnSecret", &spec.dsn.secret, &spec.dsn.key, read)
+            .await?;
+        let ca_certificate = match &spec.ca_secret {
+            None => None,
+            Some(name) => {
+                let ca = self
+                    .secret_value(spec, "tls.caSecret", name, CA_KEY, read)
+                    .await?;
+                Some(ca.expose_secret().to_owned())
+            }
+        };
+        Ok(Target {
+            dsn,
+            tls: spec.tls,
+            ca_certificate,
+        })
+    }
+
+    pub(super) async fn find_secrets(
+        &self,
+        database: &ObjectRef,
+        names: &BTreeMap<MigrationName, SecretName>,
+        read: Read,
+    ) -> Result<Seen, PlatformError> {
+        match (&self.caches, read) {
+            (Some(_), Read::Cached) => self.cached_secrets(database, names).await,
+            _ => self.listed_secrets(database, names).await,
+        }
+    }
+
+    /// By the watch's revisions; a Secret that was not read at its revision is read now.
+    async fn cached_secrets(
+        &self,
+        database: &ObjectRef,
+        names: &BTreeMap<MigrationName, SecretName>,
+    ) -> Result<Seen, PlatformError> {
+        let Some(caches) = &self.caches else {
+            return Ok(Seen::new());
+        };
+        let namespace = database.namespace();
+        let mut found: Vec<(MigrationName, SecretName, SecretMeta)> = Vec::new();
+        caches.secrets.each_in(namespace, |name, meta| {
+            if let (Some(of), Ok(name)) = (&meta.of, SecretName::new(name))
+                && of.0 == *database
+            {
+                found.push((of.1.clone(), name, meta.clone()));
+            }
+        });
+        for (migration, name) in names {
+            if let Some(meta) = caches.secrets.get(namespace, name.as_str())
+                && meta.of.as_ref().is_none_or(|of| of.0 != *database)
+            {
+                found.push((migration.clone(), name.clone(), meta));
+            }
+        }
+        let mut seen = Seen::new();
+        for (migration, name, meta) in found {
+            let ours = meta.of.as_ref().is_some_and(|of| of.0 == *database);
+            let data = match ours {
+                false => Data::new(),
+                true => match self.content(namespace, name.as_str(), Read::Cached).await? {
+                    Some(data) => data,
+                    None => continue,
+                },
+            };
+            let revision = Revision(meta.resource_version.to_string());
+            let one = SecretSeen {
+                name,
+                ours,
+                revision,
+                data,
+            };
+            seen.insert(migration, one);
+        }
+        Ok(seen)
+    }
+
+    /// As they are now: ours by their label, and what else bears one of the names.
+    async fn listed_secrets(
+        &self,
+        database: &ObjectRef,
+        names: &BTreeMap<MigrationName, SecretName>,
+    ) -> Result<Seen, PlatformError> {
+        let namespace = database.namespace();
+        let api = self.secrets_of(namespace);
+        let ours = ListParams::default().labels(&format!(
+            "{MANAGED_BY_LABEL}={MANAGED_BY},{DATABASE_LABEL}={}",
+            database.name()
+        ));
+        let listed = call::read(api.list(&ours)).await;
+        let what = format!("the Secrets of ManagedDatabase {database}");
+        let listed = listed.map_err(|error| error.of("listing", &what))?;
+        let mut seen = Seen::new();
+        for secret in &listed.items {
+            let Some((_, migration)) = credential(&secret.metadata) else {
+                continue;
+            };
+            if let Some((id, one)) = self.seen_secret(namespace, secret, true) {
+                let _ = self.take_in_secret(&id, secret);
+                seen.insert(migration, one);
+            }
+        }
+        for (migration, name) in names {
+            if seen.values().any(|one| one.name == *name) || !self.may_exist(namespace, name) {
+                continue;
+            }
+            let found = call::find(api.get_metadata(name.as_str())).await;
+            let what = format!("Secret {namespace}/{name}");
+            if let Some(found) = found.map_err(|error| error.of("reading", &what))? {
+                let revision = Revision(found.resource_version().unwrap_or_default());
+                let one = SecretSeen {
+                    name: name.clone(),
+                    ours: false,
+                    revision,
+                    data: Data::new(),
+                };
+                seen.entry(migration.clone()).or_insert(one);
+            }
+        }
+        Ok(seen)
+    }
+
+    /// May there be a Secret of this name? Creating one that is there fails in any case.
+    fn may_exist(&self, namespace: &str, name: &SecretName) -> bool {
+        match &self.caches {
+            Some(caches) => caches.secrets.get(namespace, name.as_str()).is_some(),
+            None => true,
+        }
+    }
+
+    fn seen_secret(
+        &self,
+        namespace: &str,
+        secret: &Secret,
+        ours: bool,
+    ) -> Option<(ObjectRef, SecretSeen)> {
+        let name = SecretName::new(secret.name_any()).ok()?;
+        let id = ObjectRef::new(namespace, name.as_str()).ok()?;
+        let seen = SecretSeen {
+            name,
+            ours,
+            revision: Revision(secret.resource_version().unwrap_or_default()),
+            data: data(secret),
+        };
+        Some((id, seen))
+    }
+
+    pub(super) async fn put_secret(
+        &self,
+        secret: &AppSecret,
+        at: Option<&Revision>,
+    ) -> Result<(), PlatformError> {
+        let namespace = secret.database.namespace();
+        let api = self.secrets_of(namespace);
+        let what = format!("Secret {namespace}/{}", secret.name);
+        let mut object = object(secret);
+        let written = match at {
+            None => {
+                let created = PostParams {
+                    field_manager: Some(FIELD_MANAGER.to_owned()),
+                    ..PostParams::default()
+                };
+                match call::write(api.create(&created, &object)).await {
+                    Err(CallError::Exists) => self.created_before(&api, secret, &what).await?,
+                    other => other.map_err(|error| error.of("creating", &what))?,
+                }
+            }
+            Some(Revision(at)) => {
+                object.metadata.resource_version = Some(at.clone());
+                let ours = PatchParams::apply(FIELD_MANAGER).force();
+                let patch = Patch::Apply(&object);
+                let patched = call::write(api.patch(secret.name.as_str(), &ours, &patch)).await;
+                patched.map_err(|error| error.of("writing", &what))?
+            }
+        };
+        if let Ok(id) = ObjectRef::new(namespace, secret.name.as_str()) {
+            let _ = self.take_in_secret(&id, &written);
+        }
+        Ok(())
+    }
+
+    /// A Secret that was to be created is there: by our own hand, whose reply was lost, or somebody else's.
+    async fn created_before(
+        &self,
+        api: &Api<Secret>,
+        secret: &AppSecret,
+        what: &str,
+    ) -> Result<Secret, PlatformError> {
+        let there = call::read(api.get(secret.name.as_str())).await;
+        let there = there.map_err(|error| error.of("reading", what))?;
+        let ours = credential(&there.metadata).is_some_and(|(database, migration)| {
+            database == secret.database && migration == secret.migration
+        });
+        if !ours {
+            return Err(PlatformError::Foreign {
+                what: what.to_owned(),
+            });
+        }
+        let held = data(&there);
+        let same = secret.data.iter().all(|(key, value)| {
+            held.get(key)
+                .is_some_and(|held| held.expose_secret() == value.expose_secret())
+        });
+        if same {
+            Ok(there)
+        } else {
+            // Somebody else of us was faster: the next look goes on from what is there.
+            Err(PlatformError::Conflict {
+                what: what.to_owned(),
+            })
+        }
+    }
+
+    pub(super) async fn remove_secret(
+        &self,
+        database: &ObjectRef,
+        name: &SecretName,
+        at: &Revision,
+    ) -> Result<(), PlatformError> {
+        let namespace = database.namespace();
+        let only_this = DeleteParams {
+            preconditions: Some(Preconditions {
+                resource_version: Some(at.0.clone()),
+                uid: None,
+            }),
+            ..DeleteParams::default()
+        };
+        let api = self.secrets_of(namespace);
+        match call::write(api.delete(name.as_str(), &only_this)).await {
+            Ok(_) | Err(CallError::NotFound) => {
+                if let Ok(id) = ObjectRef::new(namespace, name.as_str()) {
+                    self.forget_secret(&id);
+                }
+                Ok(())
+            }
+            Err(error) => Err(error.of("deleting", &format!("Secret {namespace}/{name}"))),
+        }
+    }
+
+    pub(crate) fn forget_secret(&self, id: &ObjectRef) {
+        self.contents.forget(id);
+        if let Some(caches) = &self.caches {
+            let _ = caches.secrets.take(id.namespace(), id.name());
+        }
+    }
+}
+
+/// The Secret as it is written: marks, type and content.
+fn object(secret: &AppSecret) -> Secret {
+    let AppSecret {
+        database,
+        migration,
+        name,
+        kind,
+        claim,
+        data,
+    } = secret;
+    let mut labels = BTreeMap::from([
+        (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
+        (DATABASE_LABEL.to_owned(), database.name().to_owned()),
+    ]);
+    if fits_label(migration.as_str()) {
+        labels.insert(MIGRATION_LABEL.to_owned(), migration.to_string());
+    }
+    let annotations = BTreeMap::from([
+        (MIGRATION_ANNOTATION.to_owned(), migration.to_string()),
+        (CLAIM_ANNOTATION.to_owned(), claim.clone()),
+    ]);
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(name.to_string()),
+            namespace: Some(database.namespace().to_owned()),
+            labels: Some(labels),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        },
+        type_: Some(kind.clone()),
+        data: Some(bytes(data)),
+        ..Secret::default()
+    }
+}
+
+/// A Secret's values as Kubernetes takes them.
+pub(crate) fn bytes(data: &BTreeMap<String, SecretString>) -> BTreeMap<String, ByteString> {
+    data.iter()
+        .map(|(key, value)| {
+            let value = value.expose_secret().as_bytes().to_vec();
+            (key.clone(), ByteString(value))
+        })
+        .collect()
+}
+
+fn secret_name(id: &ObjectRef) -> String {
+    format!("Secret {id}")
+}

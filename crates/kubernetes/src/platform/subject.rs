@@ -1,0 +1,174 @@
+//! The subject of a pass: the ManagedDatabase and the chain around its desired migration.
+//!
+//! A live look asks for the object itself, and for the revisions of the namespace's migrations: only what differs
+//! from the cache is read and parsed again.
+
+use std::sync::Arc;
+
+use dbop_api::{DATABASE_MIGRATION, DatabaseMigration, MANAGED_DATABASE, ManagedDatabase};
+use dbop_engine::{PlatformError, Read, Subject};
+use dbop_model::{Chain, ObjectRef};
+use dbop_plan::Desired;
+use futures_util::future::join;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
+
+use super::KubernetesPlatform;
+use crate::cache::Caches;
+use crate::cache::chains::Namespace;
+use crate::cache::seen::{DatabaseSeen, MigrationSeen};
+use crate::cache::table::revision;
+use crate::call;
+
+/// Migrations of a namespace that are read one by one before a list of all of them is cheaper.
+const READ_SINGLY_MAX: usize = 8;
+
+impl KubernetesPlatform {
+    /// The database object; `None`: there is none.
+    pub(crate) async fn database(
+        &self,
+        id: &ObjectRef,
+        read: Read,
+    ) -> Result<Option<DatabaseSeen>, PlatformError> {
+        if let (Read::Cached, Some(caches)) = (read, &self.caches) {
+            return Ok(caches.databases.get(id.namespace(), id.name()));
+        }
+        let api: Api<ManagedDatabase> = Api::namespaced(self.client.clone(), id.namespace());
+        let object = call::find(api.get(id.name())).await;
+        let object = object.map_err(|error| error.of("reading", &object_name(id)))?;
+        Ok(object.map(|object| self.take_in(id, &object)))
+    }
+
+    /// What is kept of an object that came from the API server just now: as the cache has it where that is of
+    /// the same revision, else it goes into the cache.
+    pub(crate) fn take_in(&self, id: &ObjectRef, object: &ManagedDatabase) -> DatabaseSeen {
+        let Some(caches) = &self.caches else {
+            return DatabaseSeen::new(object);
+        };
+        let held = caches.databases.get(id.namespace(), id.name());
+        if let Some(held) = held
+            && object.metadata.resource_version.as_ref() == Some(&held.resource_version)
+        {
+            return held;
+        }
+        let seen = DatabaseSeen::new(object);
+        let at = revision(Some(&seen.resource_version));
+        let _ = caches
+            .databases
+            .put(id.namespace(), id.name(), at, Some(seen.clone()));
+        seen
+    }
+
+    pub(super) async fn find_subject(
+        &self,
+        id: &ObjectRef,
+        read: Read,
+    ) -> Result<Option<Subject>, PlatformError> {
+        let (database, namespace) = join(
+            self.database(id, read),
+            self.migrations(id.namespace(), read),
+        )
+        .await;
+        let Some(database) = database? else {
+            return Ok(None);
+        };
+        let spec = database
+            .spec
+            .map_err(|refusals| PlatformError::Refused(refusals.to_string()))?;
+        let object = database.said.map_err(|error| {
+            PlatformError::Refused(format!(
+                "{}: {error}; put it back, or remove status.lastRun by `kubectl edit --subresource=status`",
+                object_name(id)
+            ))
+        })?;
+        let chain: Chain = namespace?
+            .chain(&spec.desired)
+            .map_err(|refusals| PlatformError::Refused(refusals.to_string()))?;
+        Ok(Some(Subject {
+            desired: Desired {
+                database: (*spec).clone(),
+                chain,
+            },
+            object,
+            held: database.held,
+        }))
+    }
+
+    async fn migrations(&self, namespace: &str, read: Read) -> Result<Namespace, PlatformError> {
+        match (&self.caches, read) {
+            (Some(caches), Read::Cached) => Ok(Namespace::of(&caches.migrations, namespace)),
+            (Some(caches), Read::Live) => {
+                self.refresh(caches, namespace).await?;
+                Ok(Namespace::of(&caches.migrations, namespace))
+            }
+            (None, _) => {
+                let mut all = Namespace::default();
+                for object in self.list_migrations(namespace).await? {
+                    all.add(&object.name_any(), &MigrationSeen::new(&object).migration);
+                }
+                Ok(all)
+            }
+        }
+    }
+
+    /// Brings the cache's migrations of a namespace to what they are now.
+    async fn refresh(&self, caches: &Arc<Caches>, namespace: &str) -> Result<(), PlatformError> {
+        let api: Api<DatabaseMigration> = Api::namespaced(self.client.clone(), namespace);
+        let all = call::read(api.list_metadata(&ListParams::default())).await;
+        let all = all.map_err(|error| error.of("listing", &migrations_of(namespace)))?;
+        let mut changed = Vec::new();
+        let mut listed = std::collections::BTreeSet::new();
+        for one in &all.items {
+            let name = one.name_any();
+            let held = caches.migrations.get(namespace, &name);
+            if held.is_none_or(|held| {
+                Some(&held.resource_version) != one.metadata.resource_version.as_ref()
+            }) {
+                changed.push(name.clone());
+            }
+            listed.insert((Arc::from(namespace), name.into()));
+        }
+        let _ = caches.migrations.keep(Some(namespace), &listed);
+        let put = |object: &DatabaseMigration| {
+            let at = revision(object.metadata.resource_version.as_deref());
+            let seen = MigrationSeen::new(object);
+            let _ = caches
+                .migrations
+                .put(namespace, &object.name_any(), at, Some(seen));
+        };
+        if changed.len() > READ_SINGLY_MAX {
+            self.list_migrations(namespace).await?.iter().for_each(put);
+            return Ok(());
+        }
+        for name in changed {
+            let what = format!("{DATABASE_MIGRATION} {namespace}/{name}");
+            let found = call::find(api.get(&name)).await;
+            match found.map_err(|error| error.of("reading", &what))? {
+                Some(object) => put(&object),
+                None => {
+                    let _ = caches.migrations.take(namespace, &name);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn list_migrations(
+        &self,
+        namespace: &str,
+    ) -> Result<Vec<DatabaseMigration>, PlatformError> {
+        let api: Api<DatabaseMigration> = Api::namespaced(self.client.clone(), namespace);
+        let all = call::read(api.list(&ListParams::default())).await;
+        let all = all.map_err(|error| error.of("listing", &migrations_of(namespace)))?;
+        Ok(all.items)
+    }
+}
+
+/// A ManagedDatabase as messages name it.
+pub(crate) fn object_name(id: &ObjectRef) -> String {
+    format!("{MANAGED_DATABASE} {id}")
+}
+
+fn migrations_of(namespace: &str) -> String {
+    format!("the DatabaseMigrations of namespace {namespace}")
+}
