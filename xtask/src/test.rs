@@ -18,6 +18,7 @@ use anyhow::{Context as _, Result};
 
 use crate::cache::Cache;
 use crate::clock;
+use crate::cluster::Cluster;
 use crate::progress::{self, Progress};
 use crate::python;
 use crate::servers::{OUTER_MAJORS, Server};
@@ -31,6 +32,10 @@ const WITH_SERVERS: &[&str] = &["dbop-postgres", "dbop-migrate", "dbop-tests"];
 pub(crate) const SIMULATION: (&str, &str) = ("dbop-testkit", "simulation");
 /// The walks that are killed at many points, and the package that they are in.
 pub(crate) const CRASHES: (&str, &str) = ("dbop-tests", "crashes");
+/// The table of what an API server refuses, and the package that it is in.
+const ADMISSION: (&str, &str) = ("dbop-tests", "admission");
+/// The package whose own tests need an API server.
+const WITH_API_SERVER: &str = "dbop-kubernetes";
 /// Tests with servers mostly wait, so that more of them run side by side than there are cores.
 const THREADS_WITH_SERVERS: &str = "6";
 
@@ -140,6 +145,7 @@ impl Run {
                 self.select(tally, &[], |program| {
                     !program.is_integration()
                         || (!WITH_SERVERS.contains(&program.package.as_str())
+                            && program.package != WITH_API_SERVER
                             && !program.is(SIMULATION))
                 })?;
                 let mut cargo = workspace::cargo(&self.root);
@@ -161,6 +167,15 @@ impl Run {
                     program.is_integration()
                         && WITH_SERVERS.contains(&program.package.as_str())
                         && !program.is(CRASHES)
+                        && !program.is(ADMISSION)
+                })
+            }
+            Tier::Cluster => {
+                let cluster = Cluster::light("tests")?;
+                let environment = cluster.environment()?;
+                self.select_with(tally, &environment, &[], |program| {
+                    program.is(ADMISSION)
+                        || (program.is_integration() && program.package == WITH_API_SERVER)
                 })
             }
             Tier::Crashes => {

@@ -43,9 +43,21 @@ pub(crate) enum Holds {
 }
 
 impl Rule {
-    /// What the API server tells people.
+    /// What the API server tells people. It puts the field before it, where that stands in the schema.
     pub(crate) fn message(&self) -> String {
-        format!("{}; {}", self.problem, self.way_out)
+        let Rule {
+            problem, way_out, ..
+        } = self;
+        if self.is_of_metadata() {
+            format!("{} {problem}; {way_out}", self.field)
+        } else {
+            format!("{problem}; {way_out}")
+        }
+    }
+
+    /// Is it about a field of `metadata`, which is not in a CRD's schema?
+    pub(crate) fn is_of_metadata(&self) -> bool {
+        self.field.starts_with("metadata")
     }
 }
 

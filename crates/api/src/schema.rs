@@ -107,7 +107,7 @@ fn unreachable_json(error: &serde_json::Error) -> ! {
 fn put(node: &mut Value, rule: &Rule) {
     let mut entry = json!({ "rule": rule.cel, "message": rule.message() });
     // A field path must lead through the schema, and metadata is not in it.
-    if !rule.field.is_empty() && !rule.field.starts_with("metadata") {
+    if !rule.field.is_empty() && !rule.is_of_metadata() {
         entry["fieldPath"] = format!(".{}", rule.field).into();
     }
     let rules = &mut node["x-kubernetes-validations"];
@@ -380,7 +380,7 @@ mod tests {
                         );
                     }
                 }
-                if !rule.field.starts_with("metadata") {
+                if !rule.is_of_metadata() {
                     let mut at = &node;
                     for step in rule.field.split('.') {
                         at = &at["properties"][step];

@@ -11,6 +11,7 @@ pub(crate) enum Tier {
     Docs,
     Simulation,
     Postgres,
+    Cluster,
     Crashes,
 }
 
@@ -24,12 +25,13 @@ struct Description {
 
 impl Tier {
     /// All tiers, in the order in which they run: what fails fast comes first.
-    pub(crate) const ALL: [Tier; 6] = [
+    pub(crate) const ALL: [Tier; 7] = [
         Tier::Tidy,
         Tier::Unit,
         Tier::Docs,
         Tier::Simulation,
         Tier::Postgres,
+        Tier::Cluster,
         Tier::Crashes,
     ];
 
@@ -69,6 +71,12 @@ impl Tier {
                 "real servers 14 and 18, a real Alembic",
                 "curl, python3",
                 "5 min",
+            ),
+            Tier::Cluster => (
+                "cluster",
+                "a real API server: admission, leases",
+                "go",
+                "1 min",
             ),
             Tier::Crashes => (
                 "crashes",
