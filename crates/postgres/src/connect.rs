@@ -225,7 +225,7 @@ fn config(
 /// Asks the server who it is, and whether it took the pinned settings (a pooler in between may not).
 async fn greeted(hold: &Hold<'_>, dsn: &Dsn) -> Result<Server, DatabaseError> {
     let address = dsn.address();
-    let rows = hold.rows(query::GREETING).await?;
+    let rows = hold.rows(&query::greeting(IDLE_TIMEOUT)).await?;
     let (number, search_path, is_standby) = parse::one(hold.operation(), &rows, |c| {
         Ok((c.number::<u32>()?, c.text()?.to_owned(), c.boolean()?))
     })?;

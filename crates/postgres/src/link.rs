@@ -19,8 +19,10 @@ use crate::error;
 pub(crate) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// `lock_timeout`: a statement of ours that waits makes others queue behind it.
 pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// `idle_in_transaction_session_timeout`: a hung operator must not hold locks.
-pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// `idle_session_timeout` and `idle_in_transaction_session_timeout`: the server ends the session of an operator
+/// that hangs or is stopped, and with it the advisory lock, before another operator takes over. That is 15
+/// seconds after the lease was renewed last; steps of ours are never silent for so long.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(8);
 /// How much later than the server's own limit a reply can come from a server that lives.
 const REPLY_GRACE: Duration = Duration::from_secs(5);
 

@@ -3,6 +3,7 @@
 //! Operators are found by the search path, which the connection pins (`connect.rs`).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use dbop_database::DatabaseError;
 use dbop_model::table::TableName;
@@ -44,11 +45,19 @@ pub(crate) fn qualified(schema: &str, object: &str) -> Result<String, DatabaseEr
 }
 
 /// What a connection starts with: the server's version, whether the pinned settings hold, whether it takes
-/// writes.
-pub(crate) const GREETING: &str = "SELECT \
-    pg_catalog.current_setting('server_version_num'), \
-    pg_catalog.current_setting('search_path'), \
-    pg_catalog.pg_is_in_recovery()";
+/// writes. It sets when an idle session ends, which servers before 14 refuse in the startup packet, and those
+/// are to be told apart first.
+pub(crate) fn greeting(idle: Duration) -> String {
+    format!(
+        "SELECT \
+         pg_catalog.current_setting('server_version_num'), \
+         pg_catalog.current_setting('search_path'), \
+         pg_catalog.pg_is_in_recovery(), \
+         CASE WHEN pg_catalog.current_setting('server_version_num')::int4 >= 140000 \
+         THEN pg_catalog.set_config('idle_session_timeout', '{}', false) END",
+        idle.as_millis()
+    )
+}
 
 /// Who we are, and what we may do with the database:
 /// name, superuser, createrole, and whether CONNECT, CREATE and TEMPORARY can be granted on; the database.
