@@ -79,7 +79,6 @@ pub(crate) struct Cluster {
     kubeconfig: PathBuf,
     audit_log: Option<PathBuf>,
     state: Option<State>,
-    form: Option<Form>,
     keeper: Option<u64>,
 }
 
@@ -105,30 +104,23 @@ impl Cluster {
     fn start(name: &str, form: Form) -> Result<Cluster> {
         let cache = Cache::open()?;
         let state = State::of(&cache, name)?;
-        let mut keeper = None;
-        if form == Form::Kind {
-            kind::create(&state, state.lock()?)?;
-        } else {
-            sweep::sweep(&cache);
-            if form == Form::Node {
-                packages::ensure()?;
-            }
-            let programs = Programs::provide(&cache)?;
-            let folder = programs
-                .kubernetes
-                .parent()
-                .context("the cluster's programs have no folder around them")?;
-            let mut progress = Progress::new(format!("cluster {name}"));
-            keeper = Some(keeper::start(&state, form, folder, &mut |step| {
-                progress.tick(step);
-            })?);
+        sweep::sweep(&cache);
+        if form == Form::Node {
+            packages::ensure()?;
         }
+        let programs = match form {
+            Form::Kind => None,
+            Form::Light | Form::Node => Some(Programs::provide(&cache)?),
+        };
+        let mut progress = Progress::new(format!("cluster {name}"));
+        let keeper = keeper::start(&state, form, programs.as_ref(), &mut |step| {
+            progress.tick(step)
+        })?;
         Ok(Cluster {
             kubeconfig: state.kubeconfig(),
             audit_log: (form != Form::Kind).then(|| state.audit_log()),
             state: Some(state),
-            form: Some(form),
-            keeper,
+            keeper: Some(keeper),
         })
     }
 
@@ -152,7 +144,6 @@ impl Cluster {
             kubeconfig,
             audit_log: named(AUDIT_LOG).map(PathBuf::from),
             state: named(FOLDER).and_then(|folder| State::at(Path::new(&folder))),
-            form: None,
             keeper: None,
         })
     }
@@ -183,7 +174,6 @@ impl Cluster {
 
     /// Lets the cluster live on after us, until `cluster down`.
     fn let_go(mut self) -> Result<()> {
-        self.form = None;
         match self.keeper.take() {
             Some(keeper) => process::let_go(keeper),
             None => Ok(()),
@@ -196,20 +186,21 @@ impl Drop for Cluster {
         if let Some(keeper) = self.keeper {
             process::release(keeper);
         }
-        if self.form == Some(Form::Kind)
-            && let Some(state) = &self.state
-        {
-            // What cannot be removed is told by `cluster status`.
-            let _ = command::end(state);
-        }
     }
 }
 
-/// A `kubectl` for this kubeconfig that takes nothing from the user's own, not even its cache.
-fn kubectl(program: &Path, kubeconfig: &Path) -> Command {
-    let mut command = Command::new(program);
+/// A `kubectl` for this kubeconfig that takes nothing from the user's own, not even its cache: ours,
+/// or the installed one.
+fn kubectl(ours: Option<&Path>, kubeconfig: &Path) -> Command {
+    let mut command = match ours {
+        Some(program) => {
+            let mut command = Command::new(program);
+            command.arg("kubectl");
+            command
+        }
+        None => Command::new("kubectl"),
+    };
     command
-        .arg("kubectl")
         .env("KUBECONFIG", kubeconfig)
         .env("KUBERC", "off")
         .env("KUBECACHEDIR", kubeconfig.with_extension("cache"));

@@ -91,10 +91,10 @@ enum Task {
     KeepCluster {
         /// The cluster's name.
         name: String,
-        /// `light` or `node`.
+        /// `light`, `node` or `kind`.
         form: String,
-        /// The folder of its programs.
-        programs: PathBuf,
+        /// The folder of its programs, where it is one of ours.
+        programs: Option<PathBuf>,
     },
     /// Owns one server for xtask (see servers/keeper.rs).
     #[command(hide = true)]
@@ -141,7 +141,7 @@ fn run(task: Task) -> Result<ExitCode> {
             form,
             programs,
         } => {
-            cluster::keep(&name, &form, &programs)?;
+            cluster::keep(&name, &form, programs.as_deref())?;
             true
         }
         Task::KeepPostgres { major, bin } => {

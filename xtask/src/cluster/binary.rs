@@ -21,13 +21,15 @@ pub(crate) const VERSION: &str = "1.35.4";
 /// Where the sources are, below the checkout.
 const SOURCES: &str = "xtask/kubernetes";
 /// How many packages a build goes through, to show how far it is.
-const PACKAGES: usize = 1_900;
+const PACKAGES: usize = 2_800;
 /// How many lines of a failed build are shown.
 const LINES_SHOWN: usize = 20;
 
 /// The built programs.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
+    /// Where they are.
+    pub(crate) folder: PathBuf,
     /// Every component, by its first argument.
     pub(crate) kubernetes: PathBuf,
     /// What holds a Pod's namespaces open.
@@ -38,6 +40,7 @@ impl Programs {
     /// The programs in this folder.
     pub(crate) fn at(folder: &Path) -> Programs {
         Programs {
+            folder: folder.to_owned(),
             kubernetes: folder.join("kubernetes"),
             pause: folder.join("pause"),
         }

@@ -273,7 +273,7 @@ fn load(target: &Target, archive: &Path) -> Result<()> {
 }
 
 /// Ends a cluster and removes all of it.
-pub(super) fn end(state: &State) -> Result<()> {
+fn end(state: &State) -> Result<()> {
     let started = clock::now();
     let mut told = false;
     while started.elapsed() < END_PATIENCE {
@@ -346,11 +346,23 @@ fn kubectl_for(cache: &Cache, target: &Target) -> Result<Command> {
     };
     ensure!(
         kubeconfig.is_file(),
-        "{} is not there: the cluster is not ready",
-        kubeconfig.display()
+        "the kubeconfig {} is not there{}",
+        kubeconfig.display(),
+        match target {
+            Target::Ours(_) => ": the cluster is not ready yet; `cargo xtask cluster status` tells",
+            Target::Theirs(_) => "",
+        }
     );
+    // Who has another cluster has a kubectl, and perhaps no Go to build ours with.
+    let is_another = match target {
+        Target::Ours(state) => state.form() == Some(Form::Kind),
+        Target::Theirs(_) => true,
+    };
+    if is_another && capture(Command::new("kubectl").args(["version", "--client"])).is_ok() {
+        return Ok(super::kubectl(None, &kubeconfig));
+    }
     let programs = Programs::provide(cache)?;
-    Ok(super::kubectl(&programs.kubernetes, &kubeconfig))
+    Ok(super::kubectl(Some(&programs.kubernetes), &kubeconfig))
 }
 
 fn absolute(file: &Path) -> Result<PathBuf> {
@@ -399,10 +411,7 @@ fn target(cache: &Cache, name: Option<String>, kubeconfig: Option<PathBuf>) -> R
     Ok(Target::Ours(all.remove(0)))
 }
 
-/// Whether somebody keeps this cluster; kind's live by themselves.
+/// Whether somebody keeps this cluster.
 fn is_kept(state: &State) -> Result<bool> {
-    Ok(
-        state.folder().is_dir()
-            && (state.form() == Some(Form::Kind) || state.try_lock()?.is_none()),
-    )
+    Ok(state.folder().is_dir() && state.try_lock()?.is_none())
 }

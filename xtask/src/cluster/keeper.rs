@@ -20,7 +20,7 @@ use super::component::{Component, Spec, tail};
 use super::control::{self, Ports};
 use super::state::{Lock, State};
 use super::sweep;
-use super::{machine, node};
+use super::{kind, machine, node};
 use crate::cache::Cache;
 use crate::clock;
 use crate::process;
@@ -46,17 +46,17 @@ const FAILED: &str = "failed";
 pub(crate) fn start(
     state: &State,
     form: Form,
-    programs: &Path,
+    programs: Option<&Programs>,
     tell: &mut dyn FnMut(&str),
 ) -> Result<u64> {
     let mut report = None;
     let number = process::keep(|| {
-        let arguments = [
-            "keep-cluster".as_ref(),
+        let mut arguments = vec![
+            OsStr::new("keep-cluster"),
             OsStr::new(state.name()),
             OsStr::new(form.name()),
-            programs.as_os_str(),
         ];
+        arguments.extend(programs.map(|programs| programs.folder.as_os_str()));
         let (keeper, reader) = Keeper::launch(&arguments)?;
         report = Some(reader);
         Ok(keeper)
@@ -92,14 +92,15 @@ pub(crate) fn start(
 }
 
 /// The keeper's own main function, behind the hidden command `keep-cluster`.
-pub(crate) fn keep(name: &str, form: &str, programs: &Path) -> Result<()> {
+pub(crate) fn keep(name: &str, form: &str, programs: Option<&Path>) -> Result<()> {
     let stop = watch_for_the_end()?;
     let outcome = (|| {
         let state = State::of(&Cache::open()?, name)?;
         let form = Form::parse(form).context("no such form of a cluster")?;
         let lock = state.lock()?;
         say(KEEPING);
-        run(state, lock, form, &Programs::at(programs), &stop)
+        let programs = Programs::at(programs.unwrap_or(Path::new("")));
+        run(state, lock, form, &programs, &stop)
     })();
     if let Err(error) = outcome {
         say(FAILED);
@@ -174,6 +175,15 @@ impl Kept {
     }
 
     fn start_all(&mut self, form: Form, programs: &Programs, stop: &Receiver<()>) -> Result<()> {
+        if form == Form::Kind {
+            say("kind makes a cluster");
+            return kind::create(&self.state, &mut || {
+                !matches!(
+                    stop.recv_timeout(LOOK_EVERY),
+                    Err(RecvTimeoutError::Timeout)
+                )
+            });
+        }
         let program = &programs.kubernetes;
         if form == Form::Node {
             machine::record(&self.state)?;
@@ -234,7 +244,7 @@ impl Kept {
         let kubeconfig = self.state.keys().join("admin.kubeconfig");
         let mut last = String::new();
         self.await_condition("the answer", stop, &mut || {
-            let mut kubectl = super::kubectl(program, &kubeconfig);
+            let mut kubectl = super::kubectl(Some(program), &kubeconfig);
             kubectl.arg("get").args(get).arg("--request-timeout=5s");
             let output = kubectl.output().context("kubectl cannot be started")?;
             let (out, errors) = (&output.stdout, &output.stderr);
@@ -289,7 +299,10 @@ impl Kept {
         while let Some(component) = self.components.pop() {
             drop(component);
         }
-        sweep::end_processes(&self.state);
+        match self.state.form() {
+            Some(Form::Kind) => kind::delete(&self.state),
+            _ => sweep::end_processes(&self.state),
+        }
         if self.node.is_some() {
             machine::restore(&self.state);
         }

@@ -3,20 +3,27 @@
 //! Its kubeconfig lies in the cluster's folder like that of our own. Its components are containers
 //! of kind's, so they cannot be stopped one by one from here, and there is no audit log.
 
+use std::fs::File;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::Form;
-use super::state::{Lock, State};
-use crate::progress;
-use crate::workspace::{capture, show};
+use super::component::tail;
+use super::image::Image;
+use super::state::State;
+use crate::clock;
+use crate::workspace::capture;
 
 /// What the names of our clusters begin with among kind's.
 const PREFIX: &str = "dbop-";
 /// How long kind may wait for its node.
 const WAIT: &str = "--wait=180s";
+/// How long it may take with all that it fetches.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// Whether kind is installed and a Docker daemon answers: the client alone is not enough.
 pub(crate) fn is_there() -> bool {
@@ -25,16 +32,45 @@ pub(crate) fn is_there() -> bool {
         && answers(Command::new("docker").args(["info", "--format", "{{.ServerVersion}}"]))
 }
 
-/// Creates a cluster; on failure nothing of it stays.
-pub(crate) fn create(state: &State, lock: Lock) -> Result<()> {
-    let made = state
-        .create(Form::Kind)
-        .and_then(|()| run("creating a cluster with kind", &mut creation(state)));
-    if made.is_err() {
-        delete(state);
-        state.remove(lock)?;
+/// Creates a cluster; `wait` sleeps for a moment and tells whether it is time to give up.
+pub(crate) fn create(state: &State, wait: &mut dyn FnMut() -> bool) -> Result<()> {
+    let place = state.log("kind");
+    let log =
+        File::create(&place).with_context(|| format!("{} cannot be created", place.display()))?;
+    let errors = log.try_clone().context("a log cannot be shared")?;
+    let mut child = creation(state)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        .process_group(0)
+        .spawn()
+        .context("kind cannot be started")?;
+    let started = clock::now();
+    let ended = loop {
+        if let Some(status) = child.try_wait().context("kind cannot be watched")? {
+            break Some(status);
+        }
+        if wait() || started.elapsed() > PATIENCE {
+            // An error means that it has ended, which is what we want.
+            let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+            let _ = child.wait();
+            break None;
+        }
+    };
+    ensure!(
+        ended.is_some_and(|status| status.success()),
+        "kind made no cluster:\n{}",
+        tail(&place)
+    );
+    // A machine without a static busybox has no shell to load; tests that need it say so.
+    if let Ok(shell) = Image::shell() {
+        let archive = state.folder().join("image.tar");
+        if shell.write(&archive).is_ok() {
+            load(state, &archive)?;
+            std::fs::remove_file(&archive).context("an archive cannot be removed")?;
+        }
     }
-    made
+    Ok(())
 }
 
 /// Deletes a cluster, if it is there.
@@ -55,7 +91,9 @@ pub(crate) fn load(state: &State, archive: &Path) -> Result<()> {
         .arg(archive)
         .arg("--name")
         .arg(container(state));
-    run("loading an image", &mut kind)
+    capture(&mut kind)
+        .map(drop)
+        .with_context(|| format!("{} cannot be loaded", archive.display()))
 }
 
 fn creation(state: &State) -> Command {
@@ -73,21 +111,11 @@ fn container(state: &State) -> String {
     format!("{PREFIX}{}", state.name())
 }
 
-fn run(what: &str, command: &mut Command) -> Result<()> {
-    let outcome = progress::run(what, command)?;
-    ensure!(
-        outcome.succeeded,
-        "`{}` failed:\n{}",
-        show(command),
-        outcome.output.join("\n")
-    );
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cache::{Cache, random_hex};
+    use crate::workspace::show;
 
     #[test]
     fn kind_gets_a_kubeconfig_of_its_own() {

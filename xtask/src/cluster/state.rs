@@ -22,8 +22,9 @@ const CLUSTERS: &str = "clusters";
 const LOCK_SUFFIX: &str = ".lock";
 /// The longest name: it is a part of paths and of the names of containers.
 const NAME_MAX: usize = 40;
-/// How long a keeper tries for its lock: others take it for a moment, to see whether it is held.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a keeper tries for its lock: others take it for a moment, to see
+/// whether it is held, or to remove what was left.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is tried meanwhile.
 const LOCK_EVERY: Duration = Duration::from_millis(20);
 

@@ -24,10 +24,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Removes every cluster that was kept and is kept no longer.
 pub(crate) fn sweep(cache: &Cache) {
     for state in State::all(cache) {
-        // kind's clusters live by themselves.
-        if state.form() == Some(Form::Kind) {
-            continue;
-        }
         if let Ok(Some(lock)) = state.try_lock() {
             eprintln!("removing cluster {}, which nobody keeps", state.name());
             clear(&state);
