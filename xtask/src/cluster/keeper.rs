@@ -8,7 +8,7 @@
 use std::ffi::OsStr;
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -57,7 +57,8 @@ pub(crate) fn start(
             OsStr::new(form.name()),
         ];
         arguments.extend(programs.map(|programs| programs.folder.as_os_str()));
-        let (keeper, reader) = Keeper::launch(&arguments)?;
+        // It may live on after us, and must not hold open what others read until its end.
+        let (keeper, reader) = Keeper::launch(&arguments, Stdio::null())?;
         report = Some(reader);
         Ok(keeper)
     })?;

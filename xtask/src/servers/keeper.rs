@@ -39,7 +39,7 @@ impl Keeper {
             major_text.as_ref(),
             bin.as_os_str(),
         ];
-        let (mut keeper, mut report) = Keeper::launch(&arguments)?;
+        let (mut keeper, mut report) = Keeper::launch(&arguments, Stdio::inherit())?;
         let mut line = String::new();
         report
             .read_line(&mut line)
@@ -55,11 +55,15 @@ impl Keeper {
     }
 
     /// Starts xtask once more, with these arguments, as a keeper; gives it and what it reports.
-    pub(crate) fn launch(arguments: &[&OsStr]) -> Result<(Keeper, BufReader<ChildStdout>)> {
+    pub(crate) fn launch(
+        arguments: &[&OsStr],
+        errors: Stdio,
+    ) -> Result<(Keeper, BufReader<ChildStdout>)> {
         let mut process = Command::new(ourselves()?)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(errors)
             // Ctrl-C on the terminal is for xtask, which closes the pipe in good order.
             .process_group(0)
             .spawn()
