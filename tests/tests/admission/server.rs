@@ -64,10 +64,7 @@ impl Server {
     /// What is said of an object that is to be refused.
     pub(crate) async fn refusal(&self, object: &Value) -> Result<(), String> {
         for _ in 0..TRIES {
-            let refused = self.create(object, true).await;
-            if refused.is_err() {
-                return refused;
-            }
+            self.create(object, true).await?;
             tokio::time::sleep(TRY_EVERY).await;
         }
         Ok(())
