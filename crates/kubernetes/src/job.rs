@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 pub use build::build;
 pub use facts::{facts, failed_pod, with_said};
 pub use identity::{JobError, database_of, identity, is_same_run, server_of};
-pub use pod::{PodSeen, PodState};
+pub use pod::{PodSeen, PodState, main_container};
 
 /// Which part of the operator's work an object is for (Kubernetes documentation, "Recommended labels").
 pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";

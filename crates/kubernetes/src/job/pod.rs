@@ -79,10 +79,26 @@ impl PodSeen {
         })
     }
 
+    /// What a failed one's container left as its last words, also where it never came to write a log: such as
+    /// which program there is not. It may hold secrets: [`super::log_message`] first.
+    pub fn said(&self) -> Option<&str> {
+        match &self.state {
+            PodState::Ended { said, .. } => said.as_deref(),
+            _ => None,
+        }
+    }
+
     /// May a process of it be running, now or later?
     pub fn is_live(&self) -> bool {
         !matches!(self.state, PodState::Ended { .. })
     }
+}
+
+/// The name of the migration's own container: others may have added theirs, before it too.
+pub fn main_container(pod: &Pod) -> Option<&str> {
+    let named = pod.annotations().get(DEFAULT_CONTAINER);
+    let first = || Some(&pod.spec.as_ref()?.containers.first()?.name);
+    named.or_else(first).map(String::as_str)
 }
 
 fn state(pod: &Pod) -> PodState {
@@ -163,13 +179,8 @@ fn ended(pod: &Pod, status: &PodStatus, succeeded: bool) -> PodState {
     let ends: Vec<(&str, &ContainerStateTerminated)> = statuses(status)
         .filter_map(|c| Some((c.name.as_str(), c.state.as_ref()?.terminated.as_ref()?)))
         .collect();
-    let main = pod
-        .annotations()
-        .get(DEFAULT_CONTAINER)
-        .or_else(|| Some(&pod.spec.as_ref()?.containers.first()?.name));
-    let main = ends
-        .iter()
-        .find(|(name, _)| main.is_some_and(|main| main == name));
+    let main = main_container(pod);
+    let main = ends.iter().find(|(name, _)| main == Some(*name));
     // Another container may be the one that failed.
     let failed = main
         .filter(|(_, end)| succeeded || end.exit_code != 0)

@@ -343,6 +343,11 @@ fn another_container_may_be_the_one_that_failed() {
             json!({"kubectl.kubernetes.io/default-container": "migrate"});
         pod
     };
+    let name = |pod: Value| main_container(&parse(pod)).map(str::to_owned);
+    assert_eq!(name(of(0, 0)).as_deref(), Some("migrate"));
+    let mesh_first =
+        json!({"metadata": {}, "spec": {"containers": [{"name": "mesh"}, {"name": "a"}]}});
+    assert_eq!(name(mesh_first).as_deref(), Some("mesh"));
     let exceeded = || concluded("Failed", "BackoffLimitExceeded");
     check(exceeded(), &[of(3, 1)], finished(Some(3), CONCLUDED, ""));
     let facts = facts_of(exceeded(), &[of(0, 1)]);
@@ -435,9 +440,8 @@ fn what_a_pod_said_is_added_to_how_a_run_failed() {
         message(told),
         "container migrate: OOMKilled; it last said: row 7"
     );
-    assert!(
-        matches!(&pods[0].state, PodState::Ended { said: Some(said), .. } if &**said == "secret")
-    );
+    assert_eq!(pods[0].said(), Some("secret"));
+    assert_eq!(seen(&[runs()])[0].said(), None);
     let complete = facts_of(concluded("Complete", "x"), &[]);
     assert_eq!(message(with_said(complete, "bye")), "");
 }
