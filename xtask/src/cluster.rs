@@ -18,6 +18,7 @@ mod node;
 mod packages;
 mod state;
 mod sweep;
+mod target;
 
 pub(crate) use command::{Arguments, run};
 pub(crate) use control::BRIDGE_ADDRESS;

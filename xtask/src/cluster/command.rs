@@ -1,6 +1,5 @@
-//! What `cargo xtask cluster` does when a person, or a test, calls it.
-//!
-//! A cluster is named by `--name`, else by a kubeconfig, else it is the only one there is.
+//! What `cargo xtask cluster` does when a person, or a test, calls it. Which cluster is meant is
+//! found out in `target.rs`.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -11,9 +10,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Subcommand};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::binary::Programs;
 use super::component::{self, Condition, seen, want};
 use super::state::State;
+use super::target::{Target, absolute, kubectl_for, ours, target};
 use super::{Cluster, Form, KUBECONFIG, kind, node, sweep};
 use crate::cache::Cache;
 use crate::clock;
@@ -92,12 +91,6 @@ enum Task {
         /// Its name, as `status` shows it.
         component: String,
     },
-}
-
-/// What a command is about.
-enum Target {
-    Ours(State),
-    Theirs(PathBuf),
 }
 
 /// `cargo xtask cluster`; tells whether it succeeded.
@@ -337,78 +330,6 @@ fn await_answer(cache: &Cache, state: &State) -> Result<()> {
             Err(_) => std::thread::sleep(LOOK_EVERY),
         }
     }
-}
-
-fn kubectl_for(cache: &Cache, target: &Target) -> Result<Command> {
-    let kubeconfig = match target {
-        Target::Ours(state) => state.kubeconfig(),
-        Target::Theirs(file) => absolute(file)?,
-    };
-    ensure!(
-        kubeconfig.is_file(),
-        "the kubeconfig {} is not there{}",
-        kubeconfig.display(),
-        match target {
-            Target::Ours(_) => ": the cluster is not ready yet; `cargo xtask cluster status` tells",
-            Target::Theirs(_) => "",
-        }
-    );
-    // Who has another cluster has a kubectl, and perhaps no Go to build ours with.
-    let is_another = match target {
-        Target::Ours(state) => state.form() == Some(Form::Kind),
-        Target::Theirs(_) => true,
-    };
-    if is_another && capture(Command::new("kubectl").args(["version", "--client"])).is_ok() {
-        return Ok(super::kubectl(None, &kubeconfig));
-    }
-    let programs = Programs::provide(cache)?;
-    Ok(super::kubectl(Some(&programs.kubernetes), &kubeconfig))
-}
-
-fn absolute(file: &Path) -> Result<PathBuf> {
-    std::path::absolute(file).with_context(|| format!("{} cannot be named", file.display()))
-}
-
-/// A cluster of ours, or why there is none.
-fn ours(cache: &Cache, name: Option<String>, kubeconfig: Option<PathBuf>) -> Result<State> {
-    match target(cache, name, kubeconfig)? {
-        Target::Ours(state) if state.form() != Some(Form::Kind) => Ok(state),
-        Target::Ours(state) => bail!(
-            "the components of {} are kind's containers; only those of our own clusters are \
-             stopped and started here",
-            state.name()
-        ),
-        Target::Theirs(file) => bail!(
-            "the components of the cluster of {} are not ours to stop and start",
-            file.display()
-        ),
-    }
-}
-
-fn target(cache: &Cache, name: Option<String>, kubeconfig: Option<PathBuf>) -> Result<Target> {
-    if let Some(name) = name {
-        let state = State::of(cache, &name)?;
-        ensure!(
-            state.folder().is_dir(),
-            "there is no cluster named {name}; `cargo xtask cluster status` shows all"
-        );
-        return Ok(Target::Ours(state));
-    }
-    if let Some(file) = kubeconfig {
-        return Ok(Target::Theirs(file));
-    }
-    let mut all = State::all(cache);
-    let names: Vec<&str> = all.iter().map(State::name).collect();
-    ensure!(
-        !all.is_empty(),
-        "there is no cluster; `cargo xtask cluster up` starts one"
-    );
-    ensure!(
-        all.len() == 1,
-        "there are several clusters; name one with --name: {}",
-        names.join(", ")
-    );
-    Ok(Target::Ours(all.remove(0)))
 }
 
 /// Whether somebody keeps this cluster.

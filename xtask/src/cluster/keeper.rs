@@ -127,6 +127,7 @@ fn run(
         lock: Some(lock),
         node,
         components: Vec::new(),
+        tell: say,
     };
     kept.start(form, programs, stop)?;
     say(READY);
@@ -155,6 +156,8 @@ struct Kept {
     /// The lock of the machine's one node.
     node: Option<Lock>,
     components: Vec<Component>,
+    /// Hears what is being done.
+    tell: fn(&str),
 }
 
 impl Kept {
@@ -177,7 +180,7 @@ impl Kept {
 
     fn start_all(&mut self, form: Form, programs: &Programs, stop: &Receiver<()>) -> Result<()> {
         if form == Form::Kind {
-            say("kind makes a cluster");
+            (self.tell)("kind makes a cluster");
             return kind::create(&self.state, &mut || {
                 !matches!(
                     stop.recv_timeout(LOOK_EVERY),
@@ -196,11 +199,11 @@ impl Kept {
         let ports = Ports::free()?;
         make_keys(program, &control::keys(&self.state, form, ports))?;
         control::write_files(&self.state)?;
-        say("starting etcd and the API server");
+        (self.tell)("starting etcd and the API server");
         self.add(control::etcd(program, &self.state, ports))?;
         self.add(control::api_server(program, &self.state, form, ports))?;
         self.await_answer(program, &["--raw", "/readyz"], "ok", stop)?;
-        say("starting the controllers");
+        (self.tell)("starting the controllers");
         self.add(control::controllers(program, &self.state))?;
         if form == Form::Node {
             self.start_node(programs, stop)?;
@@ -217,10 +220,10 @@ impl Kept {
     fn start_node(&mut self, programs: &Programs, stop: &Receiver<()>) -> Result<()> {
         let program = &programs.kubernetes;
         self.add(control::scheduler(program, &self.state))?;
-        say("starting containerd");
+        (self.tell)("starting containerd");
         self.await_condition("containerd", stop, &mut || Ok(node::containerd_answers()))?;
         node::load_images(&self.state, &programs.pause)?;
-        say("starting the kubelet");
+        (self.tell)("starting the kubelet");
         self.add(node::kubelet(program, &self.state))?;
         self.add(node::proxy(program, &self.state))?;
         // Ready, and none of the marks left that keep Pods away until then.
@@ -344,3 +347,6 @@ fn make_keys(program: &Path, arguments: &[String]) -> Result<()> {
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
