@@ -209,7 +209,8 @@ fn transfer(what: &str, url: &str, place: &Path) -> Result<()> {
     Ok(())
 }
 
-fn sha256_of(path: &Path) -> Result<String> {
+/// The SHA-256 of a file, in lower-case hexadecimal.
+pub(crate) fn sha256_of(path: &Path) -> Result<String> {
     let mut file =
         File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let mut hash = Sha256::new();

@@ -1,31 +1,44 @@
-//! Writes what is generated from code into the tree, or checks that it is in step: the CRDs.
+//! Writes what is generated from code into the tree, or checks that it is in step: the CRDs, what the
+//! operator may do in a cluster, and what repeats them, the Helm chart and `deploy/install.yaml`.
 //!
-//! xtask knows nothing of their content: the operator prints them (`database-operator crds`), and
-//! each document goes to the file named for its kind. So a CRD has one source, crate `dbop-api`.
+//! xtask knows nothing of their content: the operator prints them (`database-operator crds`, `rbac`), and
+//! each document goes to the file named for its kind. So a CRD has one source, crate `dbop-api`, and a
+//! permission too, crate `dbop-kubernetes`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::dist::install;
 use crate::progress;
 use crate::tidy::Violation;
 use crate::workspace;
 
 /// Where the CRDs go.
-const FOLDER: &str = "deploy/crds";
-/// What each file begins with.
-const HEADER: &str = "# Generated from crates/api by `cargo xtask codegen`; do not edit.\n";
+const CRDS: &str = "deploy/crds";
+/// Where the chart has them: Helm reads no file outside its folder.
+const CHART_CRDS: &str = "deploy/chart/files/crds";
+/// Where the rules of the chart's roles go.
+const CHART_RULES: &str = "deploy/chart/templates/_rules.tpl";
+/// The manifests of permissions, by the name that `database-operator rbac` and the folder have.
+const PERMISSIONS: [&str; 3] = ["operator", "cluster", "namespaced"];
+/// The folders that hold generated YAML and no other.
+const FOLDERS: [&str; 2] = [CRDS, CHART_CRDS];
+
+/// Generated texts by their files, from the root of the checkout.
+pub(crate) type Files = BTreeMap<String, String>;
 
 /// Writes the generated files, or tells whether they are in step and prints where they are not.
 pub(crate) fn run(only_check: bool) -> Result<bool> {
     let root = workspace::root()?;
+    let operator = build_operator(&root)?;
     if !only_check {
-        write(&root)?;
+        write(&root, &generate(&root, &operator)?)?;
         return Ok(true);
     }
-    let violations = check(&root, &build_operator(&root)?)?;
+    let violations = check(&root, &operator)?;
     for violation in &violations {
         println!("{violation}");
     }
@@ -33,33 +46,33 @@ pub(crate) fn run(only_check: bool) -> Result<bool> {
 }
 
 /// Writes the generated files; those that are no longer generated are removed.
-fn write(root: &Path) -> Result<()> {
-    let operator = build_operator(root)?;
-    let folder = root.join(FOLDER);
-    std::fs::create_dir_all(&folder).with_context(|| format!("{FOLDER} cannot be created"))?;
-    let generated = generate(&operator)?;
-    for name in present(&folder)?
-        .keys()
-        .filter(|name| !generated.contains_key(*name))
-    {
-        std::fs::remove_file(folder.join(name))
-            .with_context(|| format!("{FOLDER}/{name} cannot be removed"))?;
-        println!("removed {FOLDER}/{name}");
+fn write(root: &Path, generated: &Files) -> Result<()> {
+    let present = present(root, generated)?;
+    for file in present.keys().filter(|file| !generated.contains_key(*file)) {
+        std::fs::remove_file(root.join(file))
+            .with_context(|| format!("{file} cannot be removed"))?;
+        println!("removed {file}");
     }
-    for (name, text) in &generated {
-        std::fs::write(folder.join(name), text)
-            .with_context(|| format!("{FOLDER}/{name} cannot be written"))?;
-        println!("wrote {FOLDER}/{name}");
+    for (file, text) in generated {
+        if present.get(file) == Some(text) {
+            continue;
+        }
+        let place = root.join(file);
+        let folder = place
+            .parent()
+            .context("a generated file lies in no folder")?;
+        std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&place, text))
+            .with_context(|| format!("{file} cannot be written"))?;
+        println!("wrote {file}");
     }
     Ok(())
 }
 
 /// Compares the generated files with the tree, using the built operator.
 pub(crate) fn check(root: &Path, operator: &Path) -> Result<Vec<Violation>> {
-    Ok(differences(
-        &generate(operator)?,
-        &present(&root.join(FOLDER))?,
-    ))
+    let generated = generate(root, operator)?;
+    Ok(differences(&generated, &present(root, &generated)?))
 }
 
 /// Builds the operator for development, and gives its path.
@@ -81,13 +94,54 @@ pub(crate) fn build_operator(root: &Path) -> Result<PathBuf> {
     Ok(workspace::target(root).join("debug/database-operator"))
 }
 
-fn generate(operator: &Path) -> Result<BTreeMap<String, String>> {
-    split(&workspace::capture(Command::new(operator).arg("crds"))?)
+/// Everything that is generated.
+fn generate(root: &Path, operator: &Path) -> Result<Files> {
+    let mut files = Files::new();
+    let crds = split(&workspace::capture(Command::new(operator).arg("crds"))?)?;
+    let names: Vec<&str> = crds.keys().map(String::as_str).collect();
+    files.insert(format!("{CRDS}/kustomization.yaml"), kustomization(&names));
+    for (name, text) in crds {
+        files.insert(format!("{CHART_CRDS}/{name}"), text.clone());
+        files.insert(format!("{CRDS}/{name}"), text);
+    }
+    let header = header("crates/kubernetes/src/rbac.rs");
+    for name in PERMISSIONS {
+        let text = workspace::capture(Command::new(operator).args(["rbac", name]))?;
+        let folder = format!("deploy/rbac/{name}");
+        files.insert(format!("{folder}/rbac.yaml"), format!("{header}{text}\n"));
+        files.insert(
+            format!("{folder}/kustomization.yaml"),
+            kustomization(&["rbac.yaml"]),
+        );
+    }
+    let rules = workspace::capture(Command::new(operator).args(["rbac", "chart"]))?;
+    let header = header.trim_start_matches("# ").trim_end();
+    let header = format!("{{{{- /* {header} */ -}}}}\n");
+    files.insert(CHART_RULES.into(), format!("{header}{rules}\n"));
+    let install = install::render(root, &files, &install::default_image())?;
+    files.insert(install::FILE.into(), install);
+    Ok(files)
+}
+
+/// What a generated file begins with.
+fn header(source: &str) -> String {
+    format!("# Generated from {source} by `cargo xtask codegen`; do not edit.\n")
+}
+
+/// What lets kustomize take the files of a folder.
+fn kustomization(files: &[&str]) -> String {
+    let mut text = header("the files beside it");
+    text += "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n";
+    for file in files {
+        text += &format!("- {file}\n");
+    }
+    text
 }
 
 /// One file for each document of a YAML stream: `manageddatabases.yaml` and its text.
-fn split(stream: &str) -> Result<BTreeMap<String, String>> {
-    let mut files = BTreeMap::new();
+fn split(stream: &str) -> Result<Files> {
+    let mut files = Files::new();
+    let header = header("crates/api");
     let stream = format!("\n{stream}\n");
     for document in stream
         .split("\n---")
@@ -101,7 +155,7 @@ fn split(stream: &str) -> Result<BTreeMap<String, String>> {
                 start.join("\n")
             )
         })?;
-        let text = format!("{HEADER}{document}\n");
+        let text = format!("{header}{document}\n");
         ensure!(
             files.insert(format!("{plural}.yaml"), text).is_none(),
             "two CRDs named {plural}"
@@ -127,29 +181,32 @@ fn plural(document: &str) -> Option<&str> {
         .map(|(plural, _)| plural)
 }
 
-fn present(folder: &Path) -> Result<BTreeMap<String, String>> {
-    let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten() {
-        let path = entry.context("a folder cannot be read")?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml")
-            && let Some(name) = path.file_name()
-        {
-            let text = std::fs::read_to_string(&path)
-                .with_context(|| format!("{} cannot be read", path.display()))?;
-            files.insert(name.to_string_lossy().into_owned(), text);
+/// What is in the tree: the generated files, and others where none but generated ones may be.
+fn present(root: &Path, generated: &Files) -> Result<Files> {
+    let mut names: BTreeSet<String> = generated.keys().cloned().collect();
+    for folder in FOLDERS {
+        for entry in std::fs::read_dir(root.join(folder)).into_iter().flatten() {
+            let name = entry.context("a folder cannot be read")?.file_name();
+            let name = name.to_string_lossy();
+            if name.ends_with(".yaml") {
+                names.insert(format!("{folder}/{name}"));
+            }
+        }
+    }
+    let mut files = Files::new();
+    for name in names {
+        let path = root.join(&name);
+        if path.is_file() {
+            let text =
+                std::fs::read_to_string(&path).with_context(|| format!("{name} cannot be read"))?;
+            files.insert(name, text);
         }
     }
     Ok(files)
 }
 
-fn differences(
-    generated: &BTreeMap<String, String>,
-    present: &BTreeMap<String, String>,
-) -> Vec<Violation> {
-    let names: std::collections::BTreeSet<&String> =
-        generated.keys().chain(present.keys()).collect();
+fn differences(generated: &Files, present: &Files) -> Vec<Violation> {
+    let names: BTreeSet<&String> = generated.keys().chain(present.keys()).collect();
     names
         .into_iter()
         .filter_map(|name| {
@@ -159,9 +216,8 @@ fn differences(
                 (Some(_), None) => "is missing",
                 (None, _) => "is not generated any more",
             };
-            let file = format!("{FOLDER}/{name}");
             Some(Violation::new(
-                file,
+                name,
                 what,
                 "run `cargo xtask codegen` and commit the result",
             ))
@@ -182,7 +238,7 @@ mod tests {
         let files = split(STREAM).unwrap();
         let names: Vec<&str> = files.keys().map(String::as_str).collect();
         assert_eq!(names, ["databasemigrations.yaml", "manageddatabases.yaml"]);
-        assert!(files["manageddatabases.yaml"].starts_with(HEADER));
+        assert!(files["manageddatabases.yaml"].starts_with("# Generated from crates/api by"));
         assert!(files["manageddatabases.yaml"].ends_with("  name: x.y\n"));
     }
 
@@ -194,7 +250,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_difference_is_named() {
-        let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        let map = |pairs: &[(&str, &str)]| -> Files {
             pairs
                 .iter()
                 .map(|(name, text)| (name.to_string(), text.to_string()))
@@ -207,16 +263,10 @@ mod tests {
             .map(ToString::to_string)
             .collect();
         assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found[0].starts_with("b.yaml: differs"), "{found:?}");
+        assert!(found[1].starts_with("c.yaml: is missing"), "{found:?}");
         assert!(
-            found[0].starts_with("deploy/crds/b.yaml: differs"),
-            "{found:?}"
-        );
-        assert!(
-            found[1].starts_with("deploy/crds/c.yaml: is missing"),
-            "{found:?}"
-        );
-        assert!(
-            found[2].starts_with("deploy/crds/d.yaml: is not generated"),
+            found[2].starts_with("d.yaml: is not generated"),
             "{found:?}"
         );
     }

@@ -8,6 +8,7 @@ mod clock;
 mod cluster;
 mod codegen;
 mod demo;
+mod dist;
 mod process;
 mod progress;
 mod prove;
@@ -43,7 +44,7 @@ enum Task {
     },
     /// Checks what the architecture promises: layers, purity, headers, generated files, lints.
     Tidy,
-    /// Writes the files that are generated from code: the CRDs in deploy/crds.
+    /// Writes the files that are generated from code: CRDs and permissions, and what repeats them.
     Codegen {
         /// Write nothing: tell what is not in step.
         #[arg(long)]
@@ -65,6 +66,14 @@ enum Task {
         /// Leave everything running at the end, to play with, until Ctrl-C.
         #[arg(long)]
         keep: bool,
+    },
+    /// Makes what is given to others: a static binary, an image without Docker, install.yaml.
+    Dist(dist::Arguments),
+    /// Runs the Helm that the chart is tested with, built once from its Go module.
+    Helm {
+        /// What Helm gets.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// Runs PostgreSQL servers for development, until Ctrl-C or as long as COMMAND runs.
     ///
@@ -134,6 +143,11 @@ fn run(task: Task) -> Result<ExitCode> {
             histories,
         } => prove::run(name, seed, histories)?,
         Task::Demo { keep } => demo::run(keep)?,
+        Task::Dist(arguments) => {
+            dist::run(&arguments)?;
+            true
+        }
+        Task::Helm { arguments } => dist::helm::run(&arguments)?,
         Task::Servers { names, command } => servers::serve(&names, &command)?,
         Task::Cluster(arguments) => cluster::run(arguments)?,
         Task::KeepCluster {

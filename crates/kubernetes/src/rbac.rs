@@ -211,7 +211,7 @@ pub fn yaml(manifest: Manifest) -> String {
                     rules(Scope::Watched)
                 ),
                 cluster_binding(NAME),
-                aggregated(&extra),
+                format!("{}{}", head("ClusterRole", &extra, None), aggregation()),
                 cluster_binding(&extra),
             ]
             .join("---\n")
@@ -222,15 +222,16 @@ pub fn yaml(manifest: Manifest) -> String {
             [role(&name, None, Scope::Watched), binding(&name, None)].join("---\n")
         }
         Manifest::Chart => [
-            ("watched", Scope::Watched),
-            ("own", Scope::Own),
-            ("clusterId", Scope::ClusterId),
+            ("rules.watched", rules(Scope::Watched)),
+            ("rules.own", rules(Scope::Own)),
+            ("rules.clusterId", rules(Scope::ClusterId)),
+            ("aggregation", aggregation()),
         ]
-        .map(|(name, scope)| {
-            let rules = rules(scope);
-            format!("{{{{- define \"{NAME}.rules.{name}\" -}}}}\n{rules}{{{{- end }}}}\n")
+        .map(|(name, text)| {
+            let text = text.trim_end();
+            format!("{{{{- define \"{NAME}.{name}\" -}}}}\n{text}\n{{{{- end }}}}\n")
         })
-        .concat(),
+        .join("\n"),
     }
 }
 
@@ -256,13 +257,12 @@ fn cluster_binding(name: &str) -> String {
     head("ClusterRoleBinding", name, None) + &bound("ClusterRole", name)
 }
 
-/// A ClusterRole of which the cluster fills in the rules.
-fn aggregated(name: &str) -> String {
+/// What stands in place of the rules in a ClusterRole whose rules the cluster fills in.
+fn aggregation() -> String {
     let reason = "The kinds that credentials.podTemplates name, beyond Kubernetes' own: give a ClusterRole \
                   that may list and watch them this label.";
     format!(
-        "{}{}aggregationRule:\n  clusterRoleSelectors:\n  - matchLabels:\n      {AGGREGATION_LABEL}: \"true\"\n",
-        head("ClusterRole", name, None),
+        "{}aggregationRule:\n  clusterRoleSelectors:\n  - matchLabels:\n      {AGGREGATION_LABEL}: \"true\"\n",
         comment(reason),
     )
 }

@@ -9,9 +9,10 @@ use anyhow::{Context as _, Result, ensure};
 use super::Page;
 use crate::clock;
 use crate::demo;
+use crate::dist::link::{self, Profile, host_triple, is_static};
 use crate::process::TemporaryFolder;
 use crate::progress;
-use crate::workspace::{self, capture};
+use crate::workspace;
 
 /// The largest that the release binary may be.
 const BINARY_BYTES_MAX: u64 = 20_000_000;
@@ -20,26 +21,10 @@ const DEMO_BUILD_SECONDS_MAX: u64 = 600;
 
 /// Builds both and measures.
 pub(crate) fn measure(root: &Path) -> Result<Page> {
-    ensure!(
-        cfg!(target_os = "linux"),
-        "the release binary is for Linux: measure it there"
-    );
     let triple = host_triple(root)?;
-    let mut release = workspace::cargo(root);
-    release
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--package",
-            "database-operator",
-        ])
-        .args(["--target", &triple]);
+    let mut release = link::command(root, Profile::Release, &["database-operator"])?;
     let release_took = build("the release build", &mut release)?;
-    let binary = workspace::target(root)
-        .join(&triple)
-        .join("release/database-operator");
+    let binary = link::programs(root, Profile::Release)?.join("database-operator");
     let bytes = binary
         .metadata()
         .context("the release build gave no binary")?
@@ -100,24 +85,4 @@ fn build(what: &str, command: &mut Command) -> Result<std::time::Duration> {
     );
     println!("  {what}: {}", clock::spell(outcome.took));
     Ok(outcome.took)
-}
-
-fn host_triple(root: &Path) -> Result<String> {
-    let facts = capture(Command::new("rustc").current_dir(root).arg("-vV"))?;
-    let triple = facts.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(triple
-        .context("rustc does not say what it builds for")?
-        .to_owned())
-}
-
-/// Whether no loader is needed to run the binary.
-fn is_static(binary: &Path) -> Result<bool> {
-    let output = Command::new("ldd")
-        .arg(binary)
-        .output()
-        .context("ldd cannot be started")?;
-    // It says one on stdout or the other on stderr, for position-independent programs and others.
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    Ok(said.contains("statically linked") || said.contains("not a dynamic executable"))
 }
