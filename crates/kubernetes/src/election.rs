@@ -87,6 +87,8 @@ pub struct Seat {
     pub name: String,
     /// Our name in it: another one for each process, so that none takes another's lease for its own.
     pub identity: String,
+    /// `host:port` at which those who wait can reach us while we lead.
+    pub address: Option<String>,
 }
 
 /// Why an election has ended.
@@ -98,6 +100,7 @@ pub struct Ended;
 #[derive(Debug)]
 pub struct Election {
     leadership: Leadership,
+    others: watch::Receiver<Option<String>>,
     campaign: watch::Sender<u64>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -111,10 +114,12 @@ impl Election {
         let (keeper, leadership) = leadership::pair();
         let (campaign, campaigning) = watch::channel(0);
         let (stop, stopped) = watch::channel(false);
-        let keep = keep::Keep::new(client, seat, terms, clock, keeper);
+        let (others, others_seen) = watch::channel(None);
+        let keep = keep::Keep::new(client, seat, terms, clock, keeper, others);
         let task = tokio::spawn(keep.run(campaigning, stopped));
         Self {
             leadership,
+            others: others_seen,
             campaign,
             stop,
             task,
@@ -124,6 +129,11 @@ impl Election {
     /// Whether we lead, now.
     pub fn leadership(&self) -> Leadership {
         self.leadership.clone()
+    }
+
+    /// Where the replica that leads can be reached, where it is another and has said so.
+    pub fn leader_address(&self) -> watch::Receiver<Option<String>> {
+        self.others.clone()
     }
 
     /// Seeks the lease, and returns when we lead. The caller has nothing of an earlier term at work.

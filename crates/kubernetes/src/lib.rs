@@ -6,6 +6,7 @@
 //!
 //! No database is known here, and no command line: a connector, a clock and randomness are handed in.
 
+pub mod access;
 pub mod cache;
 pub mod drive;
 pub mod election;

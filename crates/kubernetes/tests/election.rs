@@ -2,6 +2,11 @@
 //!
 //! `cargo xtask cluster up --light -- cargo test -p dbop-kubernetes --test election`
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails, which is its use"
+)]
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -152,6 +157,7 @@ impl Stage {
             namespace: NAMESPACE.to_owned(),
             name: self.name.clone(),
             identity: identity.to_owned(),
+            address: Some(format!("{identity}:8080")),
         };
         Election::start(client, seat, TERMS, Arc::new(Stopped))
     }
@@ -202,6 +208,8 @@ async fn exactly_one_leads() {
     let early = timeout(2 * TERMS.lease, other.won()).await;
     assert!(early.is_err(), "both lead");
     assert_eq!(stage.holder().await, (name.to_owned(), 0));
+    let address = other.leader_address().borrow().clone();
+    assert_eq!(address, Some(format!("{name}:8080")));
     ends(watching).await;
     stage.delete().await;
 }

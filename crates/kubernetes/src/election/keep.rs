@@ -20,6 +20,7 @@ pub(crate) struct Keep {
     terms: Terms,
     clock: Arc<dyn Clock>,
     keeper: Keeper,
+    others: watch::Sender<Option<String>>,
     elector: Elector,
     /// The Lease that the next write is based on.
     lease: Option<Lease>,
@@ -34,6 +35,7 @@ impl Keep {
         terms: Terms,
         clock: Arc<dyn Clock>,
         keeper: Keeper,
+        others: watch::Sender<Option<String>>,
     ) -> Self {
         Self {
             remote: Remote::new(client, seat.clone(), terms.call_timeout),
@@ -42,6 +44,7 @@ impl Keep {
             terms,
             clock,
             keeper,
+            others,
             lease: None,
             told: None,
         }
@@ -97,6 +100,8 @@ impl Keep {
             Ok(found) => {
                 let record = found.as_ref().map(lease::record);
                 self.elector.observed(record, began, Instant::now());
+                let leader = self.elector.other().and(found.as_ref());
+                self.others.send_replace(leader.and_then(lease::address));
                 self.lease = found;
                 if let Some(other) = self.elector.other() {
                     let text = format!("{other} leads; this operator waits");
@@ -116,7 +121,7 @@ impl Keep {
                 self.remote.create(&lease).await
             }
             Some(lease) => {
-                let lease = lease::held(lease, &self.seat.identity, &self.terms, now);
+                let lease = lease::held(lease, &self.seat, &self.terms, now);
                 self.remote.replace(&lease).await
             }
         };
@@ -126,9 +131,13 @@ impl Keep {
                 let record = lease::record(&lease);
                 self.elector.written(record, began, Instant::now());
                 self.lease = Some(*lease);
+                if !led {
+                    self.keeper.begins();
+                }
                 if let Some(until) = self.elector.leads_until() {
                     self.keeper.leads_until(until);
                 }
+                self.others.send_replace(None);
                 if !led {
                     self.told = None;
                     tracing::info!(lease = %self.name(), identity = self.seat.identity, "this operator leads");

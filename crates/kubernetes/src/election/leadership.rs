@@ -15,11 +15,16 @@ const NEVER: u64 = 0;
 pub struct Leadership {
     shared: Arc<Shared>,
     changes: watch::Receiver<u64>,
+    /// The only term that counts; `None`: any.
+    term: Option<u64>,
 }
 
 #[derive(Debug)]
 struct Shared {
     base: Instant,
+    /// The term that began last. It is written before the deadline, and read after it: whoever sees a deadline
+    /// sees its term, or a later one.
+    term: AtomicU64,
     /// Until when writes may begin, in nanoseconds after `base`.
     deadline: AtomicU64,
 }
@@ -35,6 +40,7 @@ pub(crate) struct Keeper {
 pub(crate) fn pair() -> (Keeper, Leadership) {
     let shared = Arc::new(Shared {
         base: Instant::now(),
+        term: AtomicU64::new(0),
         deadline: AtomicU64::new(NEVER),
     });
     let (changes, changed) = watch::channel(0);
@@ -47,11 +53,17 @@ pub(crate) fn pair() -> (Keeper, Leadership) {
         Leadership {
             shared,
             changes: changed,
+            term: None,
         },
     )
 }
 
 impl Keeper {
+    /// We lead from now on: what worked under an earlier term does not write any more.
+    pub(crate) fn begins(&self) {
+        self.shared.term.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// We lead until then.
     pub(crate) fn leads_until(&self, until: Instant) {
         let span = until.saturating_duration_since(self.shared.base);
@@ -78,6 +90,17 @@ impl Drop for Keeper {
 }
 
 impl Leadership {
+    /// This term alone: the next one is not seen by it.
+    pub fn this_term(&self) -> Self {
+        let term = self
+            .term
+            .unwrap_or(self.shared.term.load(Ordering::Acquire));
+        Self {
+            term: Some(term),
+            ..self.clone()
+        }
+    }
+
     /// May a write begin, at this very moment?
     pub fn may_write(&self) -> bool {
         self.until().is_some_and(|until| Instant::now() < until)
@@ -124,10 +147,10 @@ impl Leadership {
     }
 
     fn until(&self) -> Option<Instant> {
-        match self.shared.deadline.load(Ordering::Acquire) {
-            NEVER => None,
-            nanos => Some(self.shared.base + Duration::from_nanos(nanos)),
-        }
+        let nanos = self.shared.deadline.load(Ordering::Acquire);
+        let term = self.shared.term.load(Ordering::Acquire);
+        let is_ours = self.term.is_none_or(|ours| ours == term);
+        (is_ours && nanos != NEVER).then(|| self.shared.base + Duration::from_nanos(nanos))
     }
 }
 
@@ -192,6 +215,23 @@ mod tests {
         keeper.ends();
         ended.await.unwrap();
         assert_eq!(begin.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_of_a_term_does_not_write_in_the_next() {
+        let (keeper, leadership) = pair();
+        let lead = || {
+            keeper.begins();
+            keeper.leads_until(Instant::now() + 10 * SECOND);
+        };
+        lead();
+        let first = leadership.this_term();
+        assert!(first.may_write());
+        tokio::time::advance(20 * SECOND).await;
+        lead();
+        assert!(leadership.may_write() && leadership.this_term().may_write());
+        assert!(!first.may_write() && !first.this_term().may_write());
+        first.lost().await;
     }
 
     #[tokio::test]

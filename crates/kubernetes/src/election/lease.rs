@@ -12,6 +12,8 @@ use super::{Seat, Terms};
 
 /// How long a released Lease says that it holds: it is nobody's, and the field must not be zero.
 const RELEASED_SECONDS: i32 = 1;
+/// The annotation that says where the holder receives pushes.
+const ADDRESS: &str = "database-operator.dev/address";
 /// The smallest step of the times in a Lease.
 const TICK: Duration = Duration::from_micros(1);
 /// The API server's word for "the object is not what your write was based on".
@@ -144,7 +146,7 @@ impl Remote {
             Ok(Err(error)) => Err(LeaseError::Failed {
                 namespace,
                 name,
-                reason: in_words(&error),
+                reason: crate::explained(&error),
             }),
             Err(_) => Err(LeaseError::Timeout {
                 namespace,
@@ -153,23 +155,6 @@ impl Remote {
             }),
         }
     }
-}
-
-/// What a failed call says, with what it was caused by.
-fn in_words(error: &kube::Error) -> String {
-    if let kube::Error::Api(status) = error {
-        return status.message.clone();
-    }
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// What an elector reads of it.
@@ -196,13 +181,19 @@ pub(crate) fn new(seat: &Seat, terms: &Terms, now: Timestamp) -> Lease {
             ..LeaseSpec::default()
         }),
     };
-    held(&lease, &seat.identity, terms, now)
+    held(&lease, seat, terms, now)
 }
 
 /// This Lease, held by us. The times in it are for people to read; but a renewal always changes it, whatever
 /// the clock says: the API server keeps the resourceVersion of an object that a write leaves as it was.
-pub(crate) fn held(lease: &Lease, identity: &str, terms: &Terms, now: Timestamp) -> Lease {
+pub(crate) fn held(lease: &Lease, seat: &Seat, terms: &Terms, now: Timestamp) -> Lease {
+    let identity = seat.identity.as_str();
     let mut lease = lease.clone();
+    let annotations = lease.metadata.annotations.get_or_insert_default();
+    match &seat.address {
+        Some(address) => drop(annotations.insert(ADDRESS.to_owned(), address.clone())),
+        None => drop(annotations.remove(ADDRESS)),
+    }
     let spec = lease.spec.get_or_insert_default();
     let next = spec.renew_time.as_ref();
     let next = next.and_then(|MicroTime(last)| last.checked_add(TICK).ok());
@@ -218,9 +209,17 @@ pub(crate) fn held(lease: &Lease, identity: &str, terms: &Terms, now: Timestamp)
     lease
 }
 
+/// Where its holder can be reached.
+pub(crate) fn address(lease: &Lease) -> Option<String> {
+    lease.metadata.annotations.as_ref()?.get(ADDRESS).cloned()
+}
+
 /// This Lease, held by nobody.
 pub(crate) fn released(lease: &Lease, now: Timestamp) -> Lease {
     let mut lease = lease.clone();
+    if let Some(annotations) = &mut lease.metadata.annotations {
+        annotations.remove(ADDRESS);
+    }
     let spec = lease.spec.get_or_insert_default();
     spec.holder_identity = Some(String::new());
     spec.lease_duration_seconds = Some(RELEASED_SECONDS);
@@ -238,6 +237,7 @@ mod tests {
             namespace: "dbop".to_owned(),
             name: "database-operator".to_owned(),
             identity: "pod-a_1".to_owned(),
+            address: Some("10.1.2.3:8080".to_owned()),
         }
     }
 
@@ -259,7 +259,7 @@ mod tests {
         lease.metadata.labels = Some([("a".to_owned(), "b".to_owned())].into());
         lease.metadata.resource_version = Some("7".to_owned());
 
-        let renewed = held(&lease, "pod-a_1", &Terms::DEFAULT, at(4));
+        let renewed = held(&lease, &seat(), &Terms::DEFAULT, at(4));
         assert_eq!(summary(&renewed), ("pod-a_1".to_owned(), 15, 0, true));
         assert_eq!(
             renewed.metadata, lease.metadata,
@@ -272,7 +272,16 @@ mod tests {
         let free = released(&renewed, at(5));
         assert_eq!(summary(&free), (String::new(), 1, 0, false));
         assert_eq!(record(&free).holder, None);
-        let taken = held(&free, "pod-b_2", &Terms::DEFAULT, at(6));
+        let other = Seat {
+            identity: "pod-b_2".to_owned(),
+            address: None,
+            ..seat()
+        };
+        assert_eq!(
+            (address(&renewed).as_deref(), address(&free)),
+            (Some("10.1.2.3:8080"), None)
+        );
+        let taken = held(&free, &other, &Terms::DEFAULT, at(6));
         assert_eq!(summary(&taken), ("pod-b_2".to_owned(), 15, 1, true));
         assert_eq!(record(&taken).version, "7");
     }
@@ -283,7 +292,7 @@ mod tests {
         let lease = new(&seat(), &Terms::DEFAULT, at(5));
         // The clock stands, or goes back.
         for now in [at(5), at(3)] {
-            let renewed = held(&lease, "pod-a_1", &Terms::DEFAULT, now);
+            let renewed = held(&lease, &seat(), &Terms::DEFAULT, now);
             let MicroTime(time) = renewed.spec.unwrap().renew_time.unwrap();
             assert_eq!(time, at(5) + Duration::from_micros(1));
         }
