@@ -1,6 +1,8 @@
 //! The command line, as clap reads it. What the commands do is in `commands`.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,9 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Automates the schema migrations of relational databases, and the credentials that go with each schema.
 ///
-/// `local` works on a directory of manifests: it runs migrations in order, makes a login for each schema
-/// version, and retires it once it is provably unused. The other commands look at such a directory, or are
-/// a person's word to it.
+/// `run` works on the databases of a Kubernetes cluster, `local` on a directory of manifests: they run
+/// migrations in order, make a login for each schema version, and retire it once it is provably unused. The
+/// other commands look at a cluster or at such a directory, or are a person's word to it.
 #[derive(Debug, Parser)]
 #[command(
     name = "database-operator",
@@ -18,7 +20,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     after_help = "Start with:\n  \
         database-operator lint shop/            are the manifests right?\n  \
         database-operator plan --local shop/    what would happen, and why? Changes nothing\n  \
-        database-operator local shop/ --watch   do it, and keep an eye on it\n\n\
+        database-operator local shop/ --watch   do it, and keep an eye on it\n\
+        database-operator status                where do the databases of the cluster stand?\n\n\
         Exit status: 0 as it should be, 1 bad input or a database that cannot be reached; others are in \
         each command's --help.",
     max_term_width = 100,
@@ -32,7 +35,7 @@ pub struct Cli {
     #[arg(long, global = true, value_enum, hide_possible_values = true, default_value_t = Output::Text, value_name = "FORMAT", help_heading = "Common")]
     pub output: Output,
     /// What is logged to stderr: error, warn, info, debug, trace, or a filter such as
-    /// warn,dbop_engine=debug [default: RUST_LOG, or warn]
+    /// warn,dbop_engine=debug [default: RUST_LOG, or warn; info for `run`]
     #[arg(long, global = true, value_name = "LEVEL", help_heading = "Common")]
     pub log_level: Option<String>,
     /// How the log is written: text or json.
@@ -43,6 +46,13 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Work on the databases of a cluster: the operator itself.
+    ///
+    /// Of several replicas one works, by a Lease; the others wait, with everything ready, and one goes on
+    /// within 20 seconds when it is gone, or at once when it is stopped with SIGTERM. SIGTERM and Ctrl-C end
+    /// it: nothing new is begun, the step under way ends, and the Lease is given back; migrations go on by
+    /// themselves. A replica that loses its Lease stops all work at once, and waits again.
+    Run(RunArgs),
     /// Walk the databases of a directory of manifests to their desired versions.
     ///
     /// DIR holds ManagedDatabase, DatabaseMigration, Secret and ConfigMap objects as YAML: every *.yaml and
@@ -63,19 +73,21 @@ pub enum Command {
     /// Wait until databases have reached a state.
     Wait(WaitArgs),
     /// Say that the last run, which did not complete, is to run again.
-    #[command(after_help = "Example, with the database crm of shop/:\n  \
-        database-operator status --local shop/ crm      what happened?\n  \
-        database-operator retry crm --local shop/       run it again\n\n\
-        A running `local` acts on it at once, otherwise the next one does.\n\n\
+    #[command(after_help = "Examples:\n  \
+        database-operator status crm -n shop            what happened?\n  \
+        database-operator retry crm -n shop             run it again\n  \
+        database-operator retry crm --local shop/       in a directory\n\n\
+        A running operator or `local` acts on it at once, otherwise the next one does.\n\n\
         Exit status:\n  \
         0  said\n  \
         1  bad input, or there is no run of which it could be said")]
     Retry(WordArgs),
     /// Say that the version that the last run brought counts as done, though the run did not complete.
-    #[command(after_help = "Example, with the database crm of shop/:\n  \
-        database-operator status --local shop/ crm      what happened?\n  \
-        database-operator accept-run crm --local shop/  go on from the version that it brought\n\n\
-        A running `local` acts on it at once, otherwise the next one does.\n\n\
+    #[command(after_help = "Examples:\n  \
+        database-operator status crm -n shop            what happened?\n  \
+        database-operator accept-run crm -n shop        go on from the version that it brought\n  \
+        database-operator accept-run crm --local shop/  in a directory\n\n\
+        A running operator or `local` acts on it at once, otherwise the next one does.\n\n\
         Exit status:\n  \
         0  said\n  \
         1  bad input, or the run did not move the database to its version")]
@@ -150,22 +162,96 @@ pub struct LocalArgs {
     pub runtime: Option<Runtime>,
 }
 
-/// The directory that a command is about.
+/// Which cluster.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ClusterArgs {
+    /// A kubeconfig file [default: KUBECONFIG, ~/.kube/config, or the Pod's own account]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+        database-operator run                                     as in deploy/install.yaml\n  \
+        database-operator run --namespace shop --namespace crm    with Roles in these namespaces\n  \
+        database-operator run --kubeconfig dev.kubeconfig --lease-namespace default\n\n\
+        It serves /livez, /readyz and /metrics, and receives what migrations push, on one port.\n\n\
+        Exit status:\n  \
+        0  it was told to stop\n  \
+        1  no API server, no custom resources, no permission (it says which), or a fault of its own")]
+pub struct RunArgs {
+    /// Only the databases of this namespace; may be given several times. Roles in these namespaces are
+    /// enough then [default: all namespaces]
+    #[arg(long = "namespace", short = 'n', value_name = "NAMESPACE")]
+    pub namespaces: Vec<String>,
+    /// How many migrations may run at once in all [default: any number]
+    #[arg(long, value_name = "NUMBER")]
+    pub max_jobs: Option<NonZeroUsize>,
+    /// How many migrations may run at once on one database server [default: any number]
+    #[arg(long, value_name = "NUMBER")]
+    pub max_jobs_per_server: Option<NonZeroUsize>,
+    /// How often a database at rest is looked at without an occasion: 30s, 5m, 1h. Each look is one
+    /// connection and a dozen statements.
+    #[arg(long, default_value = "30s", value_name = "SPAN", value_parser = heartbeat)]
+    pub heartbeat: Duration,
+    /// Where probes, metrics and pushes are answered.
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// Where migrations push their metrics to [default: the Service database-operator, as the Pod's
+    /// environment names it]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub push_address: Option<String>,
+    /// The Lease by which one of several replicas works.
+    #[arg(long, default_value = dbop_kubernetes::rbac::LEASE, value_name = "NAME")]
+    pub lease_name: String,
+    /// The Lease's namespace [default: the Pod's own, or that of the kubeconfig's context]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// What databases are claimed for [default: the uid of the namespace kube-system]. Give the same one to
+    /// a cluster that replaces another, and to no other.
+    #[arg(long, value_name = "ID")]
+    pub cluster_id: Option<String>,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// What a command is about: a cluster, or a directory.
 #[derive(Debug, Clone, Args)]
 pub struct Place {
-    /// The directory of manifests that `local` works on.
-    #[arg(long, value_name = "DIR")]
-    pub local: PathBuf,
-    /// Its state [default: DIR/.dbop]
-    #[arg(long, value_name = "DIR")]
+    /// The directory of manifests that `local` works on, in place of a cluster.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["kubeconfig", "context", "namespace", "all_namespaces"])]
+    pub local: Option<PathBuf>,
+    /// With --local: its state [default: DIR/.dbop]
+    #[arg(long, value_name = "DIR", requires = "local")]
     pub state: Option<PathBuf>,
+    /// The namespace [default: that of the kubeconfig's context]
+    #[arg(
+        long,
+        short,
+        value_name = "NAMESPACE",
+        conflicts_with = "all_namespaces"
+    )]
+    pub namespace: Option<String>,
+    /// The databases of all namespaces.
+    #[arg(long, short = 'A')]
+    pub all_namespaces: bool,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// `plan`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-        database-operator plan --local shop/                       for people\n  \
+        database-operator plan -n shop                             what the operator would do\n  \
+        database-operator plan --local shop/                       what `local` would do\n  \
         database-operator plan --local shop/ --output json | jq .  for programs\n\n\
+        In a cluster it reads the admin Secrets and asks the databases from where it runs.\n\n\
         Exit status:\n  \
         0  nothing to do\n  \
         1  bad input, or a database that cannot be reached or logged in to\n  \
@@ -196,9 +282,10 @@ pub struct LintArgs {
 /// `status`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-        database-operator status --local shop/\n  \
-        database-operator status --local shop/ crm --output json\n\n\
-        It shows what `local` saw last. `plan` looks for itself.")]
+        database-operator status -A\n  \
+        database-operator status crm -n shop --output json\n  \
+        database-operator status --local shop/\n\n\
+        It shows what the operator or `local` saw last. `plan` looks for itself.")]
 pub struct StatusArgs {
     /// Where.
     #[command(flatten)]
@@ -211,8 +298,8 @@ pub struct StatusArgs {
 /// `wait`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-        database-operator wait --all --local shop/ --timeout 2m\n  \
-        database-operator wait crm --for version=v8 --local shop/\n  \
+        database-operator wait --all -A --timeout 2m\n  \
+        database-operator wait crm -n shop --for version=v8\n  \
         database-operator wait crm --for credential=v8 --local shop/ && ./deploy\n\n\
         Exit status:\n  \
         0  reached\n  \
@@ -222,7 +309,7 @@ pub struct WaitArgs {
     /// The database, as name or namespace/name.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     pub database: Option<String>,
-    /// Every database of the directory.
+    /// Every database of the namespace (with -A: of all), or of the directory.
     #[arg(long)]
     pub all: bool,
     /// What for: ready (at the version that the manifest desires), stalled (it needs a person),
@@ -293,6 +380,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
     Cli::try_parse_from(arguments)
 }
 
+/// A heartbeat: one more often than every second is a load, not a look.
+fn heartbeat(text: &str) -> Result<Duration, String> {
+    let span = duration(text)?;
+    if span < Duration::from_secs(1) {
+        return Err("a heartbeat is a second or longer".to_owned());
+    }
+    Ok(span)
+}
+
 /// A friendly duration (`90s`, `1h30m`) or seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("'{text}' is no duration; write 90s, 5m or 1h30m");
@@ -334,7 +430,16 @@ mod tests {
     #[test]
     fn each_command_is_read() {
         for line in [
+            "x run",
+            "x run -n shop --namespace crm --max-jobs 10 --max-jobs-per-server 2 --heartbeat 5m",
+            "x run --kubeconfig f --context c --lease-name l --lease-namespace n --listen [::]:80",
+            "x run --push-address gateway:9091 --cluster-id one",
             "x local shop --watch --state /var/s --runtime podman",
+            "x plan",
+            "x plan crm -n shop --kubeconfig f --context c",
+            "x status -A",
+            "x wait --all --all-namespaces",
+            "x retry crm --namespace shop",
             "x plan --local shop",
             "x plan --local shop crm shop/crm",
             "x lint shop",
@@ -359,7 +464,11 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_too_much_is_said() {
-        refused("x plan", "--local <DIR>");
+        refused("x plan --local shop -n shop", "cannot be used with");
+        refused("x plan --state s", "--local <DIR>");
+        refused("x status -A -n shop", "cannot be used with");
+        refused("x run --max-jobs 0", "--max-jobs");
+        refused("x run --heartbeat 100ms", "a second or longer");
         refused("x wait --local shop", "<DATABASE>");
         refused("x wait crm --all --local shop", "cannot be used with");
         refused("x version --dsn-file f --engine Query", "--query <QUERY>");

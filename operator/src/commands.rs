@@ -3,7 +3,9 @@
 //! Results go to stdout, failures to stderr. A command gives an [`Exit`], or failures, which are bad input
 //! or something that cannot be reached.
 
+pub(crate) mod cluster;
 pub(crate) mod directory;
+pub(crate) mod place;
 
 mod crds;
 mod engine;
@@ -18,14 +20,18 @@ mod word;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use dbop_database::Connector;
+use dbop_engine::Clock as _;
+use dbop_postgres::Postgres;
 use serde::Serialize;
 
 use crate::cli::{Cli, Command, Output};
 use crate::render::text::{COLUMNS, wrap};
 use crate::render::{Failure, paint};
 use crate::screen::LogWriter;
-use crate::shell;
+use crate::shell::{self, SystemClock};
 
 /// How a command ended that did what it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +134,15 @@ pub(crate) fn note(text: &str) {
 
 /// Runs the command line of this process.
 pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    main_with(arguments, Arc::new(Postgres::new(|| SystemClock.now())))
+}
+
+/// The same with another way to the databases of `run`: everything else of the operator can be measured
+/// without a thousand database servers.
+pub fn main_with(
+    arguments: impl IntoIterator<Item = std::ffi::OsString>,
+    connector: Arc<dyn Connector>,
+) -> ExitCode {
     shell::install_tls();
     let cli = match crate::cli::parse(arguments) {
         Ok(cli) => cli,
@@ -141,12 +156,14 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
     if let Command::Supervise { jobdir } = &cli.command {
         return dbop_local::supervise(jobdir);
     }
-    let done = shell::install_log(cli.log_level.as_deref(), cli.log_format, LogWriter)
+    // The operator is nobody's command line: what it does is in its log.
+    let quiet = !matches!(cli.command, Command::Run(_));
+    let done = shell::install_log(cli.log_level.as_deref(), quiet, cli.log_format, LogWriter)
         .map_err(|error| {
             let failure = Failure::of(&error);
             failure.or("write error, warn, info, debug or trace, or a filter such as warn,dbop_engine=debug").into()
         })
-        .and_then(|()| run(cli));
+        .and_then(|()| run(cli, connector));
     match done {
         Ok(exit) => ExitCode::from(exit.status()),
         Err(failures) => {
@@ -156,16 +173,17 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
     }
 }
 
-fn run(cli: Cli) -> Done {
+fn run(cli: Cli, connector: Arc<dyn Connector>) -> Done {
     let console = Console { output: cli.output };
     match cli.command {
+        Command::Run(args) => block_on(crate::run::run(args, connector)),
         Command::Local(args) => block_on(local::run(args, console)),
         Command::Plan(args) => block_on(plan::run(args, console)),
         Command::Lint(args) => lint::run(&args, console),
-        Command::Status(args) => status::run(&args, console),
-        Command::Wait(args) => wait::run(&args, console),
-        Command::Retry(args) => word::run(&args, word::Word::Retry, console),
-        Command::AcceptRun(args) => word::run(&args, word::Word::AcceptRun, console),
+        Command::Status(args) => block_on(status::run(&args, console)),
+        Command::Wait(args) => block_on(wait::run(&args, console)),
+        Command::Retry(args) => block_on(word::run(&args, word::Word::Retry, console)),
+        Command::AcceptRun(args) => block_on(word::run(&args, word::Word::AcceptRun, console)),
         Command::Version(args) => block_on(version::run(args, console)),
         Command::Crds => crds::run(console),
         Command::Rbac { manifest } => rbac::run(&manifest),
@@ -174,7 +192,7 @@ fn run(cli: Cli) -> Done {
     }
 }
 
-/// Runs a command that waits for databases.
+/// Runs a command that waits for databases or for an API server.
 fn block_on(command: impl Future<Output = Done>) -> Done {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

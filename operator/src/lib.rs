@@ -30,6 +30,8 @@ pub mod render;
 pub mod shell;
 
 mod commands;
+mod http;
+mod run;
 mod screen;
 
-pub use commands::{Exit, main};
+pub use commands::{Exit, main, main_with};

@@ -1,12 +1,14 @@
 //! The embedded receiver of migration metrics, to which a Pushgateway's clients can push.
 //!
 //! `PUT`, `POST` and `DELETE` of `/metrics/job/<job>{/<label>/<value>}` with the text format; `GET /metrics`
-//! gives back what was pushed; `/healthz`. It listens on loopback only. Nothing is kept on disk but the
-//! port's number: a child that outlives its parent goes on pushing to the same port. A run's outcome is
-//! never read from here.
+//! gives back what was pushed. For `local` a [`Receiver`] listens on loopback, and nothing is kept on disk but
+//! the port's number: a child that outlives its parent goes on pushing to the same port. In a cluster the same
+//! routes stand behind the port of `run`, and a replica that does not lead hands on to the one that does. A
+//! run's outcome is never read from here.
 
 mod exposition;
 mod group;
+mod relay;
 mod store;
 
 use std::io;
@@ -25,6 +27,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub(crate) use relay::Relay;
 pub use store::RunMetrics;
 use store::Store;
 
@@ -97,7 +100,7 @@ impl Receiver {
             }
         }
         let metrics = Metrics::default();
-        let router = router(metrics.clone());
+        let router = router(metrics.clone(), None).route("/healthz", get(async || "ok\n"));
         let serving = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::warn!(%error, "metrics are no longer received");
@@ -133,6 +136,11 @@ impl Metrics {
         self.lock().run(job_id)
     }
 
+    /// The run of this id is over: what it pushed is not kept.
+    pub fn forget(&self, job_id: &str) {
+        self.lock().forget(job_id);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Store> {
         // What a panic may have left behind is at worst a metric that the next push replaces.
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
@@ -148,30 +156,36 @@ async fn listen(noted: Option<u16>) -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
 }
 
-fn router(metrics: Metrics) -> Router {
+/// What receives pushes, and gives them back.
+#[derive(Clone)]
+struct Intake {
+    metrics: Metrics,
+    relay: Option<Relay>,
+}
+
+/// The routes of a receiver; with a relay, pushes go to another replica as long as that one leads.
+pub(crate) fn router(metrics: Metrics, relay: Option<Relay>) -> Router {
     Router::new()
-        .route("/healthz", get(async || "ok\n"))
         .route("/metrics", get(scrape))
         .fallback(push)
-        .with_state(metrics)
+        .with_state(Intake { metrics, relay })
 }
 
-async fn scrape(State(metrics): State<Metrics>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, TEXT_FORMAT)], metrics.lock().render())
+async fn scrape(State(intake): State<Intake>) -> impl IntoResponse {
+    (
+        [(CONTENT_TYPE, TEXT_FORMAT)],
+        intake.metrics.lock().render(),
+    )
 }
 
-async fn push(State(metrics): State<Metrics>, request: Request) -> Response {
+async fn push(State(intake): State<Intake>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let group = match group::labels(parts.uri.path()) {
         Ok(group) => group,
         Err(error @ group::PathError::Elsewhere) => return refuse(StatusCode::NOT_FOUND, &error),
         Err(error) => return refuse(StatusCode::BAD_REQUEST, &error),
     };
-    if parts.method == Method::DELETE {
-        metrics.lock().delete(&group);
-        return StatusCode::ACCEPTED.into_response();
-    }
-    if parts.method != Method::PUT && parts.method != Method::POST {
+    if ![Method::PUT, Method::POST, Method::DELETE].contains(&parts.method) {
         return refuse(StatusCode::METHOD_NOT_ALLOWED, &"push with PUT or POST");
     }
     let content_type = parts.headers.get(CONTENT_TYPE);
@@ -193,7 +207,14 @@ async fn push(State(metrics): State<Metrics>, request: Request) -> Response {
         Ok(families) => families,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, &error),
     };
-    let mut store = metrics.lock();
+    if let Some(answer) = relay::hand_on(intake.relay.as_ref(), &parts, &text).await {
+        return answer;
+    }
+    let mut store = intake.metrics.lock();
+    if parts.method == Method::DELETE {
+        store.delete(&group);
+        return StatusCode::ACCEPTED.into_response();
+    }
     if parts.method == Method::PUT {
         store.replace(group, families);
     } else {
@@ -225,29 +246,14 @@ fn refuse(status: StatusCode, why: &dyn std::fmt::Display) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(crate) mod testing {
+    use std::net::SocketAddr;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
-    /// A state directory of its own, gone at the end of the test.
-    struct Dir(PathBuf);
-
-    impl Dir {
-        fn new(name: &str) -> Self {
-            let name = format!("dbop-receiver-{}-{name}", std::process::id());
-            Dir(std::env::temp_dir().join(name))
-        }
-    }
-
-    impl Drop for Dir {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
-
     /// One request as curl sends it: the status line's number, and the body.
-    async fn http(
+    pub(crate) async fn http(
         address: SocketAddr,
         method: &str,
         path: &str,
@@ -266,6 +272,28 @@ mod tests {
         let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
         let body = answer.split_once("\r\n\r\n").unwrap().1.to_owned();
         (status, body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::http;
+    use super::*;
+
+    /// A state directory of its own, gone at the end of the test.
+    struct Dir(PathBuf);
+
+    impl Dir {
+        fn new(name: &str) -> Self {
+            let name = format!("dbop-receiver-{}-{name}", std::process::id());
+            Dir(std::env::temp_dir().join(name))
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
     }
 
     const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";

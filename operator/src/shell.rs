@@ -63,19 +63,26 @@ pub struct LogError {
     pub reason: String,
 }
 
-/// Sends the log to a writer. `level` goes before the environment's `RUST_LOG`; without either, warnings,
-/// except those of steps that failed, which commands show by themselves.
+/// Sends the log to a writer. `level` goes before the environment's `RUST_LOG`. Without either it is what was
+/// done; where it is to be `quiet`, it is warnings, except those of steps that failed, which commands show by
+/// themselves.
 ///
 /// # Errors
 /// [`LogError`] where the level or the filter does not parse.
-pub fn install_log<W>(level: Option<&str>, format: LogFormat, writer: W) -> Result<(), LogError>
+pub fn install_log<W>(
+    level: Option<&str>,
+    quiet: bool,
+    format: LogFormat,
+    writer: W,
+) -> Result<(), LogError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    const DEFAULT: &str = "warn,dbop_engine::worker=error";
+    const QUIET: &str = "warn,dbop_engine::worker=error";
+    const DEFAULT: &str = "info";
     let environment = std::env::var(EnvFilter::DEFAULT_ENV).ok();
     let wanted = level.or(environment.as_deref().filter(|text| !text.is_empty()));
-    let wanted = wanted.unwrap_or(DEFAULT);
+    let wanted = wanted.unwrap_or(if quiet { QUIET } else { DEFAULT });
     let filter = EnvFilter::try_new(wanted).map_err(|error| LogError {
         filter: wanted.to_owned(),
         reason: error.to_string(),
@@ -114,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_level_that_is_none_is_named() {
-        let error = install_log(Some("=="), LogFormat::Text, io::sink).unwrap_err();
+        let error = install_log(Some("=="), true, LogFormat::Text, io::sink).unwrap_err();
         assert!(
             error.to_string().starts_with("'==' is no log level: "),
             "{error}"

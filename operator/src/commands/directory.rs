@@ -10,7 +10,6 @@ use dbop_model::ObjectRef;
 
 use super::engine;
 
-use crate::cli::Place;
 use crate::render::Failure;
 
 /// Names shown of what exists.
@@ -33,11 +32,6 @@ impl Directory {
             platform: Arc::new(platform),
             manifests,
         })
-    }
-
-    /// The directory that a command is about.
-    pub(crate) fn of(place: &Place) -> Result<Self, Failure> {
-        Self::open(&place.local, place.state.as_deref())
     }
 
     /// These databases; without a name, all.
@@ -161,7 +155,8 @@ pub(crate) fn opening(error: &dbop_local::OpenError) -> Failure {
     Failure::said(&Failure::of(error).what)
 }
 
-fn few(names: impl Iterator<Item = String>) -> String {
+/// These names, or the first of them.
+pub(crate) fn few(names: impl Iterator<Item = String>) -> String {
     let all: Vec<String> = names.collect();
     match all.len().checked_sub(NAMED_MAX) {
         None | Some(0) => all.join(", "),

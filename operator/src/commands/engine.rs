@@ -1,12 +1,16 @@
-//! The engine on a directory: the platform, the way to databases, the machine's clock and randomness.
+//! The engine on a directory or on a cluster: the platform, the way to databases, the machine's clock and
+//! randomness.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dbop_engine::{Clock, Engine, Platform};
+use dbop_kubernetes::access::{Cluster, cluster_id};
+use dbop_kubernetes::{KubernetesPlatform, Settings};
 use dbop_local::{LocalOptions, LocalPlatform, Runtime, Supervisor};
 use dbop_postgres::Postgres;
 
+use super::cluster::failure;
 use super::directory::opening;
 use crate::render::Failure;
 use crate::shell::{SystemClock, SystemEntropy};
@@ -38,6 +42,20 @@ pub(crate) fn options(
 pub(crate) fn look(path: &Path, state: Option<&Path>) -> Result<LocalPlatform, Failure> {
     let options = options(path.to_owned(), state.map(Path::to_owned), Runtime::Process)?;
     LocalPlatform::read(options, Arc::new(SystemClock)).map_err(|error| opening(&error))
+}
+
+/// A cluster that is only looked at: its client cannot write.
+pub(crate) async fn looking(cluster: &Cluster) -> Result<Arc<dyn Platform>, Failure> {
+    let client = cluster.looking().map_err(|e| failure(&e))?;
+    let id = cluster_id(&client).await.map_err(|e| failure(&e))?;
+    let settings = Settings {
+        cluster: id,
+        ..Settings::default()
+    };
+    let clock = Arc::new(SystemClock);
+    Ok(Arc::new(KubernetesPlatform::looking(
+        client, settings, clock,
+    )))
 }
 
 /// The engine on a platform.

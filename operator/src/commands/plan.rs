@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::directory::Directory;
-use super::{Console, Done, Exit, complain, engine};
+use super::{Console, Done, Exit, cluster, complain, engine};
 use crate::cli::PlanArgs;
 use crate::render::Failure;
 use crate::render::plan::{PlanView, build};
@@ -26,9 +26,19 @@ struct Wrong {
 }
 
 pub(super) async fn run(args: PlanArgs, console: Console) -> Done {
-    let directory = Directory::of(&args.place)?;
-    let databases = directory.databases(&args.databases)?;
-    let engine = engine::engine(directory.platform.clone());
+    let (engine, databases) = match &args.place.local {
+        Some(local) => {
+            let directory = Directory::open(local, args.place.state.as_deref())?;
+            let databases = directory.databases(&args.databases)?;
+            (engine::engine(directory.platform.clone()), databases)
+        }
+        None => {
+            let objects = cluster::Objects::of(&args.place).await?;
+            let databases = objects.databases(&args.databases).await?;
+            let platform = engine::looking(&objects.cluster).await?;
+            (engine::engine(platform), databases.into_keys().collect())
+        }
+    };
     let mut result = Result {
         databases: Vec::new(),
         errors: Vec::new(),
@@ -61,7 +71,7 @@ async fn plan(engine: &Engine, id: &ObjectRef) -> std::result::Result<PlanView, 
         .plan()
         .await
         .map_err(|error| about(&error.to_string()))?;
-    let plan = plan.ok_or_else(|| about("it is gone since the manifests were read"))?;
+    let plan = plan.ok_or_else(|| about("it is gone since it was found"))?;
     view(&plan, SystemClock.now())
 }
 

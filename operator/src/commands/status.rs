@@ -1,9 +1,11 @@
-//! `status`: where every database stands, as `local` last saw it; what needs a person comes first.
+//! `status`: where every database stands, as the operator or `local` last saw it; what needs a person comes
+//! first.
 
 use dbop_api::ManagedDatabaseStatus;
 use serde::Serialize;
 
 use super::directory::Directory;
+use super::place::Place;
 use super::{Console, Done, Exit};
 use crate::cli::StatusArgs;
 use crate::render::status::{lines, urgency};
@@ -26,34 +28,44 @@ struct One {
     status: Option<ManagedDatabaseStatus>,
 }
 
-pub(super) fn run(args: &StatusArgs, console: Console) -> Done {
-    let directory = Directory::of(&args.place)?;
-    let mut databases = Vec::new();
-    for id in directory.databases(&args.databases)? {
-        databases.push((directory.status(&id)?, id));
-    }
-    databases.sort_by_key(|(status, id)| (urgency(status.as_ref()), id.clone()));
+pub(super) async fn run(args: &StatusArgs, console: Console) -> Done {
+    let place = Place::open(&args.place).await?;
+    let mut databases = place.shown(&args.databases).await?;
+    databases.sort_by_key(|one| (urgency(one.status.as_ref()), one.id.clone()));
     let now = SystemClock.now();
     let blocks: Vec<String> = databases
         .iter()
-        .map(|(status, id)| lines(id, directory.desired(id), status.as_ref(), now).join("\n"))
+        .map(|one| {
+            let desired = one.desired.as_deref();
+            lines(&one.id, desired, one.status.as_ref(), now).join("\n")
+        })
         .collect();
     let result = Result {
         databases: databases
             .into_iter()
-            .map(|(status, id)| One {
-                namespace: id.namespace().to_owned(),
-                name: id.name().to_owned(),
-                desired: directory.desired(&id).map(str::to_owned),
-                status,
+            .map(|one| One {
+                namespace: one.id.namespace().to_owned(),
+                name: one.id.name().to_owned(),
+                desired: one.desired,
+                status: one.status,
             })
             .collect(),
     };
+    let mut text = blocks.join("\n\n");
+    if let Place::Directory(directory) = &place {
+        text.push_str(&about_directory(directory, args, &result));
+    }
+    console.result(&text, &result)?;
+    Ok(Exit::Done)
+}
+
+/// What a person has to know of a directory besides.
+fn about_directory(directory: &Directory, args: &StatusArgs, result: &Result) -> String {
+    let mut text = String::new();
     let state = args.place.state.clone();
     let secrets = state
-        .unwrap_or_else(|| args.place.local.join(STATE_DIRECTORY))
+        .unwrap_or_else(|| directory.path.join(STATE_DIRECTORY))
         .join("secrets");
-    let mut text = blocks.join("\n\n");
     let published = |one: &One| {
         one.status
             .iter()
@@ -71,6 +83,5 @@ pub(super) fn run(args: &StatusArgs, console: Console) -> Done {
             directory.path.display()
         ));
     }
-    console.result(&text, &result)?;
-    Ok(Exit::Done)
+    text
 }

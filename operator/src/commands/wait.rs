@@ -1,6 +1,7 @@
 //! `wait`: until databases have reached a state, or the time is over.
 //!
-//! It looks at what `local` publishes, so it works beside a running one; by itself it moves nothing.
+//! It looks at what the operator or `local` publishes, so it works beside a running one; by itself it moves
+//! nothing.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,11 +9,10 @@ use std::time::Duration;
 use dbop_api::ManagedDatabaseStatus;
 use dbop_api::status::CredentialState;
 use dbop_engine::Clock;
-use dbop_model::ObjectRef;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::directory::Directory;
+use super::place::{Place, Shown};
 use super::{Console, Done, Exit, complain};
 use crate::cli::WaitArgs;
 use crate::render::Failure;
@@ -22,6 +22,8 @@ use crate::shell::SystemClock;
 
 /// Between two looks at the status files: quick for a person, nothing for a disk.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Between two looks at a cluster: quick for a pipeline, nothing for an API server.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +48,7 @@ struct One {
     summary: Option<String>,
 }
 
-pub(super) fn run(args: &WaitArgs, console: Console) -> Done {
+pub(super) async fn run(args: &WaitArgs, console: Console) -> Done {
     let goal: Goal = args.state_wanted.parse()?;
     let clock = SystemClock;
     let until = clock
@@ -56,38 +58,33 @@ pub(super) fn run(args: &WaitArgs, console: Console) -> Done {
     let names: Vec<String> = args.database.iter().cloned().collect();
     // Manifests that change while they are waited for count: what is desired is read anew each time.
     loop {
-        let directory = Directory::of(&args.place)?;
-        let databases = look(&directory, &directory.databases(&names)?, &goal)?;
+        let place = Place::open(&args.place).await?;
+        let shown = place.shown(&names).await?;
+        let databases: Vec<One> = shown.into_iter().map(|one| look(one, &goal)).collect();
         let reached = databases.iter().all(|one| one.reached);
         if reached || clock.now() >= until {
-            return tell(Result { reached, databases }, args, console);
+            return tell(Result { reached, databases }, &place, args, console);
         }
-        std::thread::sleep(LOOK_EVERY);
+        clock
+            .sleep(match place {
+                Place::Directory(_) => LOOK_EVERY,
+                Place::Cluster(_) => ASK_EVERY,
+            })
+            .await;
     }
 }
 
-fn look(
-    directory: &Directory,
-    ids: &[ObjectRef],
-    goal: &Goal,
-) -> std::result::Result<Vec<One>, Failure> {
-    ids.iter()
-        .map(|id| {
-            let status = directory.status(id)?;
-            let reached = status
-                .as_ref()
-                .is_some_and(|status| goal.reached(status, directory.desired(id)));
-            let summary = status.and_then(|status| status.summary);
-            Ok(One {
-                database: id.to_string(),
-                reached,
-                summary,
-            })
-        })
-        .collect()
+fn look(shown: Shown, goal: &Goal) -> One {
+    let desired = shown.desired.as_deref();
+    let status = shown.status.as_ref();
+    One {
+        database: shown.id.to_string(),
+        reached: status.is_some_and(|status| goal.reached(status, desired)),
+        summary: shown.status.and_then(|status| status.summary),
+    }
 }
 
-fn tell(result: Result, args: &WaitArgs, console: Console) -> Done {
+fn tell(result: Result, place: &Place, args: &WaitArgs, console: Console) -> Done {
     let lines: Vec<String> = result
         .databases
         .iter()
@@ -106,9 +103,10 @@ fn tell(result: Result, args: &WaitArgs, console: Console) -> Done {
         ));
         complain(&match &one.summary {
             Some(summary) => failure.or(summary.clone()),
-            None => {
-                failure.or("nothing has been seen of it yet; is `local` running on this directory?")
-            }
+            None => failure.or(format!(
+                "nothing has been seen of it yet; {}",
+                place.publisher()
+            )),
         });
     }
     Ok(if result.reached {

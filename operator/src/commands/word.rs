@@ -1,19 +1,26 @@
 //! `retry` and `accept-run`: a person's word about the last run.
 //!
-//! It is left in the state directory for `local`, and names the run that it is about: said of a run that is
-//! over, it means nothing to the next one. What `local` would not act on is refused here.
+//! It is left in the state directory for `local`, or on the object in a cluster, and names the run that it is
+//! about: said of a run that is over, it means nothing to the next one. What would not be acted on is refused
+//! here.
 
-use dbop_api::ManagedDatabaseStatus;
 use dbop_api::status::{LastRun, RunOutcome};
+use dbop_api::{ACCEPT_RUN_ANNOTATION, ManagedDatabaseStatus, RETRY_ANNOTATION};
+use dbop_kubernetes::access::{self, AccessError};
 use dbop_local::{Request, request};
 use dbop_model::{JobName, ObjectRef};
 use serde::Serialize;
 
+use super::cluster::{self, Objects};
 use super::directory::Directory;
+use super::place::Place;
 use super::{Console, Done, Exit};
 use crate::cli::WordArgs;
 use crate::render::Failure;
 use crate::render::text::{COLUMNS, wrap};
+
+/// An object that changes so often while a word is put on it changes all the time.
+const ATTEMPTS_MAX: u32 = 5;
 
 /// What is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,32 +37,80 @@ struct Result {
     job: String,
 }
 
-pub(super) fn run(args: &WordArgs, word: Word, console: Console) -> Done {
-    let directory = Directory::of(&args.place)?;
-    let id = directory.database(&args.database)?;
-    let status = directory.status(&id)?;
-    let run = about(&id, status.as_ref(), word)?;
-    let job = JobName::new(&run.job).map_err(|error| {
-        Failure::new(format!("ManagedDatabase {id}: status.lastRun.job: {error}"))
-    })?;
-    let (said, what, saying) = match word {
-        Word::Retry => ("retry", "runs again", Request::Retry(job)),
-        Word::AcceptRun => ("accept-run", "counts as done", Request::AcceptRun(job)),
+pub(super) async fn run(args: &WordArgs, word: Word, console: Console) -> Done {
+    let place = Place::open(&args.place).await?;
+    let (id, run, when) = match &place {
+        Place::Directory(directory) => {
+            let (id, run) = left(directory, &args.database, word)?;
+            let when = "a running `local` acts on it at once, otherwise the next one";
+            (id, run, when)
+        }
+        Place::Cluster(objects) => {
+            let (id, run) = annotated(objects, &args.database, word).await?;
+            (id, run, "the operator acts on it at once")
+        }
     };
-    request(directory.platform.state_directory(), &id, &saying)
-        .map_err(|error| Failure::of(&error))?;
+    let (said, what) = match word {
+        Word::Retry => ("retry", "runs again"),
+        Word::AcceptRun => ("accept-run", "counts as done"),
+    };
     let text = format!(
-        "{id}: migration {} {what} (Job {}); a running `local` acts on it at once, otherwise the next one",
+        "{id}: migration {} {what} (Job {}); {when}",
         run.migration, run.job
     );
     let result = Result {
         database: id.to_string(),
         said,
-        migration: run.migration.clone(),
-        job: run.job.clone(),
+        migration: run.migration,
+        job: run.job,
     };
     console.result(&wrap("", "  ", &text, COLUMNS).join("\n"), &result)?;
     Ok(Exit::Done)
+}
+
+/// Leaves the word in a state directory.
+fn left(
+    directory: &Directory,
+    name: &str,
+    word: Word,
+) -> std::result::Result<(ObjectRef, LastRun), Failure> {
+    let id = directory.database(name)?;
+    let status = directory.status(&id)?;
+    let run = about(&id, status.as_ref(), word)?.clone();
+    let job = JobName::new(&run.job).map_err(|error| {
+        Failure::new(format!("ManagedDatabase {id}: status.lastRun.job: {error}"))
+    })?;
+    let saying = match word {
+        Word::Retry => Request::Retry(job),
+        Word::AcceptRun => Request::AcceptRun(job),
+    };
+    request(directory.platform.state_directory(), &id, &saying)
+        .map_err(|error| Failure::of(&error))?;
+    Ok((id, run))
+}
+
+/// Puts the word on an object, as it was looked at; one that changes meanwhile is looked at again.
+async fn annotated(
+    objects: &Objects,
+    name: &str,
+    word: Word,
+) -> std::result::Result<(ObjectRef, LastRun), Failure> {
+    let annotation = match word {
+        Word::Retry => RETRY_ANNOTATION,
+        Word::AcceptRun => ACCEPT_RUN_ANNOTATION,
+    };
+    let client = objects.cluster.unguarded();
+    let client = client.map_err(|error| cluster::failure(&error))?;
+    let mut attempts = 1;
+    loop {
+        let (id, object) = objects.database(name).await?;
+        let run = about(&id, object.status.as_ref(), word)?.clone();
+        match access::annotate(&client, &object, annotation, &run.job).await {
+            Ok(()) => return Ok((id, run)),
+            Err(AccessError::Changed { .. }) if attempts < ATTEMPTS_MAX => attempts += 1,
+            Err(error) => return Err(cluster::failure(&error)),
+        }
+    }
 }
 
 /// The run that the word is about.

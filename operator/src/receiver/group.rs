@@ -16,6 +16,8 @@ const PREFIX: &str = "/metrics/";
 const BASE64: &str = "@base64";
 /// More labels than this are a mistake.
 const LABELS_MAX: usize = 64;
+/// A longer path is a mistake: its labels go into each sample.
+const PATH_BYTES_MAX: usize = 1024;
 /// With or without padding: both are pushed.
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::URL_SAFE,
@@ -44,11 +46,17 @@ pub(crate) enum PathError {
     /// Too many labels.
     #[error("there are more than 64 labels in the path")]
     TooMany,
+    /// Too long a path.
+    #[error("the path is longer than 1 KiB")]
+    TooLong,
 }
 
 /// The grouping labels of a path, `job` among them. `path` is as it stands in the request, encoded.
 pub(crate) fn labels(path: &str) -> Result<Labels, PathError> {
     let rest = path.strip_prefix(PREFIX).ok_or(PathError::Elsewhere)?;
+    if path.len() > PATH_BYTES_MAX {
+        return Err(PathError::TooLong);
+    }
     let mut segments = rest.split('/');
     let mut labels = Labels::new();
     while let Some(segment) = segments.next() {
@@ -142,5 +150,7 @@ mod tests {
         check("/metrics/job/mine/x/%FF", Err(PathError::Encoding));
         let many: String = (0..=LABELS_MAX).map(|n| format!("/l{n}/v")).collect();
         check(&format!("/metrics/job/mine{many}"), Err(PathError::TooMany));
+        let long = format!("/metrics/job/{}", "x".repeat(PATH_BYTES_MAX));
+        check(&long, Err(PathError::TooLong));
     }
 }

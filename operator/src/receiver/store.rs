@@ -7,9 +7,13 @@ use std::collections::BTreeMap;
 
 use super::exposition::{self, Families, Labels};
 
-/// Groups kept; the one pushed to the longest ago makes room. Each is bounded by the size of a push, so
-/// that all of them stay below 64 MiB.
+/// Groups kept; the one pushed to the longest ago makes room.
 const GROUPS_MAX: usize = 256;
+/// What all groups may weigh together, by the same rule: hundreds of migrations at once, as a program of
+/// 15 MiB can afford it.
+const WEIGHT_MAX: usize = 4 * 1024 * 1024;
+/// What a sample weighs besides its texts: its value, its place in the maps.
+const SAMPLE_WEIGHT: usize = 128;
 
 /// What a migration run says of itself, as far as it has.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -29,11 +33,13 @@ pub struct RunMetrics {
 pub(crate) struct Store {
     groups: BTreeMap<Labels, Group>,
     pushes: u64,
+    weight: usize,
 }
 
 #[derive(Debug, Default)]
 struct Group {
     families: Families,
+    weight: usize,
     /// The number of its latest push: the least is the oldest.
     pushed: u64,
 }
@@ -41,18 +47,34 @@ struct Group {
 impl Store {
     /// `PUT`: the group is what is pushed, and nothing else.
     pub(crate) fn replace(&mut self, group: Labels, families: Families) {
-        self.group(group.clone()).families = labelled(families, &group);
+        let families = labelled(families, &group);
+        self.put(group, families);
     }
 
     /// `POST`: families of the same name are replaced, others stay.
     pub(crate) fn update(&mut self, group: Labels, families: Families) {
-        let families = labelled(families, &group);
-        self.group(group).families.extend(families);
+        let before = self.groups.get(&group);
+        let mut all = before.map_or_else(Families::new, |group| group.families.clone());
+        all.extend(labelled(families, &group));
+        self.put(group, all);
     }
 
     /// `DELETE`: the group goes.
     pub(crate) fn delete(&mut self, group: &Labels) {
-        self.groups.remove(group);
+        if let Some(gone) = self.groups.remove(group) {
+            self.weight -= gone.weight;
+        }
+    }
+
+    /// What the run of this id has pushed goes.
+    pub(crate) fn forget(&mut self, job_id: &str) {
+        let of_run = |group: &Group| {
+            let mut samples = group.families.values().flat_map(|family| &family.samples);
+            samples.any(|sample| is_of(sample, job_id))
+        };
+        let gone = self.groups.iter().filter(|(_, group)| of_run(group));
+        let gone: Vec<Labels> = gone.map(|(labels, _)| labels.clone()).collect();
+        gone.iter().for_each(|labels| self.delete(labels));
     }
 
     /// Everything, in the text format.
@@ -70,7 +92,7 @@ impl Store {
                 .flat_map(|group| group.families.values())
                 .flat_map(|family| &family.samples);
             samples
-                .filter(|s| s.name == name && s.labels.get("job_id").is_some_and(|id| id == job_id))
+                .filter(|sample| sample.name == name && is_of(sample, job_id))
                 .map(|sample| sample.value)
                 .filter(|value| value.is_finite())
                 .collect()
@@ -97,18 +119,43 @@ impl Store {
         })
     }
 
-    fn group(&mut self, labels: Labels) -> &mut Group {
+    fn put(&mut self, labels: Labels, families: Families) {
+        self.delete(&labels);
         self.pushes += 1;
-        if self.groups.len() >= GROUPS_MAX && !self.groups.contains_key(&labels) {
+        let weight = families.values().map(weight).sum();
+        while self.groups.len() >= GROUPS_MAX
+            || (self.weight + weight > WEIGHT_MAX && !self.groups.is_empty())
+        {
             let oldest = self.groups.iter().min_by_key(|(_, group)| group.pushed);
-            if let Some(oldest) = oldest.map(|(labels, _)| labels.clone()) {
-                self.groups.remove(&oldest);
-            }
+            let Some(oldest) = oldest.map(|(labels, _)| labels.clone()) else {
+                break;
+            };
+            self.delete(&oldest);
         }
-        let group = self.groups.entry(labels).or_default();
-        group.pushed = self.pushes;
-        group
+        self.weight += weight;
+        let group = Group {
+            families,
+            weight,
+            pushed: self.pushes,
+        };
+        self.groups.insert(labels, group);
     }
+}
+
+fn is_of(sample: &exposition::Sample, job_id: &str) -> bool {
+    sample.labels.get("job_id").is_some_and(|id| id == job_id)
+}
+
+/// About what a family takes in memory.
+fn weight(family: &exposition::Family) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let of_sample = |sample: &exposition::Sample| {
+        let labels = sample.labels.iter();
+        let labels: usize = labels.map(|(name, value)| name.len() + value.len()).sum();
+        SAMPLE_WEIGHT + sample.name.len() + labels
+    };
+    let samples: usize = family.samples.iter().map(of_sample).sum();
+    text(&family.help) + text(&family.kind) + samples
 }
 
 /// Grouping labels go over labels of the same name in the body, as the Pushgateway does it.
@@ -197,6 +244,32 @@ mod tests {
             "migration_completion_percent NaN\n",
         );
         assert_eq!(store.run("a"), None);
+    }
+
+    #[test]
+    fn a_run_that_is_recorded_is_forgotten() {
+        let mut store = Store::default();
+        let body = "migration_completion_percent 0.5\n";
+        push(&mut store, "/metrics/job/m/job_id/a", body);
+        push(&mut store, "/metrics/job/m/job_id/b", body);
+        store.forget("a");
+        assert_eq!((store.run("a"), store.run("b").is_some()), (None, true));
+        store.forget("b");
+        assert_eq!(store.weight, 0);
+    }
+
+    #[test]
+    fn all_of_it_stays_small() {
+        let mut store = Store::default();
+        // As much as a push may hold, with a path whose labels go into each sample.
+        let body: String = (0..2000).map(|n| format!("a{n} 1\n")).collect();
+        for n in 0..40 {
+            let path = format!("/metrics/job/{}/n/{n}", "x".repeat(1000));
+            push(&mut store, &path, &body);
+            assert!(store.weight <= WEIGHT_MAX, "{n}: {}", store.weight);
+        }
+        assert!(store.render().contains("n=\"39\"} 1"));
+        assert!(!store.render().contains("n=\"0\"} 1"));
     }
 
     #[test]

@@ -1,0 +1,285 @@
+//! `run`: the operator in a cluster. Watches fill the caches, the Lease says who works, and the driver works on
+//! every database for as long as this process leads.
+//!
+//! A lost lease does not end the process: all work stops at once, and it follows again. To stop, not to be
+//! restarted, is what safety asks for, and it is had without: each term has a client of its own whose gate never
+//! opens again, and the lease is sought anew only when nothing of the last term is at work. So an API server that
+//! was away costs no start from nothing, and no growing pauses between starts.
+
+mod setup;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dbop_database::Connector;
+use dbop_engine::{Engine, Pace};
+use dbop_kubernetes::access::Cluster;
+use dbop_kubernetes::election::{Election, Leadership, Terms};
+use dbop_kubernetes::{Caches, KubernetesPlatform, ProgressSource, Settings, drive};
+use dbop_model::JobName;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::cli::RunArgs;
+use crate::commands::cluster::{access as way, failure};
+use crate::commands::{Done, Exit};
+use crate::http::{Health, Server};
+use crate::receiver::{Metrics, Relay};
+use crate::render::Failure;
+use crate::shell::{SystemClock, SystemEntropy};
+
+/// The loop turns this often, for `/livez`.
+const TURN_EVERY: Duration = Duration::from_secs(1);
+/// How long the driver may take to stop when it is told to: its own limit, and some. A Pod has thirty seconds.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// A second signal ends the program at once, with the status of a program that SIGINT ended.
+const INTERRUPTED: i32 = 130;
+
+/// Works until told to stop.
+pub(crate) async fn run(args: RunArgs, connector: Arc<dyn Connector>) -> Done {
+    let stop = signals()?;
+    let health = Health::new();
+    let mut turns = tokio::time::interval(TURN_EVERY);
+    // In the same task: where the work hangs the task, the loop does not turn.
+    let mut work = std::pin::pin!(work(args, connector, health.clone(), stop));
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = turns.tick() => health.turn(),
+        }
+    }
+}
+
+async fn work(
+    args: RunArgs,
+    connector: Arc<dyn Connector>,
+    health: Health,
+    stop: watch::Receiver<bool>,
+) -> Done {
+    let cluster = Cluster::find(&way(&args.cluster)).await;
+    let cluster = cluster.map_err(|e| failure(&e))?;
+    let Some(settings) = unless_stopped(&stop, setup::settings(&args, &cluster)).await else {
+        return Ok(Exit::Done);
+    };
+    let settings = settings?;
+    let seat = setup::seat(&args, &cluster).await;
+
+    let client = cluster.unguarded().map_err(|e| failure(&e))?;
+    let (seated, clock) = (seat.clone(), Arc::new(SystemClock));
+    let election = Election::start(client, seated, Terms::DEFAULT, clock);
+    let metrics = Metrics::default();
+    let relay = Relay::new(election.leader_address());
+    let server = Server::start(args.listen, health.clone(), metrics.clone(), relay).await;
+    let server = server.map_err(|error| {
+        let what = format!("{} cannot be listened on: {error}", args.listen);
+        Failure::new(what).or("name another address and port with --listen")
+    })?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        server = cluster.server(),
+        cluster = settings.cluster,
+        identity = seat.identity,
+        listens = %server.address(),
+        push_address = settings.push_address,
+        "database-operator starts"
+    );
+
+    let caches = Caches::new();
+    let looking = cluster.looking().map_err(|e| failure(&e))?;
+    let watches = caches.start(&looking, &args.namespaces);
+    let operator = Operator {
+        cluster,
+        connector,
+        caches,
+        settings,
+        metrics,
+        pace: Pace {
+            heartbeat: args.heartbeat,
+        },
+    };
+    operator.lead(election, watches, &health, stop).await
+}
+
+/// What every term works with.
+struct Operator {
+    cluster: Cluster,
+    connector: Arc<dyn Connector>,
+    caches: Arc<Caches>,
+    settings: Settings,
+    metrics: Metrics,
+    pace: Pace,
+}
+
+/// How a term ended.
+enum TermEnd {
+    /// The lease is lost.
+    Lost,
+    /// The process is told to stop.
+    Stopped,
+}
+
+impl Operator {
+    /// Fills the caches, and works whenever it leads.
+    async fn lead(
+        self,
+        mut election: Election,
+        mut watches: JoinSet<()>,
+        health: &Health,
+        stop: watch::Receiver<bool>,
+    ) -> Done {
+        if unless_stopped(&stop, self.caches.filled()).await.is_none() {
+            return Ok(Exit::Done);
+        }
+        health.filled();
+        let (databases, migrations) = self.caches.counts();
+        tracing::info!(databases, migrations, "everything is listed");
+        let fault =
+            |what: &str| Failure::new(format!("a fault of the program itself: {what} ended"));
+        loop {
+            let won = tokio::select! {
+                won = unless_stopped(&stop, election.won()) => won,
+                _ = watches.join_next() => return Err(fault("a watch").into()),
+            };
+            match won {
+                None => break,
+                Some(Err(ended)) => return Err(fault(&ended.to_string()).into()),
+                Some(Ok(())) => {}
+            }
+            let term = election.leadership().this_term();
+            let driving = self.drive(term.clone())?;
+            let end = tokio::select! {
+                end = follow(driving, &term, &stop) => end,
+                _ = watches.join_next() => return Err(fault("a watch").into()),
+            };
+            match end {
+                Some(TermEnd::Lost) => {
+                    tracing::warn!(
+                        "the lease is lost: all work is stopped, and this operator waits"
+                    );
+                }
+                Some(TermEnd::Stopped) => break,
+                None => return Err(fault("the driver").into()),
+            }
+        }
+        tracing::info!("database-operator stops");
+        election.release().await;
+        Ok(Exit::Done)
+    }
+
+    /// Starts the work of one term, with a client of its own.
+    fn drive(&self, term: Leadership) -> Result<Driving, Failure> {
+        let client = self.cluster.leading(term).map_err(|e| failure(&e))?;
+        let (progress, clock) = (
+            Arc::new(Progress(self.metrics.clone())),
+            Arc::new(SystemClock),
+        );
+        let (caches, settings) = (self.caches.clone(), self.settings.clone());
+        let platform =
+            KubernetesPlatform::new(client, caches.clone(), settings, progress, clock.clone());
+        let platform = Arc::new(platform);
+        let connector = self.connector.clone();
+        let engine = Engine {
+            pace: self.pace,
+            ..Engine::new(platform.clone(), connector, clock, Arc::new(SystemEntropy))
+        };
+        let (quit, quitting) = watch::channel(false);
+        Ok(Driving {
+            task: tokio::spawn(drive::run(platform, caches, engine, quitting)),
+            quit,
+        })
+    }
+}
+
+/// A driver at work. Dropped, it is stopped where it is, which is as safe as a crash.
+struct Driving {
+    task: JoinHandle<()>,
+    quit: watch::Sender<bool>,
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Waits for the end of a term, and ends its work with it; `None`: the work ended by itself.
+async fn follow(
+    mut driving: Driving,
+    term: &Leadership,
+    stop: &watch::Receiver<bool>,
+) -> Option<TermEnd> {
+    tokio::select! {
+        biased;
+        () = term.lost() => {
+            driving.task.abort();
+            // It is gone when this returns: nothing of it meets the next term.
+            let _ = (&mut driving.task).await;
+            Some(TermEnd::Lost)
+        }
+        () = stopped(stop) => {
+            driving.quit.send_replace(true);
+            tokio::select! {
+                _ = &mut driving.task => {}
+                () = term.lost() => {}
+                () = tokio::time::sleep(STOP_LIMIT) => {}
+            }
+            driving.task.abort();
+            let _ = (&mut driving.task).await;
+            Some(TermEnd::Stopped)
+        }
+        _ = &mut driving.task => None,
+    }
+}
+
+/// How far migrations are, by what they push.
+struct Progress(Metrics);
+
+impl ProgressSource for Progress {
+    fn completion(&self, job: &JobName) -> Option<f64> {
+        self.0.run(job.as_str())?.completion
+    }
+
+    fn forget(&self, job: &JobName) {
+        self.0.forget(job.as_str());
+    }
+}
+
+/// Something that is waited for, unless the process is told to stop.
+async fn unless_stopped<T>(
+    stop: &watch::Receiver<bool>,
+    wanted: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        got = wanted => Some(got),
+        () = stopped(stop) => None,
+    }
+}
+
+async fn stopped(stop: &watch::Receiver<bool>) {
+    let mut stop = stop.clone();
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Becomes true at the first SIGTERM or Ctrl-C; the second ends the program at once.
+fn signals() -> Result<watch::Receiver<bool>, Failure> {
+    let wrong = |error| Failure::new(format!("signals cannot be listened to: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(wrong)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(wrong)?;
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        for is_second in [false, true] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if is_second {
+                std::process::exit(INTERRUPTED);
+            }
+            stop.send_replace(true);
+        }
+    });
+    Ok(stopped)
+}
