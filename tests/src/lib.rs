@@ -5,6 +5,7 @@
 //! them in `DBOP_TEST_POSTGRES_18` and the like. A test that lacks its server fails and says so.
 //! Everything here panics with a sentence instead of returning errors, because only tests call it.
 
+pub mod argocd;
 mod database;
 pub mod local;
 mod server;
