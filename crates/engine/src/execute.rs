@@ -10,7 +10,7 @@ mod run;
 use std::sync::Arc;
 
 use dbop_database::{Administer, Scope};
-use dbop_model::{Claim, ClaimId, ObjectRef};
+use dbop_model::{Claim, ClaimId, JobName, ObjectRef};
 use dbop_plan::{Action, DeletionStep, Undo, decide};
 
 use crate::error::StepError;
@@ -129,7 +129,16 @@ impl Step<'_> {
             Action::Heal { migration } | Action::CreateCredential { migration } => {
                 credential::ensure(self, migration).await?;
             }
-            Action::DeleteJob { job } => platform.delete_job(self.database, job).await?,
+            Action::DeleteJob { job } => {
+                if self.is_released(job) && self.scope().is_ok() {
+                    // A container of it may start while it goes: that one finds the door closed.
+                    self.admin()?.close_migrator(&self.scope()?).await?;
+                    if !self.still().await? {
+                        return Ok(Done::Not);
+                    }
+                }
+                platform.delete_job(self.database, job).await?;
+            }
             Action::RecordRun {
                 record,
                 with_database,
@@ -149,6 +158,12 @@ impl Step<'_> {
             Action::StartRun(what) => return run::start(self, what).await,
         }
         Ok(Done::Whole)
+    }
+
+    /// Was this Job let run?
+    fn is_released(&self, job: &JobName) -> bool {
+        let jobs = self.seen.facts.jobs.known();
+        jobs.is_some_and(|jobs| jobs.iter().any(|one| one.name == *job && one.is_live()))
     }
 
     async fn take_over(&self) -> Result<(), StepError> {

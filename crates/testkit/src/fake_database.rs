@@ -90,6 +90,14 @@ impl FakeDatabase {
         }
     }
 
+    /// The database of this name on the same server, which must be there.
+    pub fn named(&self, name: &str) -> Self {
+        Self {
+            server: Arc::clone(&self.server),
+            name: name.to_owned(),
+        }
+    }
+
     /// Where it is, and the admin's credentials.
     pub fn target(&self) -> Target {
         let server = self.locked();

@@ -187,24 +187,19 @@ impl KubernetesPlatform {
     async fn log_of(&self, namespace: &str, pod: &PodSeen, job: &str) -> Option<Arc<str>> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         // The migration's own: others (a mesh's proxy) say nothing of it.
-        let found = call::read(pods.get(&pod.name)).await.ok()?;
-        let container = found.spec?.containers.first()?.name.clone();
+        let found = call::read(pods.get(&pod.name)).await.ok();
+        let container = found.as_ref().and_then(job::main_container);
         let tail = LogParams {
-            container: Some(container.to_owned()),
+            container: container.map(str::to_owned),
             tail_lines: Some(LOG_LINES),
             limit_bytes: Some(LOG_BYTES_MAX),
             ..LogParams::default()
         };
-        let text = match call::read(pods.logs(&pod.name, &tail)).await {
-            Ok(text) => text,
-            Err(error) => {
-                let error = error.of(
-                    "reading the log of",
-                    &format!("Pod {namespace}/{}", pod.name),
-                );
-                tracing::warn!(%error, "what the migration said last is not known");
-                return None;
-            }
+        let log = call::read(pods.logs(&pod.name, &tail)).await;
+        let text = match log.ok().filter(|text| !text.trim().is_empty()) {
+            Some(text) => text,
+            // It never came to write any: that there is no such program, say.
+            None => pod.said()?.to_owned(),
         };
         // Without the Job's Secret nobody knows what must not be shown.
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
@@ -240,11 +235,20 @@ impl KubernetesPlatform {
             Err(CallError::Exists) => {
                 let there = call::read(api.get(spec.run.job.as_str())).await;
                 let there = there.map_err(|error| error.of("reading", &what))?;
-                if !job::is_same_run(&there, spec) {
+                if job::is_same_run(&there, spec) {
+                    there
+                } else if job::identity(&there).as_ref() == Ok(&spec.run)
+                    && owner(&there.metadata).as_ref() == Some(database)
+                    && is_over(&there)
+                {
+                    // It was recorded and let go, and the record is lost: the same step is taken again.
+                    self.delete(&there, database, &spec.run.job).await?;
+                    let created = call::write(api.create(&created, &job)).await;
+                    created.map_err(|error| error.of("creating", &what))?
+                } else {
                     self.take_in_job(there);
                     return Err(PlatformError::Foreign { what });
                 }
-                there
             }
             Err(error) => return Err(error.of("creating", &what)),
         };
@@ -355,9 +359,19 @@ impl KubernetesPlatform {
         let Some(job) = self.job(database, name).await? else {
             return Ok(());
         };
-        let Some(job) = self.without_finalizer(job, database, name).await? else {
-            return Ok(());
-        };
+        match self.without_finalizer(job, database, name).await? {
+            Some(job) => self.delete(&job, database, name).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes a Job that still is what was looked at.
+    async fn delete(
+        &self,
+        job: &Job,
+        database: &ObjectRef,
+        name: &JobName,
+    ) -> Result<(), PlatformError> {
         let only_this = DeleteParams {
             preconditions: Some(Preconditions {
                 uid: job.metadata.uid.clone(),
