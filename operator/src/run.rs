@@ -213,19 +213,21 @@ async fn follow(
         biased;
         () = term.lost() => {
             driving.task.abort();
-            // It is gone when this returns: nothing of it meets the next term.
+            // What a task of it has in hand still, its gate does not let out: not now, and not in the next term.
             let _ = (&mut driving.task).await;
             Some(TermEnd::Lost)
         }
         () = stopped(stop) => {
             driving.quit.send_replace(true);
-            tokio::select! {
-                _ = &mut driving.task => {}
-                () = term.lost() => {}
-                () = tokio::time::sleep(STOP_LIMIT) => {}
+            let ended = tokio::select! {
+                _ = &mut driving.task => true,
+                () = term.lost() => false,
+                () = tokio::time::sleep(STOP_LIMIT) => false,
+            };
+            if !ended {
+                driving.task.abort();
+                let _ = (&mut driving.task).await;
             }
-            driving.task.abort();
-            let _ = (&mut driving.task).await;
             Some(TermEnd::Stopped)
         }
         _ = &mut driving.task => None,
