@@ -68,7 +68,7 @@ pub(crate) fn lines(
         return vec![
             format!("{id}{desired}"),
             format!(
-                "{:INDENT$}nothing has been seen of it yet; `local` looks, `plan` says what it would do",
+                "{:INDENT$}nothing has been seen of it yet; the operator or `local` looks; see: plan",
                 ""
             ),
         ];

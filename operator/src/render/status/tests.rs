@@ -129,7 +129,7 @@ desiredVersion: v3
         None,
         "
 shop/crm, desired v3
-  nothing has been seen of it yet; `local` looks, `plan` says what it would do
+  nothing has been seen of it yet; the operator or `local` looks; see: plan
 ",
     );
     check(
