@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: what is given to others. A static binary, an image of it as an archive that
-//! containerd, Docker and Podman read, and `install.yaml` that names this image.
+//! `cargo xtask dist`: what is given to others. Static binaries of the operator and of `dbop-migrate`,
+//! an image of each as an archive that containerd, Docker and Podman read, and `install.yaml`.
 //!
 //! No Docker is needed, and nothing is pushed anywhere. Equal sources give equal archives.
 
@@ -21,8 +21,10 @@ use crate::workspace::{self, capture};
 use image::{Image, Source};
 use link::Profile;
 
-/// The package and the program.
+/// The operator's package and program.
 const OPERATOR: &str = "database-operator";
+/// The ready-made migration program, and its package.
+const MIGRATE: &str = "dbop-migrate";
 
 /// The arguments of `cargo xtask dist`.
 #[derive(Args)]
@@ -57,51 +59,61 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         false => Profile::Release,
     };
 
-    let archive = out.join(format!("{OPERATOR}-{}.tar", env!("CARGO_PKG_VERSION")));
-    let binary = operator_image(&root, &name, profile, &archive)?;
-    let copy = out.join(OPERATOR);
-    std::fs::copy(&binary, &copy)
-        .with_context(|| format!("{} cannot be written", copy.display()))?;
+    let programs = link::build(&root, profile, &[OPERATOR, MIGRATE])?;
+    let mut files = Vec::new();
+    let mut images = Vec::new();
+    for (program, name) in [
+        (OPERATOR, name.clone()),
+        (MIGRATE, image::sibling(&name, MIGRATE)),
+    ] {
+        let copy = out.join(program);
+        std::fs::copy(programs.join(program), &copy)
+            .with_context(|| format!("{} cannot be written", copy.display()))?;
+        let archive = out.join(format!("{program}-{}.tar", env!("CARGO_PKG_VERSION")));
+        of_program(&root, &programs, program, &name, &archive)?;
+        files.extend([copy, archive.clone()]);
+        images.push((name, archive));
+    }
     let manifests = out.join("install.yaml");
     let text = install::render(&root, &Default::default(), &name)?;
     std::fs::write(&manifests, text)
         .with_context(|| format!("{} cannot be written", manifests.display()))?;
+    files.push(manifests.clone());
 
-    for file in [&copy, &archive, &manifests] {
-        let bytes = file.metadata().context("a file has gone")?.len();
+    for file in &files {
+        let bytes = file.metadata().context("a file has gone")?.len() as f64;
         println!(
             "{}  {}  {:.1} MB",
             sha256_of(file)?,
             file.display(),
-            bytes as f64 / 1e6
+            bytes / 1e6
         );
     }
-    println!("\nThe image is {name}. To have it on a node, one of:");
+    for (name, archive) in images {
+        let archive = archive.display();
+        println!("\nThe image {name}; to have it on a node, one of:");
+        println!("  ctr --namespace k8s.io images import {archive}");
+        println!("  docker load --input {archive}");
+        println!("  podman load --input {archive}");
+        println!("  kind load image-archive {archive}");
+    }
     println!(
-        "  ctr --namespace k8s.io images import {}",
-        archive.display()
-    );
-    println!(
-        "  docker load --input {0}    podman load --input {0}",
-        archive.display()
-    );
-    println!("  kind load image-archive {}", archive.display());
-    println!(
-        "Then: kubectl apply --server-side --filename {}",
+        "\nThen: kubectl apply --server-side --filename {}",
         manifests.display()
     );
     Ok(())
 }
 
-/// Builds the operator and writes an archive of its image; gives the binary.
-pub(crate) fn operator_image(
+/// Writes an archive of the image of one program of ours, with its bill of materials. `programs` is
+/// the folder that [`link::build`] gave; the program's package has its name.
+pub(crate) fn of_program(
     root: &Path,
+    programs: &Path,
+    program: &str,
     name: &str,
-    profile: Profile,
     archive: &Path,
-) -> Result<PathBuf> {
-    let programs = link::build(root, profile, &[OPERATOR])?;
-    let binary = programs.join(OPERATOR);
+) -> Result<()> {
+    let binary = programs.join(program);
     ensure!(
         link::is_static(&binary)?,
         "{} needs a loader and libraries, which an image of one file does not have; is the C library \
@@ -110,28 +122,29 @@ pub(crate) fn operator_image(
     );
     let scratch = TemporaryFolder::new(workspace::target(root).join("dist-image"))?;
     let bill = scratch.path().join("sbom.json");
-    std::fs::write(&bill, bill::of(root, OPERATOR)?)
+    std::fs::write(&bill, bill::of(root, program)?)
         .context("the bill of materials cannot be written")?;
     let image = Image {
         name: name.to_owned(),
         files: vec![
-            Source::program(OPERATOR, &binary),
+            Source::program(format!("usr/local/bin/{program}"), &binary),
             Source::text("sbom.json", &bill),
         ],
-        entrypoint: vec![format!("/{OPERATOR}")],
-        labels: labels(root)?,
+        entrypoint: vec![program.to_owned()],
+        // So that a command may name the program as people do.
+        environment: vec!["PATH=/usr/local/bin".to_owned()],
+        labels: labels(root, program)?,
         created: created(root)?,
         ..Image::default()
     };
-    image.write(archive)?;
-    Ok(binary)
+    image.write(archive)
 }
 
 /// What the image says of itself.
-fn labels(root: &Path) -> Result<Vec<(String, String)>> {
+fn labels(root: &Path, title: &str) -> Result<Vec<(String, String)>> {
     let mut labels = vec![
         ("org.opencontainers.image.licenses", "Apache-2.0".to_owned()),
-        ("org.opencontainers.image.title", OPERATOR.to_owned()),
+        ("org.opencontainers.image.title", title.to_owned()),
         (
             "org.opencontainers.image.version",
             env!("CARGO_PKG_VERSION").to_owned(),

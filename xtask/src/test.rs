@@ -34,6 +34,8 @@ pub(crate) const SIMULATION: (&str, &str) = ("dbop-testkit", "simulation");
 pub(crate) const CRASHES: (&str, &str) = ("dbop-tests", "crashes");
 /// The table of what an API server refuses, and the package that it is in.
 const ADMISSION: (&str, &str) = ("dbop-tests", "admission");
+/// That every way to install gives the same, and that an API server takes it.
+const INSTALL: (&str, &str) = ("dbop-tests", "install");
 /// The package whose own tests need an API server.
 const WITH_API_SERVER: &str = "dbop-kubernetes";
 /// Tests with servers mostly wait, so that more of them run side by side than there are cores.
@@ -168,6 +170,7 @@ impl Run {
                         && WITH_SERVERS.contains(&program.package.as_str())
                         && !program.is(CRASHES)
                         && !program.is(ADMISSION)
+                        && !program.is(INSTALL)
                 })
             }
             Tier::Cluster => {
@@ -175,6 +178,7 @@ impl Run {
                 let environment = cluster.environment()?;
                 self.select_with(tally, &environment, &[], |program| {
                     program.is(ADMISSION)
+                        || program.is(INSTALL)
                         || (program.is_integration() && program.package == WITH_API_SERVER)
                 })
             }

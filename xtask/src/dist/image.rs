@@ -220,6 +220,16 @@ pub(crate) fn with_tag(name: &str) -> Result<String> {
     })
 }
 
+/// The name of another program's image in the same place, with the same tag.
+pub(crate) fn sibling(name: &str, program: &str) -> String {
+    let folder = name.rsplit_once('/').map(|(folder, _)| folder);
+    let tag = tag(name).map_or(String::new(), |tag| format!(":{tag}"));
+    match folder {
+        Some(folder) => format!("{folder}/{program}{tag}"),
+        None => format!("{program}{tag}"),
+    }
+}
+
 /// What stands after the colon: not that of a registry's port.
 fn tag(name: &str) -> Option<&str> {
     let last = name.rsplit('/').next()?;
@@ -462,6 +472,8 @@ mod tests {
         assert_eq!(with_tag("x").unwrap(), format!("x:{version}"));
         assert_eq!(with_tag("h:5000/x").unwrap(), format!("h:5000/x:{version}"));
         assert_eq!(with_tag("h:5000/x:2").unwrap(), "h:5000/x:2");
+        assert_eq!(sibling("h:5000/a/x:2", "y"), "h:5000/a/y:2");
+        assert_eq!(sibling("x:2", "y"), "y:2");
         for wrong in ["", "a b", "x:", "a\"b", "x/"] {
             assert!(with_tag(wrong).is_err(), "{wrong}");
         }
