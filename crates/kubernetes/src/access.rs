@@ -36,6 +36,9 @@ pub struct Access {
     pub context: Option<String>,
 }
 
+/// What gives the operator its rights.
+pub const FORBIDDEN_WAY_OUT: &str = "apply the manifests of its version, which grant it";
+
 /// Why a cluster cannot be worked with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
@@ -66,11 +69,12 @@ pub enum AccessError {
     },
     /// Rules are missing.
     #[error(
-        "the operator may not do what it has to: {missing}; apply the manifests of its version, which grant it"
+        "the operator may not do what it has to: {}; {FORBIDDEN_WAY_OUT}",
+        missing.join(", nor ")
     )]
     Forbidden {
-        /// Verbs, resources and where.
-        missing: String,
+        /// Verbs, resources and where, a rule each.
+        missing: Vec<String>,
     },
     /// A question was refused, or failed.
     #[error("{what}: {reason}")]

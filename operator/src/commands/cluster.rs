@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dbop_api::ManagedDatabase;
-use dbop_kubernetes::access::{self, Access, AccessError, Cluster};
+use dbop_kubernetes::access::{self, Access, AccessError, Cluster, FORBIDDEN_WAY_OUT};
 use dbop_model::ObjectRef;
 
 use super::directory::few;
@@ -28,7 +28,16 @@ pub(crate) fn access(args: &ClusterArgs) -> Access {
 
 /// What is wrong with a cluster, and the way out.
 pub(crate) fn failure(error: &AccessError) -> Failure {
-    Failure::said(&error.to_string())
+    match error {
+        AccessError::Forbidden { missing } => {
+            let what = "the operator may not do what it has to; these rules are missing:";
+            let failure = missing.iter().fold(Failure::new(what), |failure, rule| {
+                failure.or(format!("- {rule}"))
+            });
+            failure.or(FORBIDDEN_WAY_OUT)
+        }
+        error => Failure::said(&error.to_string()),
+    }
 }
 
 impl Objects {

@@ -138,7 +138,7 @@ fn ask(rule: &Rule, namespace: Option<&str>, place: &Place<'_>, all: &mut Vec<Re
 }
 
 /// What is missing, as a person would write it into a Role: `get, list secrets in namespace shop`.
-fn in_words(missing: &[ResourceAttributes]) -> String {
+fn in_words(missing: &[ResourceAttributes]) -> Vec<String> {
     let mut rules: Vec<(String, Vec<&str>)> = Vec::new();
     for one in missing {
         let text = |part: &Option<String>| part.clone().filter(|text| !text.is_empty());
@@ -172,7 +172,7 @@ fn in_words(missing: &[ResourceAttributes]) -> String {
     if more > 0 {
         texts.push(format!("and {more} more rules"));
     }
-    texts.join(" | ")
+    texts
 }
 
 #[cfg(test)]
@@ -216,9 +216,11 @@ mod tests {
             .collect();
         assert_eq!(
             in_words(&missing),
-            "get/list/create/patch/delete secrets, in namespace shop | \
-             create leases in coordination.k8s.io, in namespace dbop | \
-             get/update leases in coordination.k8s.io named mine, in namespace dbop"
+            [
+                "get/list/create/patch/delete secrets, in namespace shop",
+                "create leases in coordination.k8s.io, in namespace dbop",
+                "get/update leases in coordination.k8s.io named mine, in namespace dbop",
+            ]
         );
     }
 }
