@@ -30,7 +30,7 @@ pub const SESSIONS_WRITTEN_EVERY: std::time::Duration = std::time::Duration::fro
 /// Steps of a running migration's progress, in percent: each is a write, and one that wakes every
 /// watcher.
 const PROGRESS_STEP: i32 = 5;
-/// A line in a table: what is longer is cut there, and whole in the conditions.
+/// A line in a table: what is longer is shortened there, and whole in the conditions.
 const SUMMARY_CHARS_MAX: usize = 256;
 /// Kubernetes allows 32,768; a person reads less.
 const MESSAGE_CHARS_MAX: usize = 4096;
@@ -103,7 +103,7 @@ pub fn managed_database_status(
     ManagedDatabaseStatus {
         observed_generation: generation,
         conditions: conditions::of(pass, &old.conditions),
-        summary: Some(cut(&pass.summary(), SUMMARY_CHARS_MAX)),
+        summary: Some(line(&pass.summary())),
         engine: database
             .map(|database| database.server.to_string())
             .or_else(|| old.engine.clone()),
@@ -130,7 +130,7 @@ pub fn refused_status(
 ) -> ManagedDatabaseStatus {
     let mut status = previous.cloned().unwrap_or_default();
     status.observed_generation = generation;
-    status.summary = Some(cut(&format!("blocked: {refusals}"), SUMMARY_CHARS_MAX));
+    status.summary = Some(line(&format!("blocked: {refusals}")));
     status.conditions = conditions::refused(refusals, generation, now, &status.conditions);
     status
 }
@@ -293,6 +293,22 @@ fn finding_status(migration: &MigrationName, finding: &Finding) -> FindingStatus
     }
 }
 
+/// A text as one line of a table. Its last clause is the way out, which stays where it fits into half of the line.
+fn line(text: &str) -> String {
+    let way_out = text.rfind("; ").map(|at| &text[at..]);
+    let way_out = way_out.filter(|clause| clause.chars().count() <= SUMMARY_CHARS_MAX / 2);
+    match way_out {
+        Some(way_out) if text.chars().count() > SUMMARY_CHARS_MAX => {
+            let left = SUMMARY_CHARS_MAX - way_out.chars().count();
+            format!(
+                "{}{way_out}",
+                cut(&text[..text.len() - way_out.len()], left)
+            )
+        }
+        _ => cut(text, SUMMARY_CHARS_MAX),
+    }
+}
+
 fn cut(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
         None => text.to_owned(),
@@ -413,6 +429,20 @@ pub(crate) mod tests {
             progress: Some(0.479),
             now: at(now),
         }
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_keeps_the_way_out() {
+        let many = format!(
+            "waits: used by {}; deploy v2 first",
+            "Pod api-0, ".repeat(40)
+        );
+        let shown = line(&many);
+        assert!(shown.starts_with("waits: used by Pod api-0, "), "{shown}");
+        assert!(shown.ends_with("...; deploy v2 first"), "{shown}");
+        assert!(shown.chars().count() <= SUMMARY_CHARS_MAX + 3);
+        assert_eq!(line("waits: a; b"), "waits: a; b");
+        assert!(line(&"x".repeat(300)).ends_with("x..."));
     }
 
     fn shown(status: &ManagedDatabaseStatus) -> Vec<String> {

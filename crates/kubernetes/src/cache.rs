@@ -31,7 +31,7 @@ use crate::job::PodSeen;
 use crate::references::{Holder, Prune, Pruned, Workload};
 use chains::Namespace;
 use seen::{DatabaseSeen, MigrationSeen, SecretMeta, owner};
-use table::Table;
+use table::{Keys, Table};
 use wakes::Wakes;
 use watch::Watch;
 
@@ -70,6 +70,17 @@ pub(crate) enum JobEntry {
     Other(Option<Holder>),
 }
 
+/// By its database; another's by the Secrets that it refers to.
+impl Keys for JobEntry {
+    fn keys(&self, each: &mut dyn FnMut(&str)) {
+        match self {
+            JobEntry::Ours { database, .. } => each(database.name()),
+            JobEntry::Other(Some(holder)) => holder.keys(each),
+            JobEntry::Other(None) => {}
+        }
+    }
+}
+
 impl Prune<Job> for JobEntry {
     fn prune(mut job: Job) -> Self {
         match owner(&job.metadata) {
@@ -100,6 +111,23 @@ pub(crate) enum PodEntry {
     },
     /// Another's, which refers to Secrets.
     Holder(Holder),
+}
+
+/// As with Jobs.
+impl Keys for PodEntry {
+    fn keys(&self, each: &mut dyn FnMut(&str)) {
+        match self {
+            PodEntry::Run { database, .. } => each(database.name()),
+            PodEntry::Holder(holder) => holder.keys(each),
+        }
+    }
+}
+
+/// By the Secrets that it refers to.
+impl Keys for Holder {
+    fn keys(&self, each: &mut dyn FnMut(&str)) {
+        self.uses.iter().for_each(|(secret, _)| each(secret));
+    }
 }
 
 impl Prune<Pod> for Option<PodEntry> {
@@ -226,7 +254,7 @@ impl Caches {
         ));
     }
 
-    fn watch<V>(
+    fn watch<V: Keys>(
         &self,
         kind: &'static str,
         within: Option<&String>,
@@ -322,10 +350,8 @@ impl Caches {
                     self.wakes.now(&id);
                 }
             }
-            _ => {
-                self.wakes.now(&id);
-                self.wakes.fleet.notify_one();
-            }
+            (None, Some(_)) => self.wakes.came(id),
+            _ => self.wakes.now(&id),
         }
     }
 
@@ -376,19 +402,18 @@ impl Caches {
         for of in owners.filter_map(|meta| meta.of.as_ref()) {
             self.wakes.now(&of.0);
         }
-        let mut users = Vec::new();
-        self.databases.each_in(namespace, |database, seen| {
-            let uses = seen.spec.as_ref().is_ok_and(|spec| {
-                spec.dsn.secret.as_str() == name
-                    || spec.ca_secret.as_ref().is_some_and(|ca| ca.as_str() == name)
-                    // A foreign Secret that bore the name of a credential may have gone.
-                    || (before.or(after).is_some_and(|meta| meta.of.is_none())
-                        && name.starts_with(&format!("{database}-")))
-            });
-            if uses && let Ok(id) = ObjectRef::new(namespace, database) {
-                users.push(id);
-            }
+        let mut users: BTreeSet<Box<str>> = BTreeSet::new();
+        self.databases.each_of(namespace, name, |database, _| {
+            users.insert(database.into());
         });
+        // A foreign Secret that bore the name of a credential may have gone.
+        if before.or(after).is_some_and(|meta| meta.of.is_none()) {
+            let beginnings = name.match_indices('-').map(|(at, _)| &name[..at]);
+            users.extend(beginnings.map(Box::from));
+        }
+        let users = users
+            .iter()
+            .filter_map(|database| ObjectRef::new(namespace, &**database).ok());
         for id in users {
             self.wakes.now(&id);
         }

@@ -45,10 +45,12 @@ pub async fn run(
         quit: watch::Sender::new(false),
     };
     let mut statuses = std::pin::pin!(migrations::keep_statuses(platform, caches.clone()));
+    fleet.start_all();
     loop {
-        fleet.start_missing();
         tokio::select! {
-            () = caches.wakes.fleet.notified() => {}
+            () = caches.wakes.fleet.notified() => {
+                caches.wakes.take_came().into_iter().for_each(|id| fleet.start(id));
+            }
             Some(ended) = fleet.tasks.join_next(), if !fleet.tasks.is_empty() => fleet.ended(ended),
             () = &mut statuses => {}
             // Nobody is left who could tell it: as good as being told.
@@ -70,28 +72,29 @@ struct Fleet {
 
 impl Fleet {
     /// A task for each database that has none.
-    fn start_missing(&mut self) {
-        let mut missing = BTreeSet::new();
+    fn start_all(&mut self) {
+        let mut all = BTreeSet::new();
         self.caches.databases.each(|namespace, name, _| {
             // What Kubernetes lets be the name of an object need not be one of ours: the schema refuses it.
-            if let Ok(id) = ObjectRef::new(namespace, name)
-                && !self.running.contains_key(&id)
-            {
-                missing.insert(id);
-            }
+            all.extend(ObjectRef::new(namespace, name));
         });
-        for id in missing {
-            let task = Task::new(
-                self.platform.clone(),
-                self.engine.clone(),
-                self.passes.clone(),
-                self.caches.clone(),
-                id.clone(),
-                self.quit.subscribe(),
-            );
-            let handle = self.tasks.spawn(task.run());
-            self.running.insert(id, handle);
+        all.into_iter().for_each(|id| self.start(id));
+    }
+
+    fn start(&mut self, id: ObjectRef) {
+        if self.running.contains_key(&id) {
+            return;
         }
+        let task = Task::new(
+            self.platform.clone(),
+            self.engine.clone(),
+            self.passes.clone(),
+            self.caches.clone(),
+            id.clone(),
+            self.quit.subscribe(),
+        );
+        let handle = self.tasks.spawn(task.run());
+        self.running.insert(id, handle);
     }
 
     fn ended(&mut self, ended: Result<ObjectRef, tokio::task::JoinError>) {
@@ -100,11 +103,21 @@ impl Fleet {
                 self.running.remove(&id);
                 self.caches.wakes.close(&id);
                 self.platform.forget(&id);
+                // One of that name may have come since.
+                if self
+                    .caches
+                    .databases
+                    .get(id.namespace(), id.name())
+                    .is_some()
+                {
+                    self.start(id);
+                }
             }
             Err(error) => {
                 // A task catches the panics of its passes; this is one of its own, and it is started anew.
                 tracing::error!(%error, "the task of a database ended unexpectedly");
                 self.running.retain(|_, handle| !handle.is_finished());
+                self.start_all();
             }
         }
     }

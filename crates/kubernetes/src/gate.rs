@@ -18,6 +18,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use http::header::{HeaderValue, USER_AGENT};
 use http::{Method, Request};
 use kube::client::{Body, ClientBuilder};
 use kube::{Client, Config};
@@ -27,6 +28,8 @@ use crate::election::Leadership;
 
 /// Reviews: they are POSTs that change nothing.
 const REVIEWS: &str = "/apis/authorization.k8s.io/";
+/// What our requests bear as their `User-Agent`.
+const AGENT: &str = concat!("database-operator/", env!("CARGO_PKG_VERSION"));
 
 /// Why a request was not sent, or its answer not waited for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,9 +91,14 @@ pub fn ungated(config: Config) -> Result<Client, kube::Error> {
     Ok(ClientBuilder::try_from(without_repeats(config))?.build())
 }
 
-/// kube's own repeats are below the gate, and would go on after it has closed.
+/// kube's own repeats are below the gate, and would go on after it has closed. The API server's logs are to
+/// tell our requests from others'.
 fn without_repeats(mut config: Config) -> Config {
     config.default_retry = false;
+    if !config.headers.iter().any(|(name, _)| name == USER_AGENT) {
+        let agent = HeaderValue::from_static(AGENT);
+        config.headers.push((USER_AGENT, agent));
+    }
     config
 }
 

@@ -14,6 +14,8 @@ use dbop_plan::ObjectFacts;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 
+use super::table::Keys;
+
 /// A ManagedDatabase.
 #[derive(Clone)]
 pub(crate) struct DatabaseSeen {
@@ -22,6 +24,8 @@ pub(crate) struct DatabaseSeen {
     pub(crate) generation: Option<i64>,
     /// Our finalizer is on it.
     pub(crate) held: bool,
+    /// It is being deleted.
+    pub(crate) deleting: bool,
     /// Its spec, or what is wrong with it.
     pub(crate) spec: Result<Arc<DatabaseSpec>, Arc<Refusals>>,
     /// What the planner reads beside the spec.
@@ -47,6 +51,7 @@ impl DatabaseSeen {
             resource_version: object.resource_version().unwrap_or_default(),
             generation: object.metadata.generation,
             held: has_finalizer(&object.metadata),
+            deleting: object.metadata.deletion_timestamp.is_some(),
             spec: DatabaseSpec::try_from(object)
                 .map(Arc::new)
                 .map_err(Arc::new),
@@ -61,8 +66,21 @@ impl DatabaseSeen {
     pub(crate) fn is_news_after(&self, before: &DatabaseSeen) -> bool {
         self.uid != before.uid
             || self.generation != before.generation
+            || self.deleting != before.deleting
             || self.said != before.said
             || (before.held && !self.held)
+    }
+}
+
+/// By the Secrets that it needs.
+impl Keys for DatabaseSeen {
+    fn keys(&self, each: &mut dyn FnMut(&str)) {
+        if let Ok(spec) = &self.spec {
+            each(spec.dsn.secret.as_str());
+            if let Some(ca) = &spec.ca_secret {
+                each(ca.as_str());
+            }
+        }
     }
 }
 
@@ -72,6 +90,11 @@ pub(crate) struct MigrationSeen {
     pub(crate) resource_version: String,
     pub(crate) migration: Result<Arc<Migration>, Arc<Refusals>>,
     pub(crate) status: Option<Arc<DatabaseMigrationStatus>>,
+}
+
+/// They are few, and each is found by its name.
+impl Keys for MigrationSeen {
+    fn keys(&self, _: &mut dyn FnMut(&str)) {}
 }
 
 impl MigrationSeen {
@@ -106,6 +129,15 @@ impl SecretMeta {
         Self {
             resource_version: metadata.resource_version.clone().unwrap_or_default().into(),
             of: credential(metadata).map(Arc::new),
+        }
+    }
+}
+
+/// By the database whose credential it is.
+impl Keys for SecretMeta {
+    fn keys(&self, each: &mut dyn FnMut(&str)) {
+        if let Some(of) = &self.of {
+            each(of.0.name());
         }
     }
 }

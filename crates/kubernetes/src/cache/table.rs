@@ -1,5 +1,8 @@
 //! A table of what was seen of one kind of object: by namespace and name, only what is needed of each.
 //!
+//! A namespace may hold the objects of ten thousand databases: a look takes its own by an index, and goes through
+//! no others.
+//!
 //! What a write gives back goes in at once, so that the next look sees it; an event of the watch that is older
 //! does not take it out again.
 
@@ -15,9 +18,70 @@ struct Entry<V> {
     value: V,
 }
 
+/// By what else an object is found than by its name.
+pub(crate) trait Keys {
+    /// Calls `each` with every such key: the database that it belongs to, the Secrets that it refers to.
+    fn keys(&self, each: &mut dyn FnMut(&str));
+}
+
+/// What was seen in one namespace.
+struct Space<V> {
+    entries: BTreeMap<Box<str>, Entry<V>>,
+    /// The names of the entries that bear a key, in order.
+    index: BTreeMap<Box<str>, Vec<Box<str>>>,
+}
+
+impl<V> Default for Space<V> {
+    fn default() -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            index: BTreeMap::new(),
+        }
+    }
+}
+
+impl<V: Keys> Space<V> {
+    fn put(&mut self, name: &str, entry: Entry<V>) -> Option<V> {
+        // What stays is put back: an entry seldom changes its keys, and then it costs little more.
+        let before = self.remove(name);
+        let index = &mut self.index;
+        entry.value.keys(&mut |key| match index.get_mut(key) {
+            Some(names) => {
+                if let Err(at) = names.binary_search_by(|one| (**one).cmp(name)) {
+                    // Most keys have one or two.
+                    names.reserve_exact(1);
+                    names.insert(at, name.into());
+                }
+            }
+            None => {
+                index.insert(key.into(), vec![name.into()]);
+            }
+        });
+        self.entries.insert(name.into(), entry);
+        before
+    }
+
+    fn remove(&mut self, name: &str) -> Option<V> {
+        let entry = self.entries.remove(name)?;
+        let index = &mut self.index;
+        entry.value.keys(&mut |key| {
+            let Some(names) = index.get_mut(key) else {
+                return;
+            };
+            names.retain(|one| &**one != name);
+            if names.is_empty() {
+                index.remove(key);
+            }
+        });
+        Some(entry.value)
+    }
+}
+
+type Spaces<V> = BTreeMap<Arc<str>, Space<V>>;
+
 /// What was seen of one kind of object.
 pub(crate) struct Table<V> {
-    namespaces: RwLock<BTreeMap<Arc<str>, BTreeMap<Box<str>, Entry<V>>>>,
+    namespaces: RwLock<Spaces<V>>,
 }
 
 /// What became of an object.
@@ -50,26 +114,39 @@ pub(crate) fn revision(resource_version: Option<&str>) -> u64 {
         .unwrap_or_default()
 }
 
-impl<V: Clone> Table<V> {
+impl<V: Clone + Keys> Table<V> {
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<V> {
         let all = self.read();
-        let entry = all.get(namespace)?.get(name)?;
+        let entry = all.get(namespace)?.entries.get(name)?;
         Some(entry.value.clone())
     }
 
     /// Calls `each` with every entry of a namespace, in the order of their names.
     pub(crate) fn each_in(&self, namespace: &str, mut each: impl FnMut(&str, &V)) {
-        if let Some(entries) = self.read().get(namespace) {
-            for (name, entry) in entries {
+        if let Some(space) = self.read().get(namespace) {
+            for (name, entry) in &space.entries {
                 each(name, &entry.value);
+            }
+        }
+    }
+
+    /// Calls `each` with the entries of a namespace that bear this key, in the order of their names.
+    pub(crate) fn each_of(&self, namespace: &str, key: &str, mut each: impl FnMut(&str, &V)) {
+        if let Some(space) = self.read().get(namespace)
+            && let Some(names) = space.index.get(key)
+        {
+            for name in names {
+                if let Some(entry) = space.entries.get(name) {
+                    each(name, &entry.value);
+                }
             }
         }
     }
 
     /// Calls `each` with every entry.
     pub(crate) fn each(&self, mut each: impl FnMut(&str, &str, &V)) {
-        for (namespace, entries) in self.read().iter() {
-            for (name, entry) in entries {
+        for (namespace, space) in self.read().iter() {
+            for (name, entry) in &space.entries {
                 each(namespace, name, &entry.value);
             }
         }
@@ -88,8 +165,9 @@ impl<V: Clone> Table<V> {
             Some((namespace, _)) => namespace.clone(),
             None => Arc::from(namespace),
         };
-        let entries = all.entry(namespace).or_default();
-        if entries
+        let space = all.entry(namespace).or_default();
+        if space
+            .entries
             .get(name)
             .is_some_and(|entry| revision != 0 && entry.revision > revision)
         {
@@ -97,53 +175,49 @@ impl<V: Clone> Table<V> {
         }
         let after = value.clone();
         let before = match value {
-            Some(value) => entries.insert(name.into(), Entry { revision, value }),
-            None => entries.remove(name),
+            Some(value) => space.put(name, Entry { revision, value }),
+            None => space.remove(name),
         };
-        Change::To {
-            before: before.map(|entry| entry.value),
-            after,
-        }
+        Change::To { before, after }
     }
 
     /// Takes out what is no more. A deletion is never stale: an object that was made anew since has a later
     /// event of its own.
     pub(crate) fn take(&self, namespace: &str, name: &str) -> Option<V> {
         let mut all = self.write();
-        all.get_mut(namespace)?
-            .remove(name)
-            .map(|entry| entry.value)
+        all.get_mut(namespace)?.remove(name)
     }
 
     /// Takes out all that was not listed, in one namespace or in all.
     pub(crate) fn keep(&self, within: Option<&str>, listed: &BTreeSet<Key>) -> Vec<(Key, V)> {
         let mut gone = Vec::new();
-        for (namespace, entries) in self.write().iter_mut() {
+        for (namespace, space) in self.write().iter_mut() {
             if within.is_some_and(|within| within != &**namespace) {
                 continue;
             }
-            let missing: Vec<Box<str>> = entries
+            let missing: Vec<Box<str>> = space
+                .entries
                 .keys()
                 .filter(|name| !listed.contains(&(namespace.clone(), (*name).clone())))
                 .cloned()
                 .collect();
             for name in missing {
-                if let Some(entry) = entries.remove(&name) {
-                    gone.push(((namespace.clone(), name), entry.value));
+                if let Some(value) = space.remove(&name) {
+                    gone.push(((namespace.clone(), name), value));
                 }
             }
         }
         gone
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Arc<str>, BTreeMap<Box<str>, Entry<V>>>> {
+    fn read(&self) -> RwLockReadGuard<'_, Spaces<V>> {
         // Entries are put in whole: a panic leaves none half made.
         self.namespaces
             .read()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<Arc<str>, BTreeMap<Box<str>, Entry<V>>>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Spaces<V>> {
         self.namespaces
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -153,6 +227,36 @@ impl<V: Clone> Table<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Its words are its keys.
+    impl Keys for &'static str {
+        fn keys(&self, each: &mut dyn FnMut(&str)) {
+            self.split(' ').for_each(each);
+        }
+    }
+
+    #[test]
+    fn a_key_finds_those_that_bear_it_and_no_longer_those_that_did() {
+        let table = Table::default();
+        let found = |key: &str| {
+            let mut names = Vec::new();
+            table.each_of("shop", key, |name, _| names.push(name.to_owned()));
+            names.join(" ")
+        };
+        for (name, words) in [("b", "red"), ("a", "red blue red"), ("c", "blue")] {
+            let _ = table.put("shop", name, 1, Some(words));
+        }
+        let _ = table.put("other", "d", 1, Some("red"));
+        assert_eq!((found("red"), found("blue")), ("a b".into(), "a c".into()));
+        let _ = table.put("shop", "a", 2, Some("blue"));
+        let _ = table.put("shop", "a", 1, Some("red"));
+        assert_eq!((found("red"), found("blue")), ("b".into(), "a c".into()));
+        let _ = table.take("shop", "c");
+        let _ = table.put("shop", "b", 3, None);
+        assert_eq!((found("red"), found("blue")), ("".into(), "a".into()));
+        let _ = table.keep(None, &BTreeSet::new());
+        assert_eq!(found("blue"), "");
+    }
 
     #[test]
     fn what_is_older_does_not_replace_what_is_newer() {

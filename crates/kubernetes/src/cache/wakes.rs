@@ -1,8 +1,8 @@
 //! Who is to look again, and how soon: one slot for each database that is worked on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use dbop_model::ObjectRef;
 use tokio::sync::Notify;
@@ -11,7 +11,9 @@ use tokio::sync::Notify;
 #[derive(Default)]
 pub(crate) struct Wakes {
     slots: RwLock<BTreeMap<ObjectRef, Arc<Slot>>>,
-    /// A database came or went.
+    /// Databases that came since the driver took them up last.
+    came: Mutex<BTreeSet<ObjectRef>>,
+    /// One of them came.
     pub(crate) fleet: Notify,
 }
 
@@ -42,6 +44,21 @@ impl Wakes {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(database);
+    }
+
+    /// A database came.
+    pub(crate) fn came(&self, database: ObjectRef) {
+        self.lock_came().insert(database);
+        self.fleet.notify_one();
+    }
+
+    /// Those that came since this was called last.
+    pub(crate) fn take_came(&self) -> BTreeSet<ObjectRef> {
+        std::mem::take(&mut *self.lock_came())
+    }
+
+    fn lock_came(&self) -> std::sync::MutexGuard<'_, BTreeSet<ObjectRef>> {
+        self.came.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// It has to look again at once.

@@ -1,19 +1,55 @@
 //! One watch: folds what the API server tells of one kind of object into its table.
 //!
 //! kube's watcher lists, watches, and lists again where it has to; here is only what becomes of an object, and
-//! who hears of it. A watch that fails goes on by itself, later and later up to half a minute.
+//! who hears of it. A watch that fails goes on by itself, later and later up to some seconds.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
 use kube::runtime::WatchStreamExt as _;
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt as _};
 use tokio::sync::watch::Sender;
+use tokio::time::Instant;
 
-use super::table::{Change, Key, Table, revision};
+use super::table::{Change, Key, Keys, Table, revision};
+
+/// A watch that fails goes on after this ...
+const AGAIN_FIRST: Duration = Duration::from_millis(500);
+/// ... then after twice as long each time, up to this: ten watches ask an API server that is away a few times a
+/// second, and one that is back is heard a few seconds later, however long it was away.
+const AGAIN_MAX: Duration = Duration::from_secs(5);
+/// One that did not fail for so long starts from the first pause.
+const STEADY: Duration = Duration::from_secs(60);
+
+/// The pauses of a watch that fails.
+#[derive(Default)]
+struct Pauses {
+    last: Option<(Instant, Duration)>,
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        let pause = match self.last {
+            Some((at, pause)) if now - at <= STEADY => (2 * pause).min(AGAIN_MAX),
+            _ => AGAIN_FIRST,
+        };
+        self.last = Some((now, pause));
+        Some(pause)
+    }
+}
+
+impl Backoff for Pauses {
+    /// One that works for a moment, and fails again, goes on as it was: each time it may list everything anew.
+    fn reset(&mut self) {}
+}
 
 /// One kind of object, in one namespace or in all.
 pub(crate) struct Watch<V> {
@@ -27,7 +63,7 @@ pub(crate) struct Watch<V> {
     pub(crate) listed: Sender<bool>,
 }
 
-impl<V: Clone + Send + Sync + 'static> Watch<V> {
+impl<V: Clone + Keys + Send + Sync + 'static> Watch<V> {
     /// Follows the stream for good. `seen` makes of an object what is kept of it (`None`: nothing), and
     /// `changed` hears of each entry that is not what it was.
     pub(crate) async fn follow<K, S>(
@@ -39,7 +75,7 @@ impl<V: Clone + Send + Sync + 'static> Watch<V> {
         K: Resource<DynamicType: Default> + Clone + Debug + Send + 'static,
         S: Stream<Item = watcher::Result<Event<K>>> + Send,
     {
-        let mut stream = std::pin::pin!(stream.default_backoff());
+        let mut stream = std::pin::pin!(stream.backoff(Pauses::default()));
         let mut listing: BTreeSet<Key> = BTreeSet::new();
         while let Some(event) = stream.next().await {
             match event {
@@ -101,4 +137,25 @@ impl<V: Clone + Send + Sync + 'static> Watch<V> {
 fn key<K: Resource<DynamicType: Default>>(object: &K) -> Key {
     let namespace = object.namespace().unwrap_or_default();
     (namespace.into(), object.name_any().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_to_seconds_and_start_anew_after_a_steady_minute() {
+        let mut pauses = Pauses::default();
+        let mut seconds = Vec::new();
+        for _ in 0..6 {
+            let pause = pauses.next().unwrap();
+            // A try that works for a moment changes nothing.
+            pauses.reset();
+            tokio::time::sleep(pause).await;
+            seconds.push(pause.as_secs_f64());
+        }
+        assert_eq!(seconds, [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]);
+        tokio::time::sleep(STEADY).await;
+        assert_eq!(pauses.next(), Some(AGAIN_FIRST));
+    }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use dbop_engine::{Engine, Next, Read, Worker};
-use dbop_model::ObjectRef;
+use dbop_engine::{Engine, Next, Platform as _, PlatformError, Read, Worker};
+use dbop_model::{JobFacts, ObjectRef};
 use dbop_plan::{Decision, WaitingOn};
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
@@ -107,7 +107,7 @@ impl Task {
         let flag = &self.slot.waits_for_references;
         flag.store(waits_for_references, Ordering::Relaxed);
         if next.decision.is_none() && next.failure.is_some() {
-            self.show_refusal().await;
+            self.refused().await;
         }
         next
     }
@@ -133,18 +133,37 @@ impl Task {
         }
     }
 
-    /// What keeps an object from being judged stands in its status.
-    async fn show_refusal(&self) {
+    /// What keeps an object from being judged stands in its status; its deletion ends all the same.
+    async fn refused(&self) {
         let seen = self.platform.database(&self.database, Read::Cached).await;
-        if let Ok(Some(seen)) = seen
-            && let Some(refusals) = self.caches.refusals(&self.database, &seen)
-        {
+        let Ok(Some(seen)) = seen else {
+            return;
+        };
+        let done = if seen.deleting && (seen.spec.is_err() || seen.said.is_err()) {
+            self.let_go().await
+        } else if let Some(refusals) = self.caches.refusals(&self.database, &seen) {
             let now = self.engine.clock.now();
             let shown = self.platform.show_refusals(&self.database, &refusals, now);
-            if let Err(error) = shown.await {
-                tracing::warn!(%error, "the status of {} could not be written", object_name(&self.database));
-            }
+            shown.await
+        } else {
+            Ok(())
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "{} could not be written", object_name(&self.database));
         }
+    }
+
+    /// Of a spec that cannot be read, no policy can: everything stays, as by `Retain`, once no run is under way.
+    async fn let_go(&self) -> Result<(), PlatformError> {
+        let jobs = self.platform.jobs(&self.database, Read::Live).await?;
+        if jobs.iter().any(JobFacts::is_live) {
+            return Ok(());
+        }
+        tracing::warn!(
+            "{} is deleted with a spec that cannot be read: its logins and Secrets stay",
+            object_name(&self.database)
+        );
+        self.platform.let_go(&self.database).await
     }
 
     /// Rests until there is something to look at. False: it is told to quit.

@@ -80,20 +80,24 @@ impl KubernetesPlatform {
     fn cached_jobs(&self, database: &ObjectRef) -> (Vec<Arc<Job>>, Vec<PodSeen>) {
         let (mut jobs, mut pods) = (Vec::new(), Vec::new());
         if let Some(caches) = &self.caches {
-            caches.jobs.each_in(database.namespace(), |_, entry| {
-                if let JobEntry::Ours { database: of, job } = entry
-                    && of == database
-                {
-                    jobs.push(job.clone());
-                }
-            });
-            caches.pods.each_in(database.namespace(), |_, entry| {
-                if let PodEntry::Run { database: of, pod } = entry
-                    && of == database
-                {
-                    pods.push(pod.clone());
-                }
-            });
+            caches
+                .jobs
+                .each_of(database.namespace(), database.name(), |_, entry| {
+                    if let JobEntry::Ours { database: of, job } = entry
+                        && of == database
+                    {
+                        jobs.push(job.clone());
+                    }
+                });
+            caches
+                .pods
+                .each_of(database.namespace(), database.name(), |_, entry| {
+                    if let PodEntry::Run { database: of, pod } = entry
+                        && of == database
+                    {
+                        pods.push(pod.clone());
+                    }
+                });
         }
         (jobs, pods)
     }

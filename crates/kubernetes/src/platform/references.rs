@@ -176,31 +176,28 @@ fn cached(
     namespace: &str,
     secrets: &BTreeMap<MigrationName, SecretName>,
 ) -> Vec<Holder> {
-    let refers = |holder: &Holder| {
-        secrets
-            .values()
-            .any(|secret| holder.reference_to(secret.as_str()).is_some())
-    };
-    let mut holders = Vec::new();
+    // One that refers to several of them counts once.
+    let mut holders: BTreeMap<(String, Box<str>), Holder> = BTreeMap::new();
     let mut add = |holder: &Holder| {
-        if refers(holder) {
-            holders.push(holder.clone());
-        }
+        let key = (holder.kind.clone().into_owned(), holder.name.clone());
+        holders.entry(key).or_insert_with(|| holder.clone());
     };
-    caches.pods.each_in(namespace, |_, entry| {
-        if let PodEntry::Holder(holder) = entry {
-            add(holder);
+    for secret in secrets.values().map(SecretName::as_str) {
+        caches.pods.each_of(namespace, secret, |_, entry| {
+            if let PodEntry::Holder(holder) = entry {
+                add(holder);
+            }
+        });
+        for table in &caches.workloads {
+            table.each_of(namespace, secret, |_, holder| add(holder));
         }
-    });
-    for table in &caches.workloads {
-        table.each_in(namespace, |_, holder| add(holder));
+        caches.jobs.each_of(namespace, secret, |_, entry| {
+            if let JobEntry::Other(Some(holder)) = entry {
+                add(holder);
+            }
+        });
     }
-    caches.jobs.each_in(namespace, |_, entry| {
-        if let JobEntry::Other(Some(holder)) = entry {
-            add(holder);
-        }
-    });
-    holders
+    holders.into_values().collect()
 }
 
 /// By migration, in a stable order.

@@ -159,13 +159,15 @@ impl KubernetesPlatform {
         };
         let namespace = database.namespace();
         let mut found: Vec<(MigrationName, SecretName, SecretMeta)> = Vec::new();
-        caches.secrets.each_in(namespace, |name, meta| {
-            if let (Some(of), Ok(name)) = (&meta.of, SecretName::new(name))
-                && of.0 == *database
-            {
-                found.push((of.1.clone(), name, meta.clone()));
-            }
-        });
+        caches
+            .secrets
+            .each_of(namespace, database.name(), |name, meta| {
+                if let (Some(of), Ok(name)) = (&meta.of, SecretName::new(name))
+                    && of.0 == *database
+                {
+                    found.push((of.1.clone(), name, meta.clone()));
+                }
+            });
         for (migration, name) in names {
             if let Some(meta) = caches.secrets.get(namespace, name.as_str())
                 && meta.of.as_ref().is_none_or(|of| of.0 != *database)

@@ -10,8 +10,10 @@
     reason = "a test that cannot go on fails, which is its use"
 )]
 
+mod claims;
 mod deletion;
 mod foreign;
+mod idle;
 mod kubelet;
 mod panics;
 mod references;

@@ -70,16 +70,19 @@ impl Entropy for Counting {
 }
 
 pub(crate) async fn client() -> Client {
+    // The first client of the process names the TLS provider.
+    Client::try_from(config().await).unwrap()
+}
+
+pub(crate) async fn config() -> Config {
     let path = std::env::var("DBOP_TEST_KUBECONFIG").expect(
         "DBOP_TEST_KUBECONFIG is not set: cargo xtask cluster up --light -- \
          cargo test -p dbop-kubernetes --test cluster",
     );
     let kubeconfig = Kubeconfig::read_from(path).unwrap();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
-        .unwrap();
-    // The first client of the process names the TLS provider.
-    Client::try_from(config).unwrap()
+        .unwrap()
 }
 
 impl Site {
