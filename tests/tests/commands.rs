@@ -160,10 +160,11 @@ async fn plan_tells_what_is_blocked_and_what_is_an_error() {
         .exits(1)
         .says("there is no ManagedDatabase 'nothing'");
     site.directory
-        .run(&["plan"])
+        .run(&["plan", "--kubeconfig", "/nowhere"])
         .await
         .exits(1)
-        .says("--local <DIR>");
+        .says("no cluster is known: /nowhere cannot be read")
+        .says("for a directory of manifests, give it with --local");
 }
 
 #[tokio::test]
