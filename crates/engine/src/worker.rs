@@ -272,11 +272,21 @@ impl Worker {
     /// Leaves the database alone until there is something to do: no connection stays open at rest, or where a
     /// person or another server is waited for.
     fn leave(&mut self, next: &Next) {
+        let soon = later(self.engine.clock.now(), PATIENT_LOOK);
         let is_watching = match &next.decision {
-            Some(Decision::Wait { on, .. }) => !matches!(
-                on,
-                WaitingOn::Paused | WaitingOn::ReadOnly | WaitingOn::Database { .. }
-            ),
+            // Its sessions are looked at all the time.
+            Some(Decision::Wait {
+                on: WaitingOn::QuietWindow { .. },
+                ..
+            }) => true,
+            Some(Decision::Wait { on, .. }) => {
+                let somebody_else = matches!(
+                    on,
+                    WaitingOn::Paused | WaitingOn::ReadOnly | WaitingOn::Database { .. }
+                );
+                // The server ends a session that is idle for longer.
+                !somebody_else && next.wake_at <= soon
+            }
             Some(Decision::Act { .. }) => next.failure.is_some(),
             Some(Decision::Blocked { .. } | Decision::Converged { .. }) | None => false,
         };
