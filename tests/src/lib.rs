@@ -7,6 +7,7 @@
 
 pub mod argocd;
 mod database;
+pub mod kubernetes;
 pub mod local;
 mod server;
 

@@ -1,0 +1,92 @@
+//! The API server is away in the middle of walks: stopped, or silent.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dbop_tests::kubernetes::{now, seconds};
+use dbop_tests::seed;
+use tokio::process::Command;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::strikes::Random;
+use crate::{API_SERVER, WALK, at_v2, undisturbed};
+
+/// How long it is away.
+const AWAY: Duration = Duration::from_secs(30);
+/// Walks that it goes away from, each begun at another moment before it does.
+const WALKS: usize = 5;
+/// The first of them begins so long before.
+const BEFORE_MS: u64 = 2500;
+/// When it is back, walks go on within this: a lease to be had again, and watches that wait up to half a minute
+/// between their attempts.
+const GOES_ON: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn walks_outlive_an_api_server_that_stops() {
+    away("stop", "start").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn walks_outlive_an_api_server_that_falls_silent() {
+    away("pause", "continue").await;
+}
+
+async fn away(goes: &str, comes: &str) {
+    let _alone = API_SERVER.write().await;
+    let undisturbed = undisturbed().await;
+    let mut random = Random::new(seed());
+    println!("seed: {}", seed());
+    let mut stages = Vec::new();
+    for _ in 0..WALKS {
+        stages.push(at_v2("away").await);
+    }
+    let mut begins = JoinSet::new();
+    let mut walks = Vec::new();
+    for (stage, operator) in stages {
+        let delay = Duration::from_millis(random.below(BEFORE_MS));
+        let (api, at) = (stage.api.clone(), stage.path("manageddatabases"));
+        begins.spawn(async move {
+            sleep(delay).await;
+            let change = serde_json::json!({ "spec": { "desiredSchemaVersion": "v3" } });
+            api.change(&format!("{at}/shop"), &change).await;
+        });
+        walks.push((stage, operator));
+    }
+    begins.join_all().await;
+    sleep(Duration::from_millis(random.below(BEFORE_MS / 2))).await;
+    tell(goes).await;
+    let left = now();
+    sleep(AWAY).await;
+    tell(comes).await;
+    let back = now();
+    let mut latest: f64 = 0.0;
+    for (stage, operator) in &mut walks {
+        stage.at_rest("v3", GOES_ON).await;
+        latest = latest.max(seconds(back, now()));
+        operator.lives();
+    }
+    println!(
+        "proof: API server away ({goes}) for {:.0} s from {WALKS} walks: all at rest {latest:.1} s after its return",
+        seconds(left, back)
+    );
+    for (stage, operator) in walks {
+        stage.at_rest("v3", WALK).await;
+        stage.ran_once();
+        assert_eq!(stage.end().await, undisturbed);
+        operator.stop().await;
+        stage.leave().await;
+    }
+}
+
+async fn tell(what: &str) {
+    let xtask = std::env::var_os("DBOP_XTASK").map(PathBuf::from);
+    let xtask = xtask
+        .expect("DBOP_XTASK is not set: run `cargo xtask cluster up --light -- cargo test ...`");
+    let status = Command::new(xtask)
+        .args(["cluster", what, "kube-apiserver"])
+        .status()
+        .await
+        .expect("xtask can be run");
+    assert!(status.success(), "the API server was not told to {what}");
+}
