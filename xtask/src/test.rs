@@ -36,6 +36,8 @@ pub(crate) const CRASHES: (&str, &str) = ("dbop-tests", "crashes");
 const ADMISSION: (&str, &str) = ("dbop-tests", "admission");
 /// That every way to install gives the same, and that an API server takes it.
 const INSTALL: (&str, &str) = ("dbop-tests", "install");
+/// The operator when it fails, or what it stands on does, and the package that these tests are in.
+pub(crate) const REPLICAS: (&str, &str) = ("dbop-tests", "replicas");
 /// The package whose own tests need an API server.
 const WITH_API_SERVER: &str = "dbop-kubernetes";
 /// Tests with servers mostly wait, so that more of them run side by side than there are cores.
@@ -171,6 +173,7 @@ impl Run {
                         && !program.is(CRASHES)
                         && !program.is(ADMISSION)
                         && !program.is(INSTALL)
+                        && !program.is(REPLICAS)
                 })
             }
             Tier::Cluster => {
@@ -180,6 +183,11 @@ impl Run {
                     program.is(ADMISSION)
                         || program.is(INSTALL)
                         || (program.is_integration() && program.package == WITH_API_SERVER)
+                })?;
+                let mut with_servers = self.servers()?;
+                with_servers.extend(environment);
+                self.select_with(tally, &with_servers, &["--show-output"], |program| {
+                    program.is(REPLICAS)
                 })
             }
             Tier::Crashes => {
