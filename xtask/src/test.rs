@@ -4,6 +4,7 @@
 //! packages would build the dependencies once more with other features. `DBOP_SEED` repeats a run.
 
 mod libtest;
+mod node;
 mod programs;
 mod tiers;
 
@@ -36,6 +37,10 @@ pub(crate) const CRASHES: (&str, &str) = ("dbop-tests", "crashes");
 const ADMISSION: (&str, &str) = ("dbop-tests", "admission");
 /// That every way to install gives the same, and that an API server takes it.
 const INSTALL: (&str, &str) = ("dbop-tests", "install");
+/// The operator in a Pod, and the package that these tests are in.
+const NODE: (&str, &str) = ("dbop-tests", "cluster");
+/// Those of them that look back at the whole run, or change the installation: one after the other, at the end.
+const NODE_AFTER: &str = "after::";
 /// The operator when it fails, or what it stands on does, and the package that these tests are in.
 pub(crate) const REPLICAS: (&str, &str) = ("dbop-tests", "replicas");
 /// The package whose own tests need an API server.
@@ -174,6 +179,7 @@ impl Run {
                         && !program.is(ADMISSION)
                         && !program.is(INSTALL)
                         && !program.is(REPLICAS)
+                        && !program.is(NODE)
                 })
             }
             Tier::Cluster => {
@@ -189,6 +195,14 @@ impl Run {
                 self.select_with(tally, &with_servers, &["--show-output"], |program| {
                     program.is(REPLICAS)
                 })
+            }
+            Tier::Node => {
+                let node = node::Node::provide(&self.root)?;
+                let chosen = |program: &Program| program.is(NODE);
+                let all = ["--skip", NODE_AFTER];
+                self.select_with(tally, node.environment(), &all, chosen)?;
+                let after = [NODE_AFTER, "--test-threads=1", "--show-output"];
+                self.select_with(tally, node.environment(), &after, chosen)
             }
             Tier::Crashes => {
                 let environment = self.servers()?;

@@ -12,6 +12,7 @@ pub(crate) enum Tier {
     Simulation,
     Postgres,
     Cluster,
+    Node,
     Crashes,
 }
 
@@ -25,13 +26,14 @@ struct Description {
 
 impl Tier {
     /// All tiers, in the order in which they run: what fails fast comes first.
-    pub(crate) const ALL: [Tier; 7] = [
+    pub(crate) const ALL: [Tier; 8] = [
         Tier::Tidy,
         Tier::Unit,
         Tier::Docs,
         Tier::Simulation,
         Tier::Postgres,
         Tier::Cluster,
+        Tier::Node,
         Tier::Crashes,
     ];
 
@@ -77,6 +79,12 @@ impl Tier {
                 "a real API server: admission, leases",
                 "go",
                 "1 min",
+            ),
+            Tier::Node => (
+                "node",
+                "the operator, migrations, applications as Pods",
+                "go, Debian",
+                "6 min",
             ),
             Tier::Crashes => (
                 "crashes",
@@ -126,7 +134,8 @@ pub(crate) fn print_table() {
             needs,
             takes,
         } = tier.describe();
-        row(name, covers, needs, "either", takes);
+        let root = if tier == Tier::Node { "yes" } else { "either" };
+        row(name, covers, needs, root, takes);
     }
     println!("\nOf servers and Alembic nothing needs to be installed: what is not there is");
     println!("fetched once into a cache. A first run builds everything: about 10 min more.");
