@@ -3,6 +3,7 @@
 //! xtask depends on none of the project's crates, so that it builds in seconds and can test,
 //! measure and check them from outside.
 
+mod bench;
 mod cache;
 mod clock;
 mod cluster;
@@ -67,6 +68,8 @@ enum Task {
         #[arg(long)]
         keep: bool,
     },
+    /// Measures memory, requests and times with up to ten thousand databases (half an hour).
+    Bench(bench::Arguments),
     /// Makes what is given to others: a static binary, an image without Docker, install.yaml.
     Dist(dist::Arguments),
     /// Runs the Helm that the chart is tested with, built once from its Go module.
@@ -143,6 +146,7 @@ fn run(task: Task) -> Result<ExitCode> {
             histories,
         } => prove::run(name, seed, histories)?,
         Task::Demo { keep } => demo::run(keep)?,
+        Task::Bench(arguments) => bench::run(&arguments)?,
         Task::Dist(arguments) => {
             dist::run(&arguments)?;
             true

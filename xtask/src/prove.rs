@@ -177,7 +177,7 @@ fn with_programs(
 }
 
 /// The commit that was proved, and whether files differed from it.
-fn commit(root: &Path) -> Result<String> {
+pub(crate) fn commit(root: &Path) -> Result<String> {
     let git = |arguments: &[&str]| {
         capture(
             std::process::Command::new("git")

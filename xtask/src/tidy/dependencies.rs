@@ -83,6 +83,7 @@ const TOP: &[(&str, &[&str])] = &[
         &["dbop-testkit", "dbop-migrate", "dbop-tests", "xtask"],
     ),
     ("dbop-tests", &["xtask"]),
+    ("dbop-bench", &["dbop-migrate", "dbop-tests", "xtask"]),
 ];
 
 /// The crates that compute and do nothing else.
