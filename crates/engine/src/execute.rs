@@ -94,7 +94,7 @@ impl Step<'_> {
             &self.seen.facts,
             self.engine.clock.now(),
         );
-        matches!(&decision, dbop_plan::Decision::Act { action, .. } if action == self.action)
+        matches!(&decision, dbop_plan::Decision::Act { action, .. } if action.is_same_step(self.action))
     }
 
     /// Looks again, live: is the action still the one to carry out?

@@ -440,6 +440,50 @@ impl WaitingOn {
 }
 
 impl Action {
+    /// Is it still the same step, after another look? Who uses what it leaves alone is evidence for people, and
+    /// differs from look to look: a session is older each time, and others come and go.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use dbop_model::{LoginName, MigrationName, Session};
+    /// use dbop_plan::{Action, DeletionStep, Use};
+    ///
+    /// let keeping = |migration: &str, seconds| {
+    ///     let session = Session {
+    ///         pid: 1,
+    ///         user: LoginName::new("shop_v2").unwrap(),
+    ///         address: None,
+    ///         application: None,
+    ///         age: Some(Duration::from_secs(seconds)),
+    ///     };
+    ///     let migration = MigrationName::new(migration).unwrap();
+    ///     let kept = vec![(migration, Use::Sessions(vec![session]))];
+    ///     Action::Delete(DeletionStep::Finish { kept, with_database: true })
+    /// };
+    /// assert!(keeping("v2", 3).is_same_step(&keeping("v2", 4)));
+    /// assert!(!keeping("v2", 3).is_same_step(&keeping("v1", 3)));
+    /// ```
+    pub fn is_same_step(&self, other: &Action) -> bool {
+        use DeletionStep::Finish;
+        match (self, other) {
+            (
+                Action::Delete(Finish {
+                    kept,
+                    with_database,
+                }),
+                Action::Delete(Finish {
+                    kept: others,
+                    with_database: also,
+                }),
+            ) => {
+                let names = kept.iter().map(|(migration, _)| migration);
+                with_database == also && names.eq(others.iter().map(|(migration, _)| migration))
+            }
+            _ => self == other,
+        }
+    }
+
     /// The reason in one word, for conditions and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
