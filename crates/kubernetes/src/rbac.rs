@@ -51,7 +51,7 @@ pub const RULES: &[Rule] = &[
         group: "database-operator.dev",
         resources: &["manageddatabases"],
         names: &[],
-        verbs: &["get", "list", "watch", "patch", "update"],
+        verbs: &["get", "list", "watch", "patch"],
         why: "What is wanted; its finalizer, and the annotation of a person's word once it was heard.",
     },
     Rule {
@@ -90,14 +90,6 @@ pub const RULES: &[Rule] = &[
     Rule {
         scope: Scope::Watched,
         group: "",
-        resources: &["configmaps"],
-        names: &[],
-        verbs: &["get", "list", "watch"],
-        why: "SQL and settings that a resource refers to. Lists and watches ask for metadata alone.",
-    },
-    Rule {
-        scope: Scope::Watched,
-        group: "",
         resources: &["pods"],
         names: &[],
         verbs: &["get", "list", "watch"],
@@ -116,7 +108,7 @@ pub const RULES: &[Rule] = &[
         group: "apps",
         resources: &["deployments", "statefulsets", "daemonsets", "replicasets"],
         names: &[],
-        verbs: &["get", "list", "watch"],
+        verbs: &["list", "watch"],
         why: "Whose templates refer to a credential's Secret.",
     },
     Rule {
@@ -124,7 +116,7 @@ pub const RULES: &[Rule] = &[
         group: "batch",
         resources: &["cronjobs"],
         names: &[],
-        verbs: &["get", "list", "watch"],
+        verbs: &["list", "watch"],
         why: "Whose templates refer to a credential's Secret.",
     },
     Rule {
@@ -132,8 +124,16 @@ pub const RULES: &[Rule] = &[
         group: "events.k8s.io",
         resources: &["events"],
         names: &[],
-        verbs: &["create", "patch"],
+        verbs: &["create"],
         why: "What happened, beside the object that it happened to.",
+    },
+    Rule {
+        scope: Scope::Watched,
+        group: "",
+        resources: &["events"],
+        names: &[],
+        verbs: &["list"],
+        why: "Why a migration's Job has no Pod: those about that Job, and only then.",
     },
     Rule {
         scope: Scope::Own,

@@ -4,7 +4,7 @@ rules:
 # What is wanted; its finalizer, and the annotation of a person's word once it was heard.
 - apiGroups: ["database-operator.dev"]
   resources: ["manageddatabases"]
-  verbs: ["get", "list", "watch", "patch", "update"]
+  verbs: ["get", "list", "watch", "patch"]
 # The chain of migrations. Nothing of it is written but its status.
 - apiGroups: ["database-operator.dev"]
   resources: ["databasemigrations"]
@@ -22,10 +22,6 @@ rules:
 - apiGroups: [""]
   resources: ["secrets"]
   verbs: ["get", "list", "watch", "create", "patch", "delete"]
-# SQL and settings that a resource refers to. Lists and watches ask for metadata alone.
-- apiGroups: [""]
-  resources: ["configmaps"]
-  verbs: ["get", "list", "watch"]
 # Who uses a credential's Secret, before it is retired; how a migration's Pod ended.
 - apiGroups: [""]
   resources: ["pods"]
@@ -37,15 +33,19 @@ rules:
 # Whose templates refer to a credential's Secret.
 - apiGroups: ["apps"]
   resources: ["deployments", "statefulsets", "daemonsets", "replicasets"]
-  verbs: ["get", "list", "watch"]
+  verbs: ["list", "watch"]
 # Whose templates refer to a credential's Secret.
 - apiGroups: ["batch"]
   resources: ["cronjobs"]
-  verbs: ["get", "list", "watch"]
+  verbs: ["list", "watch"]
 # What happened, beside the object that it happened to.
 - apiGroups: ["events.k8s.io"]
   resources: ["events"]
-  verbs: ["create", "patch"]
+  verbs: ["create"]
+# Why a migration's Job has no Pod: those about that Job, and only then.
+- apiGroups: [""]
+  resources: ["events"]
+  verbs: ["list"]
 {{- end }}
 
 {{- define "database-operator.rules.own" -}}
