@@ -148,6 +148,7 @@ async fn one_whose_database_is_gone_goes_and_what_may_be_used_stays() {
     both(async |policy| {
         let site = at_rest("gone", policy).await;
         let superuser = site.database.server().superuser().await;
+        let roles = site.database.roles().await;
         let drop = format!("DROP DATABASE {} WITH (FORCE)", site.database.name());
         superuser.batch_execute(&drop).await.unwrap();
         delete(&site).await;
@@ -158,13 +159,12 @@ async fn one_whose_database_is_gone_goes_and_what_may_be_used_stays() {
             "nobody knows whether they are used"
         );
         // Roles are found through their database, so these are the test's own to remove.
-        let admin = site.database.admin();
-        let prefix = admin.trim_end_matches("_admin");
-        let query = "SELECT quote_ident(rolname) FROM pg_roles
-                     WHERE starts_with(rolname::text, $1) AND rolname <> $2";
-        let rows = superuser.query(query, &[&prefix, &admin]).await.unwrap();
-        let roles: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-        let drop = format!("DROP ROLE {}", roles.join(", "));
+        let roles: Vec<String> = roles
+            .into_iter()
+            .filter(|role| role != site.database.admin())
+            .map(|role| format!("\"{role}\""))
+            .collect();
+        let drop = format!("DROP ROLE IF EXISTS {}", roles.join(", "));
         superuser.batch_execute(&drop).await.unwrap();
         clear(site).await;
     })
