@@ -20,6 +20,9 @@ const AGENT: &str = "dbop-tests";
 /// A request that is not answered by then is as good as refused: an API server that is stopped answers nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A read that is not answered is tried so often.
+const TRIES: u32 = 5;
+
 /// The way to the API server.
 #[derive(Clone)]
 pub struct Api {
@@ -106,11 +109,16 @@ impl Api {
     /// # Panics
     /// When the API server does not say.
     pub async fn find(&self, path: &str) -> Option<Value> {
-        match self.send(Method::GET, path, None).await {
-            Ok(found) => Some(found),
-            Err((404, _)) => None,
-            Err((code, said)) => panic!("GET {path}: {code} {said}"),
+        for tried in 1.. {
+            match self.send(Method::GET, path, None).await {
+                Ok(found) => return Some(found),
+                Err((404, _)) => return None,
+                // A busy machine.
+                Err((0, _)) if tried < TRIES => {}
+                Err((code, said)) => panic!("GET {path}: {code} {said}"),
+            }
         }
+        None
     }
 
     /// The objects of a collection.

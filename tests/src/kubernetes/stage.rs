@@ -22,6 +22,9 @@ pub const CHAIN: usize = 6;
 /// How often a status that is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// How often an answer is asked for that a busy machine does not give in time.
+const TRIES: usize = 10;
+
 /// The stage.
 pub struct Stage {
     /// The way to the API server.
@@ -219,7 +222,10 @@ impl Stage {
         first.unwrap_or_default()
     }
 
-    /// Takes the namespace away, in its own time.
+    /// Takes everything away, the namespace in its own time. The operators have ended.
+    ///
+    /// # Panics
+    /// When it cannot.
     pub async fn leave(self) {
         let Stage { api, namespace, .. } = &self;
         for kind in ["manageddatabases", "jobs"] {
@@ -233,6 +239,9 @@ impl Stage {
         }
         let at = format!("/api/v1/namespaces/{namespace}");
         let _ = api.send(http::Method::DELETE, &at, None).await;
+        // Dropping a database takes its time, and walks beside this one go on meanwhile.
+        let gone = tokio::task::spawn_blocking(move || drop(self));
+        gone.await.expect("what is dropped does not panic");
     }
 
     /// How things stand.
@@ -240,7 +249,14 @@ impl Stage {
     /// # Panics
     /// When they cannot be looked at, or a published credential does not work.
     pub async fn end(&self) -> End {
-        let status = self.status(NAME).await;
+        let mut status = self.status(NAME).await;
+        for _ in 0..TRIES {
+            if !status.is_null() {
+                break;
+            }
+            sleep(LOOK_EVERY).await;
+            status = self.status(NAME).await;
+        }
         let mut credentials = Vec::new();
         for secret in self.api.list(&self.path("secrets")).await {
             let annotations = &secret["metadata"]["annotations"];

@@ -36,6 +36,7 @@ async fn a_walk_with_watches_that_lag_ends_like_any_other() {
     a.lives();
     stage.ran_once();
     assert_eq!(stage.end().await, undisturbed);
+    a.stop().await;
     stage.leave().await;
 }
 

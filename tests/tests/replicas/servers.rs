@@ -84,6 +84,7 @@ async fn away(how: Away) {
     a.lives();
     stage.ran_once();
     assert_eq!(stage.end().await, undisturbed, "{how:?}");
+    a.stop().await;
     stage.leave().await;
 }
 
@@ -97,6 +98,13 @@ async fn many_databases_of_a_dead_server_cost_little() {
     };
     let stage = Stage::new(&postgres(), "dead", MIGRATION).await;
     let theirs = postgres().database("failures_dead").await;
+    // Tables without a version: each of its databases says so when it is reached, and no more is done there.
+    let table = theirs
+        .superuser()
+        .await
+        .batch_execute("CREATE TABLE theirs ()")
+        .await;
+    table.expect("a superuser may make a table");
     let dead = Door::open(postgres().address()).await;
     dead.close();
     let dsn = |door: &Door| {
@@ -115,7 +123,7 @@ async fn many_databases_of_a_dead_server_cost_little() {
     }
     let mut a = stage.operator("a").await;
     until("all of them say so", 2 * WALK, async || {
-        say(&stage, "cannot be reached").await == databases
+        say(&stage, "cannot reach").await == databases
     })
     .await;
     sleep(Duration::from_secs(5)).await;
@@ -137,7 +145,8 @@ async fn many_databases_of_a_dead_server_cost_little() {
         attempts <= ATTEMPTS_MAX,
         "{attempts} attempts in {WINDOW:?}"
     );
-    assert_eq!(writes, 0, "{asked:?}");
+    // The status of the one that tried, where it heard other words than before.
+    assert!(writes <= attempts, "{asked:?}");
 
     // One elsewhere does not wait for them: its DSN is wrong first, and then right.
     stage
@@ -151,7 +160,7 @@ async fn many_databases_of_a_dead_server_cost_little() {
         let status = stage.status("shop").await;
         status["summary"]
             .as_str()
-            .is_some_and(|text| text.contains("cannot be reached"))
+            .is_some_and(|text| text.contains("cannot reach"))
     })
     .await;
     sleep(Duration::from_secs(5)).await;
@@ -172,9 +181,8 @@ async fn many_databases_of_a_dead_server_cost_little() {
 
     let back = now();
     dead.reopen();
-    let patience = WORKED_ON + Duration::from_secs(databases as u64 / 10);
-    until("all were looked at", patience, async || {
-        say(&stage, "cannot be reached").await == 0
+    until("all were looked at", WALK, async || {
+        say(&stage, "cannot reach").await == 0
     })
     .await;
     let first = dead

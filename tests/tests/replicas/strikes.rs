@@ -159,6 +159,8 @@ async fn strike(moment: Moment, blow: Blow) -> String {
     b.lives();
     stage.ran_once();
     assert_eq!(stage.end().await, undisturbed, "{moment:?}, {blow:?}");
+    a.kill().await;
+    b.kill().await;
     stage.leave().await;
     account
 }

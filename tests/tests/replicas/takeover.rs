@@ -28,6 +28,7 @@ async fn when_the_leader_is_killed_the_other_goes_on() {
     stage.at_rest("v3", WALK).await;
     stage.ran_once();
     assert_eq!(stage.end().await, undisturbed);
+    b.stop().await;
     stage.leave().await;
 }
 
@@ -55,5 +56,6 @@ async fn when_the_leader_is_told_to_stop_the_other_goes_on_at_once() {
     stage.at_rest("v3", WALK).await;
     stage.ran_once();
     assert_eq!(stage.end().await, undisturbed);
+    b.stop().await;
     stage.leave().await;
 }
