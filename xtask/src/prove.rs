@@ -12,9 +12,10 @@ use clap::ValueEnum;
 
 use crate::cache::Cache;
 use crate::clock;
+use crate::cluster::Cluster;
 use crate::python;
 use crate::servers::{MAJORS, OUTER_MAJORS, Server};
-use crate::test::{self, CRASHES, Programs, SIMULATION, Tally};
+use crate::test::{self, CRASHES, Programs, REPLICAS, SIMULATION, Tally};
 use crate::workspace::{self, capture};
 
 /// Where the pages are.
@@ -31,6 +32,8 @@ pub(crate) enum Proof {
     Size,
     /// The PostgreSQL backend behaves alike on every supported version.
     Conformance,
+    /// Operators killed, stopped and cut off at moments of every action, on an API server and PostgreSQL.
+    Replicas,
 }
 
 impl Proof {
@@ -40,6 +43,7 @@ impl Proof {
             Proof::Simulation => "simulation",
             Proof::Size => "size",
             Proof::Conformance => "conformance",
+            Proof::Replicas => "replicas",
         }
     }
 
@@ -49,6 +53,9 @@ impl Proof {
             Proof::Simulation => "Every single fault in simulation, and random histories",
             Proof::Size => "Size of the release binary, and time of a cold build",
             Proof::Conformance => "The PostgreSQL backend on every supported version",
+            Proof::Replicas => {
+                "Operators that fail, and what they stand on: nothing runs twice, nothing is lost"
+            }
         }
     }
 }
@@ -106,6 +113,22 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
                     programs
                         .tests()
                         .filter(|program| program.is(CRASHES))
+                        .collect()
+                },
+            )?
+        }
+        Proof::Replicas => {
+            let cluster = Cluster::light("prove")?;
+            let environment = cluster.environment()?;
+            with_programs(
+                &root,
+                seed,
+                environment,
+                start(&OUTER_MAJORS)?,
+                |programs| {
+                    programs
+                        .tests()
+                        .filter(|program| program.is(REPLICAS))
                         .collect()
                 },
             )?
