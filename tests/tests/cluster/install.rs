@@ -23,7 +23,13 @@ pub(crate) static DISTURBING: Mutex<()> = Mutex::const_new(());
 
 /// The operator for the databases of all namespaces, if it is not there yet.
 pub(crate) async fn for_all_namespaces(api: &Api) {
-    INSTALLED.get_or_init(|| install_for_all(api, &[])).await;
+    let install = async || {
+        // As in a cluster that had none: it makes the Lease itself.
+        api.delete(&at("Lease", OPERATOR, OPERATOR), json!({}))
+            .await;
+        install_for_all(api, &[]).await;
+    };
+    INSTALLED.get_or_init(install).await;
 }
 
 /// Installs it anew, with more arguments.

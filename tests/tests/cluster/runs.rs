@@ -124,3 +124,26 @@ async fn progress_that_a_migration_pushes_to_the_service_shows_in_the_status() {
     );
     site.end().await;
 }
+
+#[tokio::test]
+async fn a_job_whose_image_is_not_there_is_made_anew_when_its_migration_is_corrected() {
+    let site = Site::new("image").await;
+    site.files(&["CREATE TABLE t (id int)"]).await;
+    site.migration(
+        1,
+        json!({ "container": { "image": "dbop-test/nothing:0" } }),
+    )
+    .await;
+    site.database("v1", json!({})).await;
+    site.shows("ErrImageNeverPull").await;
+    site.migration(1, json!({})).await;
+    site.at_rest("v1").await;
+    assert_eq!(site.uids(&site.jobs, "v1"), 2);
+    let succeeded = site.jobs.states().into_iter();
+    let succeeded = succeeded.filter(|job| job["status"]["succeeded"] == 1);
+    let uids: BTreeSet<String> = succeeded
+        .map(|job| text(&job, "/metadata/uid").to_owned())
+        .collect();
+    assert_eq!(uids.len(), 1, "the first never ran");
+    site.end().await;
+}
