@@ -48,6 +48,8 @@ pub(crate) struct Elector {
     identity: String,
     terms: Terms,
     wants: bool,
+    /// Whoever sees by the clock that a term is over may say so before we do: it is wanted again.
+    wants_again: bool,
     sight: Sight,
     /// It outlives the Lease: one that is deleted under its holder is not free before the holder must have
     /// stopped.
@@ -65,6 +67,7 @@ impl Elector {
             identity,
             terms,
             wants: false,
+            wants_again: false,
             sight: Sight::Unknown,
             others: None,
             leads_until: None,
@@ -75,7 +78,11 @@ impl Elector {
 
     /// Somebody wants to lead, with nothing of an earlier term at work.
     pub(crate) fn campaign(&mut self) {
-        self.wants = true;
+        if self.leads_until.is_some() {
+            self.wants_again = true;
+        } else {
+            self.wants = true;
+        }
     }
 
     /// Until when we lead.
@@ -88,7 +95,7 @@ impl Elector {
         match self.leads_until {
             Some(until) if now >= until || self.is_taken() => {
                 self.leads_until = None;
-                self.wants = false;
+                self.wants = std::mem::take(&mut self.wants_again);
                 Step::Lost
             }
             Some(until) => match self.keep(now) {
@@ -189,7 +196,7 @@ impl Elector {
 
     /// We stop by ourselves. True: the Lease may be ours, and should be released.
     pub(crate) fn resign(&mut self) -> bool {
-        self.wants = false;
+        (self.wants, self.wants_again) = (false, false);
         let led = self.leads_until.take().is_some();
         match &self.sight {
             Sight::Held(record) => record.holder.as_deref() == Some(self.identity.as_str()),
@@ -372,6 +379,23 @@ mod tests {
         a.campaign();
         assert!(matches!(stage.run(&mut a, 42), Step::Wait(_)));
         assert!(!leads(&a, stage.at(42)));
+    }
+
+    #[test]
+    fn a_next_term_may_be_wanted_before_the_end_of_the_last_is_told() {
+        let mut stage = Stage::new();
+        let mut a = elector("a");
+        stage.run(&mut a, 0);
+        // Everybody has the same clock, and nobody is always the first to look at it.
+        assert!(!leads(&a, stage.at(10)));
+        a.campaign();
+        assert_eq!(a.next(stage.at(10)), Step::Lost, "it is told all the same");
+        assert!(!leads(&a, stage.at(10)));
+        stage.run(&mut a, 11);
+        assert!(
+            leads(&a, stage.at(11)),
+            "one that waits for ever leads nobody"
+        );
     }
 
     #[test]
