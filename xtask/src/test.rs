@@ -59,7 +59,12 @@ pub(crate) fn run(tiers: &[Tier], only_list: bool) -> Result<bool> {
     let mut run = Run::new(workspace::root()?, seed);
     let mut total = Tally::default();
     for tier in Tier::ALL {
-        if !tiers.is_empty() && !tiers.contains(&tier) {
+        let chosen = if tiers.is_empty() {
+            !tier.is_by_name()
+        } else {
+            tiers.contains(&tier)
+        };
+        if !chosen {
             continue;
         }
         println!("\n== {tier}: {}", tier.covers());
@@ -189,10 +194,13 @@ impl Run {
                     program.is(ADMISSION)
                         || program.is(INSTALL)
                         || (program.is_integration() && program.package == WITH_API_SERVER)
-                })?;
-                let mut with_servers = self.servers()?;
-                with_servers.extend(environment);
-                self.select_with(tally, &with_servers, &["--show-output"], |program| {
+                })
+            }
+            Tier::Failures => {
+                let cluster = Cluster::light("tests")?;
+                let mut environment = self.servers()?;
+                environment.extend(cluster.environment()?);
+                self.select_with(tally, &environment, &["--show-output"], |program| {
                     program.is(REPLICAS)
                 })
             }

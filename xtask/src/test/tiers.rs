@@ -12,8 +12,9 @@ pub(crate) enum Tier {
     Simulation,
     Postgres,
     Cluster,
-    Node,
     Crashes,
+    Failures,
+    Node,
 }
 
 /// What the table says about a tier.
@@ -26,16 +27,23 @@ struct Description {
 
 impl Tier {
     /// All tiers, in the order in which they run: what fails fast comes first.
-    pub(crate) const ALL: [Tier; 8] = [
+    pub(crate) const ALL: [Tier; 9] = [
         Tier::Tidy,
         Tier::Unit,
         Tier::Docs,
         Tier::Simulation,
         Tier::Postgres,
         Tier::Cluster,
-        Tier::Node,
         Tier::Crashes,
+        Tier::Failures,
+        Tier::Node,
     ];
+
+    /// Does it run only where it is named? Those do that judge by seconds what operators, servers and Pods do:
+    /// on a machine that does something else besides, they fail for its slowness.
+    pub(crate) fn is_by_name(self) -> bool {
+        matches!(self, Tier::Failures | Tier::Node)
+    }
 
     /// What it covers, for people.
     pub(crate) fn covers(self) -> &'static str {
@@ -80,9 +88,15 @@ impl Tier {
                 "go",
                 "1 min",
             ),
+            Tier::Failures => (
+                "failures",
+                "two operators, servers that go away (by name)",
+                "go, curl",
+                "5 min",
+            ),
             Tier::Node => (
                 "node",
-                "the operator, migrations, applications as Pods",
+                "the operator and its Jobs as Pods (by name)",
                 "go, Debian",
                 "6 min",
             ),
