@@ -261,6 +261,10 @@ pub struct PlanArgs {
     /// Where.
     #[command(flatten)]
     pub place: Place,
+    /// What the operator claims databases for, where it was given one [default: the uid of the namespace
+    /// kube-system]
+    #[arg(long, value_name = "ID", conflicts_with = "local")]
+    pub cluster_id: Option<String>,
     /// Only these databases, each as name or namespace/name.
     #[arg(value_name = "DATABASE")]
     pub databases: Vec<String>,
@@ -437,6 +441,7 @@ mod tests {
             "x local shop --watch --state /var/s --runtime podman",
             "x plan",
             "x plan crm -n shop --kubeconfig f --context c",
+            "x plan crm -n shop --cluster-id c",
             "x status -A",
             "x wait --all --all-namespaces",
             "x retry crm --namespace shop",
@@ -465,6 +470,7 @@ mod tests {
     #[test]
     fn what_is_missing_or_too_much_is_said() {
         refused("x plan --local shop -n shop", "cannot be used with");
+        refused("x plan --local shop --cluster-id c", "cannot be used with");
         refused("x plan --state s", "--local <DIR>");
         refused("x status -A -n shop", "cannot be used with");
         refused("x run --max-jobs 0", "--max-jobs");

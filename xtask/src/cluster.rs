@@ -35,6 +35,7 @@ use crate::process;
 use crate::progress::Progress;
 use binary::Programs;
 use state::State;
+use target::Target;
 
 /// The variable that names the kubeconfig of the cluster to test on.
 pub(crate) const KUBECONFIG: &str = "DBOP_TEST_KUBECONFIG";
@@ -126,7 +127,7 @@ impl Cluster {
     }
 
     /// The cluster that the environment names.
-    fn named() -> Result<Option<Cluster>> {
+    pub(crate) fn named() -> Result<Option<Cluster>> {
         let named = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         named(KUBECONFIG)
             .map(|file| Cluster::of(file.into()))
@@ -134,7 +135,7 @@ impl Cluster {
     }
 
     /// The cluster of this kubeconfig, with what else the environment tells of it.
-    fn of(kubeconfig: PathBuf) -> Result<Cluster> {
+    pub(crate) fn of(kubeconfig: PathBuf) -> Result<Cluster> {
         let named = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         ensure!(
             kubeconfig.is_file(),
@@ -142,9 +143,11 @@ impl Cluster {
             kubeconfig.display()
         );
         Ok(Cluster {
-            kubeconfig,
             audit_log: named(AUDIT_LOG).map(PathBuf::from),
-            state: named(FOLDER).and_then(|folder| State::at(Path::new(&folder))),
+            state: named(FOLDER)
+                .and_then(|folder| State::at(Path::new(&folder)))
+                .or_else(|| State::of_kubeconfig(&kubeconfig)),
+            kubeconfig,
             keeper: None,
         })
     }
@@ -157,6 +160,29 @@ impl Cluster {
     /// The API server's audit log, where it is one of ours.
     pub(crate) fn audit_log(&self) -> Option<&Path> {
         self.audit_log.as_deref()
+    }
+
+    /// What it consists of, where it is one that we made.
+    pub(crate) fn form(&self) -> Option<Form> {
+        self.state.as_ref().and_then(State::form)
+    }
+
+    /// Whether it ends with us.
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.keeper.is_some()
+    }
+
+    /// Our own program that kubectl is a part of; `None`: the kubectl that is installed is used.
+    pub(crate) fn kubectl_of_ours(&self) -> Result<Option<PathBuf>> {
+        target::program_for(&Cache::open()?, self.form())
+    }
+
+    /// Loads an archive of images into the nodes; an error where they are not ours.
+    pub(crate) fn load(&self, archive: &Path) -> Result<()> {
+        match &self.state {
+            Some(state) => command::load(&Target::Ours(state.clone()), archive),
+            None => command::load(&Target::Theirs(self.kubeconfig.clone()), archive),
+        }
     }
 
     /// What tests find the cluster by: environment variables and their values.
@@ -190,9 +216,14 @@ impl Drop for Cluster {
     }
 }
 
+/// What a cluster with a node is made of here, where none is named.
+pub(crate) fn form_to_start() -> Form {
+    command::form(false)
+}
+
 /// A `kubectl` for this kubeconfig that takes nothing from the user's own, not even its cache: ours,
 /// or the installed one.
-fn kubectl(ours: Option<&Path>, kubeconfig: &Path) -> Command {
+pub(crate) fn kubectl(ours: Option<&Path>, kubeconfig: &Path) -> Command {
     let mut command = match ours {
         Some(program) => {
             let mut command = Command::new(program);

@@ -1,73 +1,74 @@
 //! `cargo xtask demo`: a story that a stranger can follow, played by the real programs.
 //!
 //! A column of a table with real rows is renamed, in four phases, while an application works on it.
-//! The operator, the migrations, the application and PostgreSQL run as processes of their own; this
-//! is the person who edits manifests, rolls out releases, and tells what is seen. Each act is
-//! checked against the operator's status and against the server itself, and the demo fails if one
-//! did not happen. It deliberately asks for no key, and leaves nothing behind.
+//! The operator, the migrations, the application and PostgreSQL run as processes of their own, or with
+//! `--cluster` as Pods; this is the person who edits manifests, rolls out releases, and tells what is
+//! seen. Each act is checked against the operator's status and against the server itself, and the demo
+//! fails if one did not happen. It deliberately asks for no key, and leaves nothing behind.
 
-mod acts;
-mod application;
-mod operator;
+mod cluster;
+mod directory;
+mod facts;
 mod proof;
-mod stage;
 mod status;
+mod tally;
 mod tell;
 
+pub(crate) use cluster::keep;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-
-use crate::cache::Cache;
-use crate::clock;
-use crate::progress;
-use crate::servers::Server;
-use crate::workspace;
-
-use stage::Stage;
+use anyhow::Result;
+use clap::Args;
 
 /// What the demo builds, besides xtask itself.
 pub(crate) const PACKAGES: &[&str] = &["database-operator", "dbop-migrate", "dbop-demo-app"];
+/// Where the demo's files are, below the checkout.
+const ORIGIN: &str = "deploy/examples/demo";
 /// The server's major version: the newest.
 const MAJOR: u8 = 18;
 /// How often the processes are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Plays the whole demo; with `keep` it ends at Ctrl-C alone.
-pub(crate) fn run(keep: bool) -> Result<bool> {
-    let root = workspace::root()?;
-    tell::opening();
-    build(&root)?;
-    let started = clock::now();
-    let server = Server::start(MAJOR, &Cache::open()?)?;
-    tell::line(&format!("  started {}", server.describe()));
-    let mut stage = Stage::set(&root, server)?;
-    let seen = acts::play(&mut stage)?;
-    proof::show(&mut stage, &seen, started.elapsed())?;
-    if keep {
-        tell::keep(&stage);
-        stage.leave_alone();
-    }
-    tell::next_steps(&root);
-    Ok(true)
+/// The arguments of `cargo xtask demo`.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Leave everything running at the end, to play with, until Ctrl-C.
+    #[arg(long)]
+    keep: bool,
+    /// Play it in a Kubernetes cluster: the one that is named, else one that is made for it.
+    #[arg(long)]
+    cluster: bool,
+    #[command(flatten)]
+    place: Place,
 }
 
-fn build(root: &std::path::Path) -> Result<()> {
-    let mut command = workspace::cargo(root);
-    command.args(["build", "--locked"]);
-    for package in PACKAGES {
-        command.args(["--package", package]);
+/// Where in a cluster it is played.
+#[derive(Args)]
+struct Place {
+    /// The cluster of this kubeconfig's current context [default: what DBOP_TEST_KUBECONFIG names,
+    /// else a new one]. The demo has namespaces of its own there, and removes them.
+    #[arg(long, value_name = "FILE", requires = "cluster")]
+    kubeconfig: Option<PathBuf>,
+    /// A file with a PostgreSQL superuser's connection string, as Pods of the cluster reach the server
+    /// [default: a server that is started here, where Pods can reach it]. The demo makes the database
+    /// dbop_demo there, and removes it.
+    #[arg(long, value_name = "FILE", requires = "cluster")]
+    dsn_file: Option<PathBuf>,
+    /// The cluster's nodes have the demo's images already: none is built or loaded.
+    #[arg(long, requires = "cluster")]
+    loaded: bool,
+    /// Play nothing: remove what a demo that was killed has left in the cluster.
+    #[arg(long, requires = "cluster", conflicts_with_all = ["keep", "loaded", "dsn_file"])]
+    remove: bool,
+}
+
+/// Plays the whole demo, in a directory or in a cluster.
+pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
+    match arguments.cluster {
+        true => cluster::run(&arguments.place, arguments.keep)?,
+        false => directory::run(arguments.keep)?,
     }
-    tell::line("First the programs are built, which takes minutes the first time.");
-    let outcome = progress::run("building", &mut command)?;
-    ensure!(
-        outcome.succeeded,
-        "the programs of the demo do not build:\n{}",
-        outcome.output.join("\n")
-    );
-    tell::line(&format!(
-        "  built the operator, dbop-migrate and the application in {}",
-        clock::spell(outcome.took)
-    ));
-    Ok(())
+    Ok(true)
 }

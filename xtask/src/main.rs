@@ -63,11 +63,9 @@ enum Task {
         histories: Option<u64>,
     },
     /// Tells a story in five minutes of reading: a column is renamed while an application works.
-    Demo {
-        /// Leave everything running at the end, to play with, until Ctrl-C.
-        #[arg(long)]
-        keep: bool,
-    },
+    ///
+    /// In a directory, in less than a minute; with --cluster in Kubernetes, as Deployments, Secrets and Jobs.
+    Demo(demo::Arguments),
     /// Measures memory, requests and times with up to ten thousand databases (half an hour).
     Bench(bench::Arguments),
     /// Makes what is given to others: a static binary, an image without Docker, install.yaml.
@@ -108,6 +106,14 @@ enum Task {
         /// The folder of its programs, where it is one of ours.
         programs: Option<PathBuf>,
     },
+    /// Removes a demo from a cluster when xtask is gone (see demo/cluster/keeper.rs).
+    #[command(hide = true)]
+    KeepDemo {
+        /// The folder with the cluster's kubeconfig.
+        folder: PathBuf,
+        /// Our program with a kubectl, where the installed one is not used.
+        program: Option<PathBuf>,
+    },
     /// Owns one server for xtask (see servers/keeper.rs).
     #[command(hide = true)]
     KeepPostgres {
@@ -133,7 +139,10 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<ExitCode> {
     // A keeper has signal handlers of its own.
-    if !matches!(task, Task::KeepPostgres { .. } | Task::KeepCluster { .. }) {
+    if !matches!(
+        task,
+        Task::KeepPostgres { .. } | Task::KeepCluster { .. } | Task::KeepDemo { .. }
+    ) {
         process::watch_signals()?;
     }
     let passed = match task {
@@ -145,7 +154,7 @@ fn run(task: Task) -> Result<ExitCode> {
             seed,
             histories,
         } => prove::run(name, seed, histories)?,
-        Task::Demo { keep } => demo::run(keep)?,
+        Task::Demo(arguments) => demo::run(&arguments)?,
         Task::Bench(arguments) => bench::run(&arguments)?,
         Task::Dist(arguments) => {
             dist::run(&arguments)?;
@@ -160,6 +169,10 @@ fn run(task: Task) -> Result<ExitCode> {
             programs,
         } => {
             cluster::keep(&name, &form, programs.as_deref())?;
+            true
+        }
+        Task::KeepDemo { folder, program } => {
+            demo::keep(&folder, program.as_deref())?;
             true
         }
         Task::KeepPostgres { major, bin } => {

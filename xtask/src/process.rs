@@ -297,7 +297,7 @@ pub(crate) fn release(number: u64) {
     let keeper = {
         let mut live = live();
         let found = live.keepers.iter().position(|(other, _)| *other == number);
-        found.map(|index| live.keepers.swap_remove(index).1)
+        found.map(|index| live.keepers.remove(index).1)
     };
     if let Some(keeper) = keeper {
         keeper.stop();
@@ -309,7 +309,7 @@ pub(crate) fn let_go(number: u64) -> Result<()> {
     let mut live = live();
     let found = live.keepers.iter().position(|(other, _)| *other == number);
     let index = found.context("what was kept is ending")?;
-    live.keepers.swap_remove(index).1.let_go()
+    live.keepers.remove(index).1.let_go()
 }
 
 /// A child in a process group of its own, known to the signal handler until it was waited for.
@@ -357,7 +357,8 @@ fn end_everything() {
     };
     eprintln!("\ninterrupted: ending children, stopping servers, removing temporary files");
     end_groups(&groups);
-    for (_, keeper) in keepers {
+    // What was started last may need what was started before it, to end in good order.
+    for (_, keeper) in keepers.into_iter().rev() {
         keeper.stop();
     }
     for folder in folders {

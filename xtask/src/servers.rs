@@ -132,6 +132,11 @@ impl Server {
         &self.admin_url
     }
 
+    /// The superuser's DSN as Pods of the test cluster use it, where they reach the server.
+    pub(crate) fn pod_url(&self) -> Option<&str> {
+        self.pod_url.as_deref()
+    }
+
     /// The server's version and origin, as `18.6 (Maven Central)`.
     pub(crate) fn version(&self) -> &str {
         &self.version

@@ -44,10 +44,17 @@ pub(crate) fn look(path: &Path, state: Option<&Path>) -> Result<LocalPlatform, F
     LocalPlatform::read(options, Arc::new(SystemClock)).map_err(|error| opening(&error))
 }
 
-/// A cluster that is only looked at: its client cannot write.
-pub(crate) async fn looking(cluster: &Cluster) -> Result<Arc<dyn Platform>, Failure> {
+/// A cluster that is only looked at: its client cannot write. Its databases are claimed for `id`, where the
+/// operator was given one.
+pub(crate) async fn looking(
+    cluster: &Cluster,
+    id: Option<String>,
+) -> Result<Arc<dyn Platform>, Failure> {
     let client = cluster.looking().map_err(|e| failure(&e))?;
-    let id = cluster_id(&client).await.map_err(|e| failure(&e))?;
+    let id = match id {
+        Some(id) => id,
+        None => cluster_id(&client).await.map_err(|e| failure(&e))?,
+    };
     let settings = Settings {
         cluster: id,
         ..Settings::default()

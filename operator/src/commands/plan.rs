@@ -35,7 +35,7 @@ pub(super) async fn run(args: PlanArgs, console: Console) -> Done {
         None => {
             let objects = cluster::Objects::of(&args.place).await?;
             let databases = objects.databases(&args.databases).await?;
-            let platform = engine::looking(&objects.cluster).await?;
+            let platform = engine::looking(&objects.cluster, args.cluster_id).await?;
             (engine::engine(platform), databases.into_keys().collect())
         }
     };

@@ -252,7 +252,8 @@ fn status(cache: &Cache) -> Result<bool> {
     Ok(true)
 }
 
-fn load(target: &Target, archive: &Path) -> Result<()> {
+/// Loads an archive of images into the nodes.
+pub(super) fn load(target: &Target, archive: &Path) -> Result<()> {
     match target {
         Target::Ours(state) if state.form() == Some(Form::Kind) => kind::load(state, archive),
         Target::Ours(state) if state.form() == Some(Form::Node) => node::load(archive),

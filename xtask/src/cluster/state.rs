@@ -55,6 +55,12 @@ impl State {
         })
     }
 
+    /// The cluster whose administrator's kubeconfig this is, where it is one that we made.
+    pub(crate) fn of_kubeconfig(file: &Path) -> Option<State> {
+        let state = State::at(file.parent()?)?;
+        (state.form().is_some() && state.kubeconfig() == file).then_some(state)
+    }
+
     /// The clusters that have a folder, by name.
     pub(crate) fn all(cache: &Cache) -> Vec<State> {
         let folder = cache.entry(CLUSTERS);

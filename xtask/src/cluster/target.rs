@@ -66,16 +66,21 @@ pub(super) fn kubectl_for(cache: &Cache, target: &Target) -> Result<Command> {
             Target::Theirs(_) => "",
         }
     );
-    // Who has another cluster has a kubectl, and perhaps no Go to build ours with.
-    let is_another = match target {
-        Target::Ours(state) => state.form() == Some(Form::Kind),
-        Target::Theirs(_) => true,
+    let form = match target {
+        Target::Ours(state) => state.form(),
+        Target::Theirs(_) => None,
     };
+    Ok(kubectl(program_for(cache, form)?.as_deref(), &kubeconfig))
+}
+
+/// Our program with a kubectl for a cluster of this form, or `None`: the one that is installed.
+pub(super) fn program_for(cache: &Cache, form: Option<Form>) -> Result<Option<PathBuf>> {
+    // Who has another cluster has a kubectl, and perhaps no Go to build ours with.
+    let is_another = matches!(form, None | Some(Form::Kind));
     if is_another && capture(Command::new("kubectl").args(["version", "--client"])).is_ok() {
-        return Ok(kubectl(None, &kubeconfig));
+        return Ok(None);
     }
-    let programs = Programs::provide(cache)?;
-    Ok(kubectl(Some(&programs.kubernetes), &kubeconfig))
+    Ok(Some(Programs::provide(cache)?.kubernetes))
 }
 
 /// A path that does not depend on where we are.

@@ -4,23 +4,30 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::acts::{CUSTOMERS, Seen, application_logins, grouped};
-use super::application::Tally;
-use super::stage::Stage;
+use super::facts::{CUSTOMERS, Seen, counts, grouped};
+use super::tally::Tally;
 use super::tell;
 use crate::clock;
 
+/// What was counted beside the acts.
+pub(super) struct Counted<'a> {
+    /// By every process of the application.
+    pub(super) tallies: Vec<&'a Tally>,
+    /// By the server at the end: rows, and rows with a wrong name.
+    pub(super) rows: String,
+    /// The logins of applications at the end.
+    pub(super) logins_after: Vec<String>,
+    /// What only this home of the demo can show.
+    pub(super) more: Vec<(String, String)>,
+    /// The whole story.
+    pub(super) took: Duration,
+}
+
 /// Shows the table, and fails where a number in it is not as it should be.
-pub(super) fn show(stage: &mut Stage, seen: &Seen, took: Duration) -> Result<()> {
-    stage.tend()?;
-    let rows = stage.sql(&["rows"], &[])?;
-    let (count, wrong) = counts(&rows).with_context(|| format!("{rows:?} is no count of rows"))?;
-    let all: Vec<&Tally> = stage
-        .stopped
-        .iter()
-        .map(|(_, tally)| tally)
-        .chain(stage.applications.iter().map(|one| &one.tally))
-        .collect();
+pub(super) fn show(seen: &Seen, counted: Counted<'_>) -> Result<()> {
+    let rows = &counted.rows;
+    let (count, wrong) = counts(rows).with_context(|| format!("{rows:?} is no count of rows"))?;
+    let all = &counted.tallies;
     let sum = |of: fn(&Tally) -> u64| -> u64 { all.iter().map(|tally| of(tally)).sum() };
     let failed = sum(|tally| tally.failed);
     ensure!(failed == 0, "{failed} queries failed");
@@ -33,19 +40,18 @@ pub(super) fn show(stage: &mut Stage, seen: &Seen, took: Duration) -> Result<()>
         count >= CUSTOMERS + sum(|tally| tally.added),
         "customers are missing: there are {count}"
     );
-    let after = application_logins(stage)?;
 
-    let mut table = vec![
+    let mut table: Vec<(String, String)> = [
         (
-            "queries of the application, v1 to v5".to_owned(),
+            "queries of the application, v1 to v5",
             format!("{}, failed: {failed}", grouped(sum(|tally| tally.queries))),
         ),
         (
-            "logins of the application".to_owned(),
+            "logins of the application",
             format!("{}, refused: 0", grouped(sum(|tally| tally.logins))),
         ),
         (
-            "customers".to_owned(),
+            "customers",
             format!(
                 "{} imported + {} added; with a wrong name: {wrong}",
                 grouped(CUSTOMERS),
@@ -53,62 +59,39 @@ pub(super) fn show(stage: &mut Stage, seen: &Seen, took: Duration) -> Result<()>
             ),
         ),
         (
-            "queries during the backfill".to_owned(),
+            "queries during the backfill",
             format!(
                 "{} in {}",
                 grouped(seen.backfill.0),
                 clock::spell(seen.backfill.1)
             ),
         ),
+        ("logins before the rename", seen.logins_before.join(", ")),
+        ("logins after", counted.logins_after.join(", ")),
+        ("release v1's old password", seen.refusal.clone()),
         (
-            "logins before the rename".to_owned(),
-            seen.logins_before.join(", "),
-        ),
-        ("logins after".to_owned(), after.join(", ")),
-        ("release v1's old password".to_owned(), seen.refusal.clone()),
-        (
-            "blocked by a hint".to_owned(),
+            "blocked by a hint",
             "v3 as NOT NULL, before anything was started or revoked".to_owned(),
         ),
-    ];
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
     for waited in &seen.waits {
         table.push((
-            format!("{} waited for release {}", waited.migration, waited.release),
+            format!("{} waited for {}", waited.migration, waited.holder),
             format!(
-                "{} in all (pid {}, then 3 s of quiet)",
+                "{} in all ({}, then 3 s of quiet)",
                 clock::spell(waited.took),
-                waited.pid
+                waited.named
             ),
         ));
     }
-    table.push(("all of it took".to_owned(), clock::spell(took)));
+    table.extend(counted.more);
+    table.push(("all of it took".to_owned(), clock::spell(counted.took)));
     tell::act(
         "What was seen",
         "Counted by the application itself, by the operator, and by the server:",
     );
     tell::table(&table);
     Ok(())
-}
-
-/// Rows, and rows with a wrong name.
-fn counts(line: &str) -> Option<(u64, u64)> {
-    let value = |key: &str| -> Option<u64> {
-        let word = line.split(' ').find_map(|word| word.strip_prefix(key))?;
-        word.parse().ok()
-    };
-    Some((value("rows=")?, value("wrong=")?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_are_read() {
-        assert_eq!(
-            counts("rows=200543 wrong=0 columns=full_name"),
-            Some((200_543, 0))
-        );
-        assert_eq!(counts("error"), None);
-    }
 }

@@ -67,7 +67,7 @@ async fn serve(release: &'static Release, secret: &Path) -> std::io::Result<u64>
     work.await;
     // Whoever reads the tally may be gone, and the work is done all the same.
     telling.abort();
-    let _ = say(&tally.to_string());
+    let _ = say(&format!("{tally} ended=true"));
     Ok(tally.failed())
 }
 

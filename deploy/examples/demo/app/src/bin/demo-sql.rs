@@ -2,7 +2,9 @@
 //!
 //! It belongs to the demo and not to the application. The connection string is read from the file
 //! that is named, or from DEMO_DSN: never from an argument, which everybody on the machine can read.
+//! The database is `shop`, or what DEMO_DATABASE names.
 
+use std::io::Read as _;
 use std::process::ExitCode;
 
 use tokio_postgres::{Client, Config, NoTls};
@@ -10,10 +12,27 @@ use tokio_postgres::{Client, Config, NoTls};
 /// What it does, for whoever calls it without arguments.
 const USAGE: &str = "usage: demo-sql COMMAND
   create-database     role shop_admin (password in DEMO_ADMIN_PASSWORD) and its database shop
+  drop-database       the database that this made, and the roles of it
   import ROWS         customers, as from a backup
-  log-in URI_FILE     whether the server lets this credential in: works, or refused
+  log-in URI_FILE     whether the server lets this credential in: works, or refused;
+                      -: credentials from standard input, one a line
   logins              the logins that exist for the database
-  rows                rows, and how many of them do not have the name that was written last";
+  rows                rows, and how many of them do not have the name that was written last
+  stay                nothing, until SIGTERM: a Pod to run the others in";
+
+/// What the database is marked with: no other is ever dropped.
+const MARK: &str = "made by the demo of database-operator";
+/// The roles that have rights in the database, and their members: what the operator made for it.
+const ROLES: &str = "
+    WITH RECURSIVE found(oid) AS (
+        SELECT DISTINCT refobjid FROM pg_shdepend, pg_database db
+         WHERE db.datname = $1 AND refclassid = 'pg_authid'::regclass
+           AND (dbid = db.oid OR (classid = 'pg_database'::regclass AND objid = db.oid))
+        UNION
+        SELECT member FROM pg_auth_members JOIN found ON roleid = found.oid
+    )
+    SELECT rolname::text, rolcanlogin FROM pg_roles JOIN found USING (oid)
+     WHERE rolname <> current_user AND NOT rolsuper ORDER BY rolname";
 
 /// Nobody waits longer for a login on the same machine.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -26,10 +45,12 @@ async fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["create-database"] => create_database().await,
+        ["drop-database"] => drop_database().await,
         ["import", rows] => import(rows).await,
         ["log-in", file] => log_in(file).await,
         ["logins"] => logins().await,
         ["rows"] => rows().await,
+        ["stay"] => stay().await,
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -47,11 +68,45 @@ async fn create_database() -> Outcome {
     let password = std::env::var("DEMO_ADMIN_PASSWORD")?;
     let superuser = connect(environment()?).await?;
     let quoted = password.replace('\'', "''");
+    let database = database();
     for statement in [
-        format!("CREATE ROLE shop_admin LOGIN CREATEROLE PASSWORD '{quoted}'"),
-        "CREATE DATABASE shop OWNER shop_admin".to_owned(),
+        format!("CREATE ROLE {database}_admin LOGIN CREATEROLE PASSWORD '{quoted}'"),
+        format!("CREATE DATABASE {database} OWNER {database}_admin"),
+        format!("COMMENT ON DATABASE {database} IS '{MARK}'"),
     ] {
         superuser.batch_execute(&statement).await?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Drops what [`create_database`] made, and what the operator made in it since.
+async fn drop_database() -> Outcome {
+    let superuser = connect(environment()?).await?;
+    let database = database();
+    let marked = superuser
+        .query_opt(
+            "SELECT oid FROM pg_database
+             WHERE datname = $1 AND shobj_description(oid, 'pg_database') = $2",
+            &[&database, &MARK],
+        )
+        .await?;
+    if marked.is_none() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Asked before: without the database, nothing tells which roles were its own.
+    let roles = superuser.query(ROLES, &[&database]).await?;
+    superuser
+        .batch_execute(&format!("DROP DATABASE {database} WITH (FORCE)"))
+        .await?;
+    // The admin's memberships were granted by roles that depend on them.
+    let admin = format!("{database}_admin");
+    let mut names: Vec<String> = roles.iter().map(|row| row.get(0)).collect();
+    names.retain(|name| *name != admin);
+    names.push(admin);
+    for name in names {
+        superuser
+            .batch_execute(&format!("DROP ROLE \"{name}\""))
+            .await?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -72,39 +127,45 @@ async fn import(rows: &str) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Exit status 3, and the server's words, when the login is refused.
+/// Exit status 3, and the server's words, when a login is refused.
 async fn log_in(file: &str) -> Outcome {
-    let uri = std::fs::read_to_string(file)?;
-    // A parse error could repeat a part of the URI, which holds a password.
-    let config = uri
-        .trim()
-        .parse()
-        .map_err(|_| format!("{file} holds no connection string"))?;
-    match connect(config).await {
-        Ok(_) => {
-            println!("works");
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) if error.as_db_error().is_some() => {
-            println!("refused: {}", spell(&error));
-            Ok(ExitCode::from(3))
-        }
-        Err(error) => Err(error.into()),
+    let mut text = String::new();
+    match file {
+        "-" => drop(std::io::stdin().read_to_string(&mut text)?),
+        _ => text = std::fs::read_to_string(file)?,
     }
+    let mut code = ExitCode::SUCCESS;
+    for uri in text.lines() {
+        // A parse error could repeat a part of the URI, which holds a password.
+        let config = uri
+            .trim()
+            .parse()
+            .map_err(|_| format!("{file} holds what is no connection string"))?;
+        match connect(config).await {
+            Ok(_) => println!("works"),
+            Err(error) if error.as_db_error().is_some() => {
+                println!("refused: {}", spell(&error));
+                code = ExitCode::from(3);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(code)
 }
 
 async fn logins() -> Outcome {
     let client = connect(environment()?).await?;
-    let rows = client
-        .query(
-            "SELECT rolname::text FROM pg_roles
-             WHERE rolcanlogin AND starts_with(rolname::text, 'shop') ORDER BY rolname",
-            &[],
-        )
-        .await?;
-    for row in rows {
-        println!("{}", row.get::<_, String>(0));
+    for row in client.query(ROLES, &[&database()]).await? {
+        if row.get(1) {
+            println!("{}", row.get::<_, String>(0));
+        }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn stay() -> Outcome {
+    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    term.recv().await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -139,6 +200,11 @@ async fn rows() -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The name of the demo's database.
+fn database() -> String {
+    std::env::var("DEMO_DATABASE").unwrap_or_else(|_| "shop".to_owned())
+}
+
 /// The connection string in DEMO_DSN.
 fn environment() -> Result<Config, String> {
     let dsn = std::env::var("DEMO_DSN").map_err(|_| "DEMO_DSN is not set".to_owned())?;
@@ -146,10 +212,10 @@ fn environment() -> Result<Config, String> {
         .map_err(|_| "DEMO_DSN is no connection string".to_owned())
 }
 
-/// The same, in the database shop.
+/// The same, in the demo's database.
 fn in_shop() -> Result<Config, String> {
     let mut config = environment()?;
-    config.dbname("shop");
+    config.dbname(database());
     Ok(config)
 }
 

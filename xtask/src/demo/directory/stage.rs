@@ -10,17 +10,16 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::application::{Application, Tally};
-use super::{LOOK_EVERY, tell};
+use super::application::Application;
 use crate::cache::random_hex;
+use crate::demo::tally::Tally;
+use crate::demo::{LOOK_EVERY, ORIGIN, tell};
 use crate::process::{self, Background, TemporaryFolder};
 use crate::servers::Server;
 use crate::workspace;
 
 /// The directory of manifests, as commands name it.
 pub(super) const DIRECTORY: &str = "shop";
-/// Where the manifests come from, below the checkout.
-const ORIGIN: &str = "deploy/examples/demo";
 /// The line of `admin.yaml` that names the server, without what follows.
 const DSN_LINE: &str = "  dsn: ";
 

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::stage::{DIRECTORY, Stage};
-use super::status::Status;
-use super::{LOOK_EVERY, tell};
 use crate::clock;
+use crate::demo::status::Status;
+use crate::demo::{LOOK_EVERY, tell};
 use crate::process::{self, Background};
 
 /// How often it is looked at whether the operator has written a new status.

@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::stage::{DIRECTORY, Stage};
-use super::tell;
 use crate::clock;
+use crate::demo::facts::{CUSTOMERS, Seen, Waited, grouped, next_migration, release_to_deploy};
+use crate::demo::tell;
 
-/// Customers that are there when the rename begins.
-pub(super) const CUSTOMERS: u64 = 150_000;
 /// How long the operator is watched while it waits for the old application: it must not give up.
 const WAIT_SHOWN: Duration = Duration::from_secs(2);
 /// How long the first release is watched while it waits for its Secret.
@@ -18,30 +17,6 @@ const START_SHOWN: Duration = Duration::from_millis(500);
 const QUERIES_OF_A_ROLL_OUT: u64 = 100;
 /// The last walk has two steps that wait for a release; more would be a circle.
 const ROLL_OUTS_MAX: usize = 3;
-
-/// A step that waited for an application.
-pub(super) struct Waited {
-    /// The migration that could not start.
-    pub(super) migration: String,
-    /// The release that was in the way.
-    pub(super) release: String,
-    /// The server's process id of its session.
-    pub(super) pid: u64,
-    /// From when the operator said so until it went on.
-    pub(super) took: Duration,
-}
-
-/// What the acts have to prove.
-pub(super) struct Seen {
-    /// The logins of applications before the rename.
-    pub(super) logins_before: Vec<String>,
-    /// What waited, in order.
-    pub(super) waits: Vec<Waited>,
-    /// What the server said to the first release's password afterwards.
-    pub(super) refusal: String,
-    /// Queries of the shop during the backfill, and how long that took.
-    pub(super) backfill: (u64, Duration),
-}
 
 /// Plays all acts.
 pub(super) fn play(stage: &mut Stage) -> Result<Seen> {
@@ -65,8 +40,8 @@ pub(super) fn play(stage: &mut Stage) -> Result<Seen> {
     tell::see("cat shop/.dbop/jobs/default/shop-v3-*/log");
     let mut waits = vec![Waited {
         migration: "v3".to_owned(),
-        release,
-        pid,
+        holder: format!("release {release}"),
+        named: format!("pid {pid}"),
         took: wait,
     }];
     waits.extend(onward(stage)?);
@@ -274,8 +249,8 @@ fn onward(stage: &mut Stage) -> Result<Vec<Waited>> {
         })?;
         waits.push(Waited {
             migration,
-            release: std::mem::replace(&mut running, release),
-            pid,
+            holder: format!("release {}", std::mem::replace(&mut running, release)),
+            named: format!("pid {pid}"),
             took: since.elapsed(),
         });
     }
@@ -363,49 +338,4 @@ pub(super) fn application_logins(stage: &Stage) -> Result<Vec<String>> {
         .filter(|login| login.starts_with("shop_v"))
         .map(str::to_owned)
         .collect())
-}
-
-/// The release that the operator's words ask for: "deploy the application of v3 first".
-fn release_to_deploy(message: &str) -> Option<String> {
-    let rest = message.split_once("deploy the application of ")?.1;
-    Some(rest.split(' ').next()?.to_owned())
-}
-
-/// The migration that waits: "its code cannot live with v4: deploy".
-fn next_migration(message: &str) -> Option<String> {
-    let rest = message.split_once("code cannot live with ")?.1;
-    Some(rest.split(':').next()?.to_owned())
-}
-
-/// `128,400`.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_operators_words_say_what_to_do() {
-        let words = "credential v2 is still used by a session (pid 7, user u, from 127.0.0.1); its \
-                     code cannot live with v4: deploy the application of v3 first";
-        assert_eq!(release_to_deploy(words).as_deref(), Some("v3"));
-        assert_eq!(next_migration(words).as_deref(), Some("v4"));
-        assert_eq!(release_to_deploy("migration v4 is running"), None);
-    }
-
-    #[test]
-    fn numbers_read_well() {
-        assert_eq!(grouped(200_000), "200,000");
-        assert_eq!(grouped(12), "12");
-    }
 }

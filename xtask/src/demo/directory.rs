@@ -1,0 +1,70 @@
+//! The demo in a directory: everything is a process, and a Secret is a folder of files.
+
+mod acts;
+mod application;
+mod frame;
+mod operator;
+mod stage;
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+
+use super::proof::{self, Counted};
+use super::{MAJOR, PACKAGES, tell};
+use crate::cache::Cache;
+use crate::clock;
+use crate::progress;
+use crate::servers::Server;
+use crate::workspace;
+
+use stage::Stage;
+
+/// Plays the whole demo; with `keep` it ends at Ctrl-C alone.
+pub(super) fn run(keep: bool) -> Result<()> {
+    let root = workspace::root()?;
+    frame::opening();
+    build(&root)?;
+    let started = clock::now();
+    let server = Server::start(MAJOR, &Cache::open()?)?;
+    tell::line(&format!("  started {}", server.describe()));
+    let mut stage = Stage::set(&root, server)?;
+    let seen = acts::play(&mut stage)?;
+    stage.tend()?;
+    let running = stage.applications.iter().map(|one| &one.tally);
+    let stopped = stage.stopped.iter().map(|(_, tally)| tally);
+    let counted = Counted {
+        rows: stage.sql(&["rows"], &[])?,
+        tallies: stopped.chain(running).collect(),
+        logins_after: acts::application_logins(&stage)?,
+        more: Vec::new(),
+        took: started.elapsed(),
+    };
+    proof::show(&seen, counted)?;
+    if keep {
+        frame::keep(&stage);
+        stage.leave_alone();
+    }
+    frame::next_steps(&root);
+    Ok(())
+}
+
+fn build(root: &Path) -> Result<()> {
+    let mut command = workspace::cargo(root);
+    command.args(["build", "--locked"]);
+    for package in PACKAGES {
+        command.args(["--package", package]);
+    }
+    tell::line("First the programs are built, which takes minutes the first time.");
+    let outcome = progress::run("building", &mut command)?;
+    ensure!(
+        outcome.succeeded,
+        "the programs of the demo do not build:\n{}",
+        outcome.output.join("\n")
+    );
+    tell::line(&format!(
+        "  built the operator, dbop-migrate and the application in {}",
+        clock::spell(outcome.took)
+    ));
+    Ok(())
+}
