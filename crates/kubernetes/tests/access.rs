@@ -110,8 +110,7 @@ async fn what_an_account_may_not_do_is_named() {
     let AccessError::Forbidden { missing } = error else {
         panic!("{error}");
     };
-    let first =
-        "get/list/watch/patch/update manageddatabases in database-operator.dev, in namespace shop";
+    let first = "get/list/watch/patch manageddatabases in database-operator.dev, in namespace shop";
     assert_eq!(missing[0], first);
     assert!(
         missing.last().unwrap().ends_with(" more rules"),
