@@ -222,6 +222,26 @@ impl Stage {
         first.unwrap_or_default()
     }
 
+    /// When this operator took the Lease, after a moment.
+    ///
+    /// # Panics
+    /// When it did not.
+    #[must_use]
+    pub fn took_lease(&self, operator: &Operator, after: i64) -> i64 {
+        let entries = self.audit.entries().into_iter();
+        let mut taken = entries.filter(|entry| {
+            entry.by == operator.name
+                && ["create leases", "update leases"].contains(&entry.what.as_str())
+                && entry.code < 300
+                && entry.received > after
+        });
+        let taken = taken.next();
+        taken.map_or_else(
+            || panic!("{} leads by no Lease", operator.name),
+            |entry| entry.received,
+        )
+    }
+
     /// Takes everything away, the namespace in its own time. The operators have ended.
     ///
     /// # Panics

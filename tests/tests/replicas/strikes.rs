@@ -8,10 +8,8 @@ use dbop_tests::{is_full_proof, seed};
 use tokio::time::sleep;
 
 use crate::moments::{MOMENTS, Moment};
-use crate::{API_SERVER, STAGES, TAKEOVER, WALK, at_v2, side_by_side, undisturbed};
+use crate::{API_SERVER, STAGES, WALK, at_v2, side_by_side, undisturbed};
 
-/// The lease of the operator. Whoever was stopped longer has lost it.
-const LEASE: Duration = Duration::from_secs(15);
 /// After it goes on, the one that was stopped is watched for so long at least.
 const WATCHED: Duration = Duration::from_secs(4);
 /// Random moments come within this after the beginning of a walk.
@@ -139,7 +137,7 @@ async fn strike(moment: Moment, blow: Blow) -> String {
     let struck = now();
     let account = match blow {
         Blow::Kill => {
-            let first = stage.wait_first_write(&b, struck, TAKEOVER).await;
+            let first = stage.wait_first_write(&b, struck, WALK).await;
             format!(
                 "the other's first write {:.1} s later",
                 seconds(struck, first)
@@ -175,7 +173,7 @@ async fn overtaken(
     resume: Resume,
 ) -> String {
     let sessions = stage.door.open_of(a.id());
-    let first = stage.wait_first_write(b, struck, TAKEOVER + LEASE).await;
+    let first = stage.wait_first_write(b, struck, WALK).await;
     let left = stage.door.open_of(a.id());
     assert_eq!(
         left, 0,
