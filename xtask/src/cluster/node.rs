@@ -24,6 +24,8 @@ pub(crate) const LOCK: &str = "/run/dbop-node.lock";
 pub(crate) const CGROUP: &str = "dbop-node";
 /// The bridge that Pods are on.
 pub(crate) const BRIDGE: &str = "dbop0";
+/// The bridge's own hardware address: any that nobody was given by a maker.
+const BRIDGE_MAC: &str = "0a:58:0a:58:00:01";
 /// The addresses of Pods and of the bridge.
 pub(crate) const PODS: &str = "10.88.0.0/16";
 /// The name of the Pods' network.
@@ -136,7 +138,12 @@ pub(crate) fn make_bridge() -> Result<()> {
         !Path::new("/sys/class/net").join(BRIDGE).exists(),
         "there is a network interface {BRIDGE} already that is not ours to use"
     );
-    ip(&["link", "add", BRIDGE, "type", "bridge"])?;
+    // Without an address of its own a bridge has the lowest of its ports: it would change as Pods come and go,
+    // and Pods that remember the old one lose this machine for ten seconds.
+    let add = [
+        "link", "add", BRIDGE, "address", BRIDGE_MAC, "type", "bridge",
+    ];
+    ip(&add)?;
     ip(&[
         "address",
         "add",
