@@ -81,10 +81,6 @@ pub(super) fn next_steps(root: &Path) {
             "the same in a cluster, with Deployments, Secrets and Jobs",
         ),
         (
-            format!("{operator} lint deploy/examples/demo/shop"),
-            "the manifests and migrations that you saw, checked without a database",
-        ),
-        (
             format!("{operator} local --help"),
             "your own database: a directory of the same YAML, and your own migration tool",
         ),

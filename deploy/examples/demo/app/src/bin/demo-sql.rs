@@ -228,10 +228,15 @@ async fn connect(mut config: Config) -> Result<Client, tokio_postgres::Error> {
     Ok(client)
 }
 
-/// The server's own words where there are any: the driver's error says only `db error`.
+/// The server's own words where there are any: the driver's error says only `db error`. Else all causes.
 fn spell(error: &(dyn std::error::Error + 'static)) -> String {
-    error
+    let of_server = error
         .downcast_ref::<tokio_postgres::Error>()
-        .and_then(tokio_postgres::Error::as_db_error)
-        .map_or_else(|| error.to_string(), |error| error.message().to_owned())
+        .and_then(tokio_postgres::Error::as_db_error);
+    if let Some(error) = of_server {
+        return error.message().to_owned();
+    }
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.join(": ")
 }
