@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Wide enough for a statement, narrow enough for a terminal.
 const COLUMNS: usize = 100;
+/// What a shell wants at the end of a line that goes on.
+const CONTINUED: &str = " \\";
 /// How long a reader at a terminal gets for a paragraph, before the screen moves on.
 const READING: Duration = Duration::from_millis(800);
 
@@ -33,7 +35,13 @@ pub(super) fn see(command: &str) {
 
 /// A command as a reader would type it.
 pub(super) fn command(text: &str) {
-    line(&format!("$ {text}"));
+    let lines = wrap("$ ", "      ", text, COLUMNS - CONTINUED.len());
+    if let Some((last, others)) = lines.split_last() {
+        others
+            .iter()
+            .for_each(|one| line(&format!("{one}{CONTINUED}")));
+        line(last);
+    }
 }
 
 /// What was done by hand.
@@ -114,19 +122,19 @@ pub(super) fn prose(text: &str) {
 
 /// A text with what stands before its first line and before the others.
 fn wrapped(first: &str, next: &str, text: &str) {
-    for wrapped in wrap(first, next, text) {
+    for wrapped in wrap(first, next, text, COLUMNS) {
         line(&wrapped);
     }
 }
 
 /// Breaks at spaces; runs of spaces stay, and a word that is too long stays whole.
-fn wrap(first: &str, next: &str, text: &str) -> Vec<String> {
+fn wrap(first: &str, next: &str, text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut current = first.to_owned();
     let mut bare = true;
     for word in text.split(' ') {
         let width = current.chars().count() + 1 + word.chars().count();
-        if !bare && width > COLUMNS {
+        if !bare && width > columns {
             lines.push(std::mem::replace(&mut current, next.to_owned()));
             bare = true;
         }
@@ -149,7 +157,7 @@ mod tests {
 
     #[test]
     fn long_lines_are_broken_below_their_beginning() {
-        let lines = wrap("=> ", "   ", &"word ".repeat(40));
+        let lines = wrap("=> ", "   ", &"word ".repeat(40), COLUMNS);
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert!(lines[1].starts_with("   word"), "{lines:?}");
         assert!(lines.iter().all(|line| line.chars().count() <= COLUMNS));
@@ -158,7 +166,7 @@ mod tests {
     #[test]
     fn what_is_laid_out_stays_so() {
         assert_eq!(
-            wrap("x | ", "  | ", "  1. v1    Job"),
+            wrap("x | ", "  | ", "  1. v1    Job", COLUMNS),
             ["x |   1. v1    Job"]
         );
     }
