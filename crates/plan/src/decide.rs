@@ -224,14 +224,9 @@ fn outdated_before_start(s: &Situation<'_>, job: &JobFacts) -> Option<Decision> 
         .chain
         .get(&job.to)
         .is_none_or(|m| m.digest != job.digest);
-    // A run to the current version that is made again starts from where the first one came.
-    let again = s.last_run().is_some_and(|run| {
-        !run.outcome.is_complete() && run.migration == job.to && run.from == job.from
-    });
+    // What a node says of its Pods comes late: at `to`, the run is more likely over than not begun.
     let moved = match s.position() {
-        Ok(Position::At(current)) => {
-            job.from.as_ref() != Some(&current) && !(again && job.to == current)
-        }
+        Ok(Position::At(current)) => job.from.as_ref() != Some(&current) && job.to != current,
         Ok(Position::Empty) => job.from.is_some(),
         Err(_) => false,
     };
