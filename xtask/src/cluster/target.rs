@@ -35,7 +35,8 @@ pub(super) fn target(
         return Ok(Target::Ours(state));
     }
     if let Some(file) = kubeconfig {
-        return Ok(Target::Theirs(file));
+        let ours = State::of_kubeconfig(&absolute(&file)?);
+        return Ok(ours.map_or(Target::Theirs(file), Target::Ours));
     }
     let mut all = State::all(cache);
     let names: Vec<&str> = all.iter().map(State::name).collect();
