@@ -15,6 +15,7 @@ use dbop_database::Connector;
 use dbop_engine::{Engine, Pace};
 use dbop_kubernetes::access::Cluster;
 use dbop_kubernetes::election::{Election, Leadership, Terms};
+use dbop_kubernetes::gate::Connections;
 use dbop_kubernetes::{Caches, KubernetesPlatform, ProgressSource, Settings, drive};
 use dbop_model::JobName;
 use tokio::signal::unix::{SignalKind, signal};
@@ -169,6 +170,8 @@ impl Operator {
 
     /// Starts the work of one term, with a client of its own.
     fn drive(&self, term: Leadership) -> Result<Driving, Failure> {
+        let connector = Connections::new(self.connector.clone(), term.clone());
+        let connector = Arc::new(connector);
         let client = self.cluster.leading(term).map_err(|e| failure(&e))?;
         let (progress, clock) = (
             Arc::new(Progress(self.metrics.clone())),
@@ -178,7 +181,6 @@ impl Operator {
         let platform =
             KubernetesPlatform::new(client, caches.clone(), settings, progress, clock.clone());
         let platform = Arc::new(platform);
-        let connector = self.connector.clone();
         let engine = Engine {
             pace: self.pace,
             ..Engine::new(platform.clone(), connector, clock, Arc::new(SystemEntropy))

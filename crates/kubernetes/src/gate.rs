@@ -15,6 +15,10 @@
 //! # }
 //! ```
 
+mod connections;
+
+pub use connections::Connections;
+
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
