@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dbop_database::{Administer, Target};
 use dbop_model::finding::{FACTS_AGE_MAX, HintPolicy};
-use dbop_model::{LoginName, Migration, MigrationName, Proof};
+use dbop_model::{LoginName, Migration, MigrationName};
 use dbop_plan::{Decision, Hints, Quiet};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
@@ -19,12 +19,13 @@ pub const PROOF_AGE_MAX: SignedDuration = SignedDuration::from_secs(30);
 /// What a worker remembers between passes.
 #[derive(Default)]
 pub struct Memory {
-    pub(crate) connection: Option<Connection>,
+    pub(crate) connection: Option<Box<Connection>>,
     pub(crate) watch: Watch,
     /// The logins of the last look, for watching between looks.
     pub(crate) logins: BTreeMap<MigrationName, LoginName>,
-    pub(crate) proofs: BTreeMap<MigrationName, Tried>,
-    pub(crate) judged: Option<Judged>,
+    /// The credentials that worked. A list, for there are two or three.
+    pub(crate) proofs: Vec<Worked>,
+    pub(crate) judged: Option<Box<Judged>>,
     pub(crate) failures: u32,
     /// How many looks in a row came to a decision of this kind.
     pub(crate) looks: u32,
@@ -36,6 +37,14 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Closes the connection. What was watched or judged over it ends with it: the next one may lead elsewhere.
+    pub(crate) fn disconnect(&mut self) {
+        self.connection = None;
+        self.watch.clear();
+        self.logins.clear();
+        self.judged = None;
+    }
+
     /// How many looks before this one came to the same kind of decision.
     pub(crate) fn looks_like(&mut self, decision: &Decision) -> u32 {
         let decided = match decision {
@@ -85,11 +94,11 @@ impl Judged {
     }
 }
 
-/// A credential that was tried, with what.
-pub(crate) struct Tried {
+/// A credential that was tried and worked, with what.
+pub(crate) struct Worked {
+    pub(crate) migration: MigrationName,
     pub(crate) secret: crate::platform::Revision,
     pub(crate) login: LoginName,
-    pub(crate) proof: Proof,
     pub(crate) at: Timestamp,
 }
 

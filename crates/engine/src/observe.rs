@@ -16,7 +16,7 @@ use dbop_plan::{
 use futures_util::future::join;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::memory::{Connection, Judged, Memory, PROOF_AGE_MAX, Tried};
+use crate::memory::{Connection, Judged, Memory, PROOF_AGE_MAX, Worked};
 use crate::platform::{PlatformError, Read, SecretSeen, Subject};
 use crate::servers::Admission;
 use crate::worker::Engine;
@@ -261,7 +261,7 @@ async fn reach(
         .as_ref()
         .is_some_and(|connection| !connection.is_to(&target))
     {
-        memory.connection = None;
+        memory.disconnect();
     }
     let admin = match &memory.connection {
         Some(connection) => connection.admin.clone(),
@@ -280,13 +280,10 @@ async fn reach(
                 engine.servers.answered(&server);
             }
             let admin: Arc<dyn Administer> = connected.map_err(|e| of_dsn(&e))?.into();
-            // A new connection may lead elsewhere: what was watched or judged over the old one ends with it.
-            memory.watch.clear();
-            memory.judged = None;
-            memory.connection = Some(Connection {
+            memory.connection = Some(Box::new(Connection {
                 target: target.clone(),
                 admin: admin.clone(),
-            });
+            }));
             admin
         }
     };
@@ -294,7 +291,7 @@ async fn reach(
         Ok(seen) => Ok((admin, Place { target, endpoint }, seen)),
         Err(error) => {
             // A connection that failed once may be broken; the next pass opens a new one.
-            memory.connection = None;
+            memory.disconnect();
             Err(Why::passing(error.to_string()))
         }
     }
@@ -369,9 +366,7 @@ async fn prove(
     let Some(database) = facts.database.known() else {
         return BTreeMap::new();
     };
-    memory
-        .proofs
-        .retain(|migration, _| secrets.contains_key(migration));
+    let mut before = std::mem::take(&mut memory.proofs);
     let mut proofs = BTreeMap::new();
     for (migration, secret) in secrets {
         // A locked login is being retired: that it refuses us is no news.
@@ -379,34 +374,36 @@ async fn prove(
             continue;
         };
         let now = engine.clock.now();
-        let recent = memory.proofs.get(migration).filter(|tried| {
+        let recent = before.iter().position(|worked| {
             freshness == Freshness::Recent
-                && tried.secret == secret.revision
-                && tried.login == login.name
-                && tried.proof == Proof::Works
-                && now.duration_since(tried.at) <= PROOF_AGE_MAX
+                && worked.migration == *migration
+                && worked.secret == secret.revision
+                && worked.login == login.name
+                && now.duration_since(worked.at) <= PROOF_AGE_MAX
         });
         let proof = match (recent, secret.data.get("password")) {
-            (Some(tried), _) => tried.proof.clone(),
+            (Some(nth), _) => {
+                memory.proofs.push(before.swap_remove(nth));
+                Proof::Works
+            }
             (None, Some(password)) => {
-                engine
-                    .connector
-                    .prove(&place.target, &login.name, password)
-                    .await
+                let prove = engine.connector.prove(&place.target, &login.name, password);
+                let proof = prove.await;
+                if proof == Proof::Works {
+                    memory.proofs.push(Worked {
+                        migration: migration.clone(),
+                        secret: secret.revision.clone(),
+                        login: login.name.clone(),
+                        at: now,
+                    });
+                }
+                proof
             }
             (None, None) => Proof::Refused,
         };
-        if recent.is_none() {
-            let tried = Tried {
-                secret: secret.revision.clone(),
-                login: login.name.clone(),
-                proof: proof.clone(),
-                at: now,
-            };
-            memory.proofs.insert(migration.clone(), tried);
-        }
         proofs.insert(migration.clone(), proof);
     }
+    memory.proofs.shrink_to_fit();
     proofs
 }
 
@@ -464,12 +461,12 @@ async fn hints(
         migration: next,
         judged,
     };
-    memory.judged = Some(Judged {
+    memory.judged = Some(Box::new(Judged {
         migration: migration.clone(),
         policy: policy.clone(),
         hints: hints.clone(),
         at: now,
-    });
+    }));
     Some(hints)
 }
 

@@ -212,7 +212,7 @@ impl Worker {
             }
             Err(error) => {
                 // What failed may have broken the connection, the lock with it.
-                self.memory.connection = None;
+                self.memory.disconnect();
                 let text = error.to_string();
                 self.publish(&seen.desired, &seen.facts, &decision, Some(&text))
                     .await;
@@ -291,7 +291,7 @@ impl Worker {
             Some(Decision::Blocked { .. } | Decision::Converged { .. }) | None => false,
         };
         if !is_watching {
-            self.memory.connection = None;
+            self.memory.disconnect();
         }
     }
 
@@ -373,8 +373,7 @@ impl Worker {
             }
             Err(error) => {
                 tracing::warn!(database = %self.database, %error, "sessions could not be looked at");
-                self.memory.connection = None;
-                self.memory.watch.clear();
+                self.memory.disconnect();
                 false
             }
         }

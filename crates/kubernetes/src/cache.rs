@@ -4,6 +4,7 @@
 //! what to look at, and every action looks again at the API server before it goes on.
 
 pub(crate) mod chains;
+pub(crate) mod packed;
 pub(crate) mod seen;
 pub(crate) mod table;
 pub(crate) mod wakes;
@@ -43,7 +44,7 @@ const PAGE_SIZE: u32 = 250;
 /// What was seen of the cluster.
 #[derive(Default)]
 pub struct Caches {
-    pub(crate) databases: Arc<Table<DatabaseSeen>>,
+    pub(crate) databases: Arc<Table<Arc<DatabaseSeen>>>,
     pub(crate) migrations: Arc<Table<MigrationSeen>>,
     pub(crate) secrets: Arc<Table<SecretMeta>>,
     pub(crate) jobs: Arc<Table<JobEntry>>,
@@ -176,7 +177,7 @@ impl Caches {
         let stream = watcher(api::<ManagedDatabase>(client, within), config.clone());
         tasks.spawn(watch.follow(
             stream,
-            |object| Some(DatabaseSeen::new(&object)),
+            |object| Some(Arc::new(DatabaseSeen::new(&object))),
             move |namespace, name, before, after| caches.database(namespace, name, before, after),
         ));
 
@@ -331,13 +332,13 @@ impl Caches {
         &self,
         namespace: &str,
         name: &str,
-        before: Option<&DatabaseSeen>,
-        after: Option<&DatabaseSeen>,
+        before: Option<&Arc<DatabaseSeen>>,
+        after: Option<&Arc<DatabaseSeen>>,
     ) {
         let Ok(id) = ObjectRef::new(namespace, name) else {
             return;
         };
-        let desired = |seen: Option<&DatabaseSeen>| {
+        let desired = |seen: Option<&Arc<DatabaseSeen>>| {
             let spec = seen.and_then(|seen| seen.spec.as_ref().ok());
             spec.map(|spec| spec.desired.clone())
         };

@@ -35,16 +35,24 @@ pub async fn run(
     engine: Engine,
     mut stop: watch::Receiver<bool>,
 ) {
+    let quit = watch::Sender::new(false);
+    let mut statuses = std::pin::pin!(migrations::keep_statuses(platform.clone(), caches.clone()));
     let mut fleet = Fleet {
-        platform: platform.clone(),
-        caches: caches.clone(),
-        engine,
-        passes: Arc::new(Semaphore::new(PASSES_MAX)),
+        shared: Arc::new(Shared {
+            platform,
+            caches: caches.clone(),
+            engine,
+            passes: Semaphore::new(PASSES_MAX),
+            quit: quit.subscribe(),
+        }),
         tasks: JoinSet::new(),
         running: BTreeMap::new(),
-        quit: watch::Sender::new(false),
+        quit,
     };
-    let mut statuses = std::pin::pin!(migrations::keep_statuses(platform, caches.clone()));
+    tokio::select! {
+        () = fleet.shared.platform.read_ahead() => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
     fleet.start_all();
     loop {
         tokio::select! {
@@ -60,11 +68,18 @@ pub async fn run(
     fleet.stop().await;
 }
 
-struct Fleet {
+/// What the tasks of all databases work with.
+struct Shared {
     platform: Arc<KubernetesPlatform>,
     caches: Arc<Caches>,
     engine: Engine,
-    passes: Arc<Semaphore>,
+    passes: Semaphore,
+    /// Becomes true when all have to stop.
+    quit: watch::Receiver<bool>,
+}
+
+struct Fleet {
+    shared: Arc<Shared>,
     tasks: JoinSet<ObjectRef>,
     running: BTreeMap<ObjectRef, AbortHandle>,
     quit: watch::Sender<bool>,
@@ -74,7 +89,7 @@ impl Fleet {
     /// A task for each database that has none.
     fn start_all(&mut self) {
         let mut all = BTreeSet::new();
-        self.caches.databases.each(|namespace, name, _| {
+        self.shared.caches.databases.each(|namespace, name, _| {
             // What Kubernetes lets be the name of an object need not be one of ours: the schema refuses it.
             all.extend(ObjectRef::new(namespace, name));
         });
@@ -85,15 +100,8 @@ impl Fleet {
         if self.running.contains_key(&id) {
             return;
         }
-        let task = Task::new(
-            self.platform.clone(),
-            self.engine.clone(),
-            self.passes.clone(),
-            self.caches.clone(),
-            id.clone(),
-            self.quit.subscribe(),
-        );
-        let handle = self.tasks.spawn(task.run());
+        let task = Task::new(self.shared.clone(), id.clone());
+        let handle = self.tasks.spawn(Box::new(task).run());
         self.running.insert(id, handle);
     }
 
@@ -101,15 +109,12 @@ impl Fleet {
         match ended {
             Ok(id) => {
                 self.running.remove(&id);
-                self.caches.wakes.close(&id);
-                self.platform.forget(&id);
+                let caches = &self.shared.caches;
+                caches.wakes.close(&id);
+                self.shared.platform.forget(&id);
                 // One of that name may have come since.
-                if self
-                    .caches
-                    .databases
-                    .get(id.namespace(), id.name())
-                    .is_some()
-                {
+                let there = caches.databases.get(id.namespace(), id.name());
+                if there.is_some() {
                     self.start(id);
                 }
             }

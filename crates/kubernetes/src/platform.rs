@@ -136,7 +136,7 @@ impl KubernetesPlatform {
     fn uid(&self, id: &ObjectRef) -> Option<String> {
         let caches = self.caches.as_ref()?;
         let seen = caches.databases.get(id.namespace(), id.name())?;
-        Some(seen.uid)
+        Some(seen.uid.clone())
     }
 
     /// A database is gone: nothing more is remembered of it.

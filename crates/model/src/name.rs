@@ -1,7 +1,9 @@
 //! Names: parsed once at the border, so that past it no `String` has to be checked again.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Why a text is not a name of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,7 +93,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $check:path) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Box<str>);
 
         impl $name {
             /// Parses it.
@@ -101,7 +103,7 @@ macro_rules! name {
             pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
                 let text = text.into();
                 $check(&text)?;
-                Ok(Self(text))
+                Ok(Self(text.into()))
             }
 
             /// The text.
@@ -158,11 +160,11 @@ name!(
     Digest, label
 );
 
-/// Namespace and name of a namespaced object.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Namespace and name of a namespaced object. Clones share one text, for an operator holds many of each.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ObjectRef {
-    namespace: String,
-    name: String,
+    /// `namespace/name`; neither has a slash.
+    text: Arc<str>,
 }
 
 impl ObjectRef {
@@ -174,23 +176,42 @@ impl ObjectRef {
         let (namespace, name) = (namespace.into(), name.into());
         label(&namespace)?;
         subdomain(&name)?;
-        Ok(Self { namespace, name })
+        Ok(Self {
+            text: format!("{namespace}/{name}").into(),
+        })
     }
 
     /// The namespace.
     pub fn namespace(&self) -> &str {
-        &self.namespace
+        self.parts().0
     }
 
     /// The name.
     pub fn name(&self) -> &str {
-        &self.name
+        self.parts().1
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.text.split_once('/').unwrap_or_default()
+    }
+}
+
+/// By namespace, then by name.
+impl Ord for ObjectRef {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl PartialOrd for ObjectRef {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
 impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
+        f.write_str(&self.text)
     }
 }
 

@@ -14,10 +14,10 @@ use dbop_plan::ObjectFacts;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 
+use super::packed::Packed;
 use super::table::Keys;
 
 /// A ManagedDatabase.
-#[derive(Clone)]
 pub(crate) struct DatabaseSeen {
     pub(crate) uid: String,
     pub(crate) resource_version: String,
@@ -30,8 +30,7 @@ pub(crate) struct DatabaseSeen {
     pub(crate) spec: Result<Arc<DatabaseSpec>, Arc<Refusals>>,
     /// What the planner reads beside the spec.
     pub(crate) said: Result<ObjectFacts, RecordError>,
-    /// The status as it stands.
-    pub(crate) status: Option<Arc<ManagedDatabaseStatus>>,
+    status: Option<Packed<ManagedDatabaseStatus>>,
     /// What its Jobs are made with, where anything is said of it.
     pub(crate) runs: Option<Arc<Migrations>>,
     /// Further kinds that hold a Pod template.
@@ -56,10 +55,15 @@ impl DatabaseSeen {
                 .map(Arc::new)
                 .map_err(Arc::new),
             said: record::object_facts(object),
-            status: object.status.clone().map(Arc::new),
+            status: object.status.as_ref().and_then(Packed::new),
             runs,
             kinds: credentials.pod_templates.clone().into(),
         }
+    }
+
+    /// The status as it stands.
+    pub(crate) fn status(&self) -> Option<ManagedDatabaseStatus> {
+        self.status.as_ref().and_then(Packed::value)
     }
 
     /// Is there anything to look at anew, after it was `before`? Our own words in the status are no news.

@@ -24,6 +24,12 @@ pub(crate) trait Keys {
     fn keys(&self, each: &mut dyn FnMut(&str));
 }
 
+impl<V: Keys> Keys for Arc<V> {
+    fn keys(&self, each: &mut dyn FnMut(&str)) {
+        (**self).keys(each);
+    }
+}
+
 /// What was seen in one namespace.
 struct Space<V> {
     entries: BTreeMap<Box<str>, Entry<V>>,

@@ -7,16 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use dbop_engine::{Engine, Next, Platform as _, PlatformError, Read, Worker};
+use dbop_engine::{Next, Platform as _, PlatformError, Read, Worker};
 use dbop_model::{JobFacts, ObjectRef};
 use dbop_plan::{Decision, WaitingOn};
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, watch};
 
-use crate::cache::Caches;
+use super::Shared;
 use crate::cache::wakes::Slot;
-use crate::platform::{KubernetesPlatform, object_name};
+use crate::platform::object_name;
 
 /// What only the status shows (who refers to a credential that nobody waits for) is looked at after this: a
 /// rollout changes many Pods, and is one look.
@@ -28,61 +27,55 @@ const PANIC_PAUSE_MAX: Duration = Duration::from_secs(300);
 
 /// One database's task.
 pub(super) struct Task {
-    platform: Arc<KubernetesPlatform>,
-    engine: Engine,
-    passes: Arc<Semaphore>,
-    caches: Arc<Caches>,
+    shared: Arc<Shared>,
     database: ObjectRef,
     worker: Worker,
     slot: Arc<Slot>,
     panics: u32,
-    quit: watch::Receiver<bool>,
 }
 
 impl Task {
-    pub(super) fn new(
-        platform: Arc<KubernetesPlatform>,
-        engine: Engine,
-        passes: Arc<Semaphore>,
-        caches: Arc<Caches>,
-        database: ObjectRef,
-        quit: watch::Receiver<bool>,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, database: ObjectRef) -> Self {
         Self {
-            worker: Worker::new(engine.clone(), database.clone()),
-            slot: caches.wakes.open(&database),
-            platform,
-            engine,
-            passes,
-            caches,
+            worker: Worker::new(shared.engine.clone(), database.clone()),
+            slot: shared.caches.wakes.open(&database),
+            shared,
             database,
             panics: 0,
-            quit,
         }
     }
 
     /// Works until it is told to quit, or the object is gone.
-    pub(super) async fn run(mut self) -> ObjectRef {
+    ///
+    /// What it waits in is in boxes, itself too: a future is as large as the largest that it may have to hold, and
+    /// ten thousand of them rest.
+    pub(super) async fn run(mut self: Box<Self>) -> ObjectRef {
         while self.is_there() {
-            let Ok(permit) = self.passes.clone().acquire_owned().await else {
+            let Some(next) = Box::pin(self.turn()).await else {
                 break;
             };
-            if *self.quit.borrow() {
-                break;
-            }
-            // In a box, so that it weighs nothing while the database rests.
-            let next = Box::pin(self.pass()).await;
-            drop(permit);
-            if !Box::pin(self.rest(&next)).await {
+            let goes_on = Box::pin(self.rest(&next)).await;
+            if !goes_on {
                 break;
             }
         }
         self.database
     }
 
+    /// A pass, when it is this database's turn. `None`: it is told to quit.
+    async fn turn(&mut self) -> Option<Box<Next>> {
+        let shared = self.shared.clone();
+        let _permit = shared.passes.acquire().await.ok()?;
+        if *shared.quit.borrow() {
+            return None;
+        }
+        Some(Box::new(self.pass().await))
+    }
+
     fn is_there(&self) -> bool {
         let (namespace, name) = (self.database.namespace(), self.database.name());
-        self.caches.databases.get(namespace, name).is_some()
+        let databases = &self.shared.caches.databases;
+        databases.get(namespace, name).is_some()
     }
 
     /// Goes as far as it can. A panic is this database's own: it is told, and tried again later.
@@ -117,11 +110,11 @@ impl Task {
             database = %self.database,
             "a fault of the program itself ended the look at this database; see the message before"
         );
-        self.worker = Worker::new(self.engine.clone(), self.database.clone());
+        let engine = &self.shared.engine;
+        self.worker = Worker::new(engine.clone(), self.database.clone());
         let pause = PANIC_PAUSE_FIRST.saturating_mul(1 << self.panics.min(16));
         self.panics = self.panics.saturating_add(1);
-        let wake_at = self
-            .engine
+        let wake_at = engine
             .clock
             .now()
             .checked_add(pause.min(PANIC_PAUSE_MAX))
@@ -135,15 +128,21 @@ impl Task {
 
     /// What keeps an object from being judged stands in its status; its deletion ends all the same.
     async fn refused(&self) {
-        let seen = self.platform.database(&self.database, Read::Cached).await;
+        let Shared {
+            platform,
+            caches,
+            engine,
+            ..
+        } = &*self.shared;
+        let seen = platform.database(&self.database, Read::Cached).await;
         let Ok(Some(seen)) = seen else {
             return;
         };
         let done = if seen.deleting && (seen.spec.is_err() || seen.said.is_err()) {
             self.let_go().await
-        } else if let Some(refusals) = self.caches.refusals(&self.database, &seen) {
-            let now = self.engine.clock.now();
-            let shown = self.platform.show_refusals(&self.database, &refusals, now);
+        } else if let Some(refusals) = caches.refusals(&self.database, &seen) {
+            let now = engine.clock.now();
+            let shown = platform.show_refusals(&self.database, &refusals, now);
             shown.await
         } else {
             Ok(())
@@ -155,7 +154,8 @@ impl Task {
 
     /// Of a spec that cannot be read, no policy can: everything stays, as by `Retain`, once no run is under way.
     async fn let_go(&self) -> Result<(), PlatformError> {
-        let jobs = self.platform.jobs(&self.database, Read::Live).await?;
+        let platform = &self.shared.platform;
+        let jobs = platform.jobs(&self.database, Read::Live).await?;
         if jobs.iter().any(JobFacts::is_live) {
             return Ok(());
         }
@@ -163,14 +163,13 @@ impl Task {
             "{} is deleted with a spec that cannot be read: its logins and Secrets stay",
             object_name(&self.database)
         );
-        self.platform.let_go(&self.database).await
+        platform.let_go(&self.database).await
     }
 
     /// Rests until there is something to look at. False: it is told to quit.
     async fn rest(&mut self, next: &Next) -> bool {
-        let Self {
-            worker, slot, quit, ..
-        } = self;
+        let Self { worker, slot, .. } = self;
+        let mut quit = self.shared.quit.clone();
         let soon = async {
             slot.soon.notified().await;
             tokio::time::sleep(SOON).await;

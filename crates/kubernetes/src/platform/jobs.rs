@@ -224,7 +224,7 @@ impl KubernetesPlatform {
             )
         })?;
         let seen = self.database(database, Read::Cached).await?;
-        let settings = seen.and_then(|seen| seen.runs);
+        let settings = seen.and_then(|seen| seen.runs.clone());
         let settings = settings.as_deref().cloned().unwrap_or_default();
         let push_address = self.settings.push_address.as_deref();
         let job = job::build(spec, &migration, &settings, push_address);

@@ -13,6 +13,7 @@ use dbop_api::marks::{
 use dbop_database::Target;
 use dbop_engine::{AppSecret, PlatformError, Read, Revision, SecretSeen};
 use dbop_model::{DatabaseSpec, MigrationName, ObjectRef, SecretName};
+use futures_util::StreamExt as _;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -28,6 +29,13 @@ use crate::call::{self, CallError};
 
 /// The key of a CA certificate's Secret.
 const CA_KEY: &str = "ca.crt";
+
+/// Where a namespace has more databases than this, their credentials are read in one list at the start.
+const READ_SINGLY_MAX: usize = 8;
+/// Secrets of one page of such a list: what is decoded at once is a megabyte.
+const PAGE_SIZE: u32 = 250;
+/// Namespaces that are read ahead at once.
+const NAMESPACES_AT_ONCE: usize = 8;
 
 /// The Secrets of a database that concern it, by migration.
 type Seen = BTreeMap<MigrationName, SecretSeen>;
@@ -58,6 +66,52 @@ impl KubernetesPlatform {
         let found = call::find(self.secrets_of(namespace).get(name)).await;
         let found = found.map_err(|error| error.of("reading", &secret_name(&id)))?;
         Ok(found.map(|secret| self.take_in_secret(&id, &secret)))
+    }
+
+    /// Reads the credentials of many databases at once: each of them would ask for its own at the first look. What
+    /// cannot be read so is read then.
+    pub(crate) async fn read_ahead(&self) {
+        let Some(caches) = &self.caches else { return };
+        let mut databases: BTreeMap<String, usize> = BTreeMap::new();
+        caches.databases.each(|namespace, _, _| {
+            *databases.entry(namespace.to_owned()).or_default() += 1;
+        });
+        let many = databases
+            .into_iter()
+            .filter(|(_, count)| *count > READ_SINGLY_MAX);
+        futures_util::stream::iter(many)
+            .for_each_concurrent(NAMESPACES_AT_ONCE, async |(namespace, _)| {
+                self.read_ahead_in(&namespace).await;
+            })
+            .await;
+    }
+
+    async fn read_ahead_in(&self, namespace: &str) {
+        let api = self.secrets_of(namespace);
+        let mut page = ListParams::default()
+            .labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"))
+            .limit(PAGE_SIZE);
+        loop {
+            let listed = match call::read(api.list(&page)).await {
+                Ok(listed) => listed,
+                Err(error) => {
+                    let error = error.of("listing", &format!("the Secrets of {namespace}"));
+                    tracing::warn!(%error, "credentials are read one by one");
+                    return;
+                }
+            };
+            for secret in &listed.items {
+                if let Ok(id) = ObjectRef::new(namespace, secret.name_any())
+                    && credential(&secret.metadata).is_some()
+                {
+                    let _ = self.take_in_secret(&id, secret);
+                }
+            }
+            match listed.metadata.continue_.filter(|next| !next.is_empty()) {
+                Some(next) => page.continue_token = Some(next),
+                None => return,
+            }
+        }
     }
 
     /// Keeps what came from the API server just now, and gives its content.

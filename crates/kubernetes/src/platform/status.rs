@@ -49,7 +49,8 @@ impl KubernetesPlatform {
             progress: live.and_then(|job| self.progress.completion(&job.name)),
             now: report.now,
         };
-        let standing = seen.status.as_deref();
+        let standing = seen.status();
+        let standing = standing.as_ref();
         let next = managed_database_status(&pass, standing);
         // What was done is told when it is done (`acted`), not when it is no longer decided.
         let mut events = report::events(&pass, None, standing, &next);
@@ -91,9 +92,9 @@ impl KubernetesPlatform {
         let Some(seen) = self.database(id, Read::Cached).await? else {
             return Ok(());
         };
-        let standing = seen.status.as_deref();
-        let next = report::refused_status(refusals, seen.generation, now, standing);
-        if standing == Some(&next) {
+        let standing = seen.status();
+        let next = report::refused_status(refusals, seen.generation, now, standing.as_ref());
+        if standing.as_ref() == Some(&next) {
             return Ok(());
         }
         self.write_status(id, &seen, &next).await
@@ -124,7 +125,7 @@ impl KubernetesPlatform {
         let seen = self.database(id, Read::Live).await?;
         let seen = seen
             .ok_or_else(|| PlatformError::Missing(format!("{} does not exist", object_name(id))))?;
-        let mut status = seen.status.as_deref().cloned().unwrap_or_default();
+        let mut status = seen.status().unwrap_or_default();
         status.last_run = Some(LastRun::from(run));
         self.write_status(id, &seen, &status).await
     }

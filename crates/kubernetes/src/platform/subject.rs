@@ -29,7 +29,7 @@ impl KubernetesPlatform {
         &self,
         id: &ObjectRef,
         read: Read,
-    ) -> Result<Option<DatabaseSeen>, PlatformError> {
+    ) -> Result<Option<Arc<DatabaseSeen>>, PlatformError> {
         if let (Read::Cached, Some(caches)) = (read, &self.caches) {
             return Ok(caches.databases.get(id.namespace(), id.name()));
         }
@@ -41,9 +41,9 @@ impl KubernetesPlatform {
 
     /// What is kept of an object that came from the API server just now: as the cache has it where that is of
     /// the same revision, else it goes into the cache.
-    pub(crate) fn take_in(&self, id: &ObjectRef, object: &ManagedDatabase) -> DatabaseSeen {
+    pub(crate) fn take_in(&self, id: &ObjectRef, object: &ManagedDatabase) -> Arc<DatabaseSeen> {
         let Some(caches) = &self.caches else {
-            return DatabaseSeen::new(object);
+            return Arc::new(DatabaseSeen::new(object));
         };
         let held = caches.databases.get(id.namespace(), id.name());
         if let Some(held) = held
@@ -51,7 +51,7 @@ impl KubernetesPlatform {
         {
             return held;
         }
-        let seen = DatabaseSeen::new(object);
+        let seen = Arc::new(DatabaseSeen::new(object));
         let at = revision(Some(&seen.resource_version));
         let _ = caches
             .databases
@@ -74,8 +74,9 @@ impl KubernetesPlatform {
         };
         let spec = database
             .spec
+            .as_ref()
             .map_err(|refusals| PlatformError::Refused(refusals.to_string()))?;
-        let object = database.said.map_err(|error| {
+        let object = database.said.clone().map_err(|error| {
             PlatformError::Refused(format!(
                 "{}: {error}; put it back, or remove status.lastRun by `kubectl edit --subresource=status`",
                 object_name(id)
@@ -89,7 +90,7 @@ impl KubernetesPlatform {
         };
         Ok(Some(Subject {
             desired: Desired {
-                database: (*spec).clone(),
+                database: (**spec).clone(),
                 chain,
             },
             object,
