@@ -212,6 +212,11 @@ pub(crate) fn background() -> Value {
     json!({ "propagationPolicy": "Background" })
 }
 
+/// What `kubectl delete --cascade=foreground` asks for.
+pub(crate) fn foreground() -> Value {
+    json!({ "propagationPolicy": "Foreground" })
+}
+
 /// What `kubectl delete --grace-period=0 --force` asks for.
 pub(crate) fn by_force() -> Value {
     json!({ "gracePeriodSeconds": 0 })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::api::{background, by_force, condition, text, until};
+use crate::api::{background, by_force, condition, foreground, text, until};
 use crate::install::kill_processes;
 use crate::site::{SHOP, Site, decode};
 
@@ -91,7 +91,13 @@ async fn a_job_deleted_by_hand_is_a_failed_run_and_no_second_one() {
     })
     .await;
     let job = text(&pod, "/metadata/ownerReferences/0/name").to_owned();
+    // As kubectl deletes it. Our finalizer holds the Job, and nobody takes its Pod: the run goes on.
     site.api.delete(&site.at("Job", &job), background()).await;
+    tokio::time::sleep(STAYS).await;
+    assert_eq!(migrators(&site).await.len(), 1, "its statement runs on");
+    site.shows("migration v2 is running").await;
+    // With its Pods.
+    site.api.delete(&site.at("Job", &job), foreground()).await;
     site.shows("blocked: the run of v2").await;
     assert!(migrators(&site).await.is_empty(), "nothing of it runs");
     until("the Job is let go", async || {
