@@ -78,8 +78,9 @@ pub fn install_log<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    const QUIET: &str = "warn,dbop_engine::worker=error";
-    const DEFAULT: &str = "info";
+    // What kube says of each failed request is said by whoever made it, with the object's name.
+    const QUIET: &str = "warn,dbop_engine::worker=error,kube_client=off";
+    const DEFAULT: &str = "info,kube_client=off";
     let environment = std::env::var(EnvFilter::DEFAULT_ENV).ok();
     let wanted = level.or(environment.as_deref().filter(|text| !text.is_empty()));
     let wanted = wanted.unwrap_or(if quiet { QUIET } else { DEFAULT });
