@@ -15,11 +15,14 @@ use crate::clock;
 use crate::cluster::Cluster;
 use crate::python;
 use crate::servers::{MAJORS, OUTER_MAJORS, Server};
-use crate::test::{self, CRASHES, Programs, REPLICAS, SIMULATION, Tally};
+use crate::test::{self, CRASHES, NODE, Node, Programs, REPLICAS, SIMULATION, Tally};
 use crate::workspace::{self, capture};
 
 /// Where the pages are.
 const FOLDER: &str = "docs/proof";
+
+/// Most programs run once, with all that they have to say.
+const ONCE: &[&[&str]] = &[&["--show-output"]];
 
 /// What can be proved.
 #[derive(Clone, Copy, ValueEnum)]
@@ -34,6 +37,8 @@ pub(crate) enum Proof {
     Conformance,
     /// Operators killed, stopped and cut off at moments of every action, on an API server and PostgreSQL.
     Replicas,
+    /// The operator and its Jobs as Pods, with five idle minutes at its end.
+    Node,
 }
 
 impl Proof {
@@ -44,6 +49,7 @@ impl Proof {
             Proof::Size => "size",
             Proof::Conformance => "conformance",
             Proof::Replicas => "replicas",
+            Proof::Node => "node",
         }
     }
 
@@ -56,6 +62,7 @@ impl Proof {
             Proof::Replicas => {
                 "Operators that fail, and what they stand on: nothing runs twice, nothing is lost"
             }
+            Proof::Node => "The operator and its Jobs as Pods, its requests, and five idle minutes",
         }
     }
 }
@@ -91,7 +98,7 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
             if let Some(histories) = histories {
                 environment.push(("DBOP_HISTORIES".to_owned(), histories.to_string()));
             }
-            with_programs(&root, seed, environment, Vec::new(), |programs| {
+            with_programs(&root, seed, environment, Vec::new(), ONCE, |programs| {
                 programs
                     .tests()
                     .filter(|program| program.is(SIMULATION))
@@ -109,6 +116,7 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
                 seed,
                 environment,
                 start(&OUTER_MAJORS)?,
+                ONCE,
                 |programs| {
                     programs
                         .tests()
@@ -125,6 +133,7 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
                 seed,
                 environment,
                 start(&OUTER_MAJORS)?,
+                ONCE,
                 |programs| {
                     programs
                         .tests()
@@ -133,8 +142,25 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
                 },
             )?
         }
+        Proof::Node => {
+            let node = Node::provide(&root)?;
+            let environment = node.environment().to_vec();
+            with_programs(
+                &root,
+                seed,
+                environment,
+                Vec::new(),
+                &Node::ROUNDS,
+                |programs| {
+                    programs
+                        .tests()
+                        .filter(|program| program.is(NODE))
+                        .collect()
+                },
+            )?
+        }
         Proof::Conformance => {
-            with_programs(&root, seed, Vec::new(), start(&MAJORS)?, |programs| {
+            with_programs(&root, seed, Vec::new(), start(&MAJORS)?, ONCE, |programs| {
                 let backend = |program: &&test::Program| {
                     program.is_integration() && program.package == "dbop-postgres"
                 };
@@ -163,12 +189,13 @@ fn start(majors: &[u8]) -> Result<Vec<Server>> {
     Ok(servers)
 }
 
-/// Runs test programs at full length, and makes a page of what they say.
+/// Runs test programs at full length, with each round's arguments, and makes a page of what they say.
 fn with_programs(
     root: &Path,
     seed: u64,
     mut environment: Vec<(String, String)>,
     servers: Vec<Server>,
+    rounds: &[&[&str]],
     choose: impl Fn(&Programs) -> Vec<&test::Program>,
 ) -> Result<Page> {
     let programs = Programs::build(root)?;
@@ -183,9 +210,11 @@ fn with_programs(
     }
     let (mut tally, mut lines) = (Tally::default(), Vec::new());
     for program in chosen {
-        for line in test::run_program(program, &environment, &["--show-output"], &mut tally)? {
-            println!("    {line}");
-            lines.push(line);
+        for arguments in rounds {
+            for line in test::run_program(program, &environment, arguments, &mut tally)? {
+                println!("    {line}");
+                lines.push(line);
+            }
         }
     }
     Ok(Page {

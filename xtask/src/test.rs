@@ -9,6 +9,7 @@ mod programs;
 mod tiers;
 
 pub(crate) use libtest::Tally;
+pub(crate) use node::Node;
 pub(crate) use programs::{Program, Programs};
 pub(crate) use tiers::Tier;
 
@@ -38,9 +39,7 @@ const ADMISSION: (&str, &str) = ("dbop-tests", "admission");
 /// That every way to install gives the same, and that an API server takes it.
 const INSTALL: (&str, &str) = ("dbop-tests", "install");
 /// The operator in a Pod, and the package that these tests are in.
-const NODE: (&str, &str) = ("dbop-tests", "cluster");
-/// Those of them that look back at the whole run, or change the installation: one after the other, at the end.
-const NODE_AFTER: &str = "after::";
+pub(crate) const NODE: (&str, &str) = ("dbop-tests", "cluster");
 /// The operator when it fails, or what it stands on does, and the package that these tests are in.
 pub(crate) const REPLICAS: (&str, &str) = ("dbop-tests", "replicas");
 /// The package whose own tests need an API server.
@@ -59,12 +58,7 @@ pub(crate) fn run(tiers: &[Tier], only_list: bool) -> Result<bool> {
     let mut run = Run::new(workspace::root()?, seed);
     let mut total = Tally::default();
     for tier in Tier::ALL {
-        let chosen = if tiers.is_empty() {
-            !tier.is_by_name()
-        } else {
-            tiers.contains(&tier)
-        };
-        if !chosen {
+        if !tiers.is_empty() && !tiers.contains(&tier) {
             continue;
         }
         println!("\n== {tier}: {}", tier.covers());
@@ -205,12 +199,11 @@ impl Run {
                 })
             }
             Tier::Node => {
-                let node = node::Node::provide(&self.root)?;
-                let chosen = |program: &Program| program.is(NODE);
-                let all = ["--skip", NODE_AFTER];
-                self.select_with(tally, node.environment(), &all, chosen)?;
-                let after = [NODE_AFTER, "--test-threads=1", "--show-output"];
-                self.select_with(tally, node.environment(), &after, chosen)
+                let node = Node::provide(&self.root)?;
+                for round in Node::ROUNDS {
+                    self.select_with(tally, node.environment(), round, |program| program.is(NODE))?;
+                }
+                Ok(())
             }
             Tier::Crashes => {
                 let environment = self.servers()?;

@@ -49,7 +49,7 @@ const LEFT_BEHIND: [&[&str]; 2] = [
 ];
 
 /// A node with our images, and a server.
-pub(super) struct Node {
+pub(crate) struct Node {
     environment: Vec<(String, String)>,
     foreign: bool,
     // Dropped in this order: the server serves Pods until the end.
@@ -58,8 +58,15 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// How the test program is run: those that look back at the whole run, or change the installation, one after
+    /// the other at the end.
+    pub(crate) const ROUNDS: [&[&str]; 2] = [
+        &["--skip", "after::", "--show-output"],
+        &["after::", "--test-threads=1", "--show-output"],
+    ];
+
     /// Starts all of it.
-    pub(super) fn provide(root: &Path) -> Result<Node> {
+    pub(crate) fn provide(root: &Path) -> Result<Node> {
         // First, since it says at once where a node cannot be.
         let cluster = Cluster::node("tests")?;
         // One of its own: it listens where Pods can reach it only if the node was there before it.
@@ -90,7 +97,7 @@ impl Node {
     }
 
     /// What the tests find all of it by.
-    pub(super) fn environment(&self) -> &[(String, String)] {
+    pub(crate) fn environment(&self) -> &[(String, String)] {
         &self.environment
     }
 
