@@ -122,6 +122,15 @@ impl State {
     }
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        // Not by closing alone: a process that is being started may share the file for an instant.
+        if let Some(lock) = &self.lock {
+            let _ = lock.unlock();
+        }
+    }
+}
+
 fn lock(root: &Path) -> Result<File, OpenError> {
     let path = root.join("lock");
     let wrong = |doing| FileError::of(doing, &path);

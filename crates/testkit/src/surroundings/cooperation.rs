@@ -10,7 +10,7 @@ use dbop_plan::{Blocker, Decision, Use, WaitingOn};
 use super::event::{Event, apply, comes_to, has_migrator_session, is_referred_to, says_retry};
 use super::facts::Lens;
 use super::invariants::Broken;
-use super::world::{Application, Budget, Claim, Finding, Job, M, Phase, Version, World};
+use super::world::{Application, Budget, Claim, Finding, M, Phase, Version, World};
 
 /// A walk of four migrations is some dozens of writes; one that takes this many does not end.
 pub const STEPS_MAX: usize = 400;
@@ -77,7 +77,7 @@ pub fn next(lens: &Lens, world: &World) -> Result<Option<World>, Broken> {
 ///
 /// # Errors
 /// It never starts, and nobody does anything about it: a person changed what it would run, or the database is
-/// not where it would start from.
+/// neither where it would start from nor where it would lead.
 fn run(lens: &Lens, world: &World) -> Result<Event, Broken> {
     let Some((_, job)) = world.live_job() else {
         return Ok(Event::StatementEnds);
@@ -86,9 +86,7 @@ fn run(lens: &Lens, world: &World) -> Result<Event, Broken> {
         let changed = world.is_edited(job.run.to) != job.run.edited;
         let here = match world.version {
             Version::Empty => job.run.from.is_none(),
-            Version::At(c) => {
-                job.run.from == Some(c) || job.run.to == c && is_made_again(world, job)
-            }
+            Version::At(c) => job.run.from == Some(c) || job.run.to == c,
             Version::Tables | Version::Stray => true,
         };
         if changed || !here || world.deleting {
@@ -104,14 +102,6 @@ fn run(lens: &Lens, world: &World) -> Result<Event, Broken> {
         (_, false, _) => Event::JobFails,
         (_, true, false) => Event::RunMoves,
         (_, true, true) => Event::JobSucceeds,
-    })
-}
-
-/// Is it the last run once more, which did not complete?
-fn is_made_again(world: &World, job: Job) -> bool {
-    world.last_run.is_some_and(|record| {
-        (record.run.from, record.run.to) == (job.run.from, job.run.to)
-            && !dbop_model::Outcome::from(record.outcome).is_complete()
     })
 }
 
