@@ -31,6 +31,7 @@ pub mod shell;
 
 mod commands;
 mod http;
+mod memory;
 mod run;
 mod screen;
 

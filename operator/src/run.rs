@@ -26,12 +26,15 @@ use crate::cli::RunArgs;
 use crate::commands::cluster::{access as way, failure};
 use crate::commands::{Done, Exit};
 use crate::http::{Health, Server};
+use crate::memory;
 use crate::receiver::{Metrics, Relay};
 use crate::render::Failure;
 use crate::shell::{SystemClock, SystemEntropy};
 
 /// The loop turns this often, for `/livez`.
 const TURN_EVERY: Duration = Duration::from_secs(1);
+/// After so many turns free memory is given back.
+const TURNS_OF_MEMORY: u32 = 15;
 /// How long the driver may take to stop when it is told to: its own limit, and some. A Pod has thirty seconds.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 /// A second signal ends the program at once, with the status of a program that SIGINT ended.
@@ -41,13 +44,19 @@ const INTERRUPTED: i32 = 130;
 pub(crate) async fn run(args: RunArgs, connector: Arc<dyn Connector>) -> Done {
     let stop = signals()?;
     let health = Health::new();
-    let mut turns = tokio::time::interval(TURN_EVERY);
+    let (mut turns, mut turn) = (tokio::time::interval(TURN_EVERY), 0_u32);
     // In the same task: where the work hangs the task, the loop does not turn.
     let mut work = std::pin::pin!(work(args, connector, health.clone(), stop));
     loop {
         tokio::select! {
             done = &mut work => return done,
-            _ = turns.tick() => health.turn(),
+            _ = turns.tick() => {
+                health.turn();
+                turn = turn.wrapping_add(1);
+                if turn.is_multiple_of(TURNS_OF_MEMORY) {
+                    memory::give_back();
+                }
+            }
         }
     }
 }

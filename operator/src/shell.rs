@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use dbop_engine::{Clock, Entropy};
 use jiff::Timestamp;
 use tracing::subscriber::set_global_default;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::cli::LogFormat;
 
@@ -53,6 +54,9 @@ pub fn install_tls() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
+/// The variable that everybody knows, with levels by target: `info,dbop_engine=debug`.
+const LOG_VARIABLE: &str = "RUST_LOG";
+
 /// Why the log cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("'{filter}' is no log level: {reason}")]
@@ -81,21 +85,20 @@ where
     // What kube says of each failed request is said by whoever made it, with the object's name.
     const QUIET: &str = "warn,dbop_engine::worker=error,kube_client=off";
     const DEFAULT: &str = "info,kube_client=off";
-    let environment = std::env::var(EnvFilter::DEFAULT_ENV).ok();
+    let environment = std::env::var(LOG_VARIABLE).ok();
     let wanted = level.or(environment.as_deref().filter(|text| !text.is_empty()));
     let wanted = wanted.unwrap_or(if quiet { QUIET } else { DEFAULT });
-    let filter = EnvFilter::try_new(wanted).map_err(|error| LogError {
+    let filter: Targets = wanted.parse().map_err(|error: ParseError| LogError {
         filter: wanted.to_owned(),
         reason: error.to_string(),
     })?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer);
+    let log = tracing_subscriber::fmt::layer().with_writer(writer);
+    let all = tracing_subscriber::registry().with(filter);
     // An embedder that has a subscriber keeps it. Records of the `log` crate are not collected: drivers write
     // whole statements there.
     let _ = match format {
-        LogFormat::Text => set_global_default(log.with_ansi(false).finish()),
-        LogFormat::Json => set_global_default(log.json().finish()),
+        LogFormat::Text => set_global_default(all.with(log.with_ansi(false))),
+        LogFormat::Json => set_global_default(all.with(log.json())),
     };
     Ok(())
 }

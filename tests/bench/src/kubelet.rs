@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use dbop_api::marks::{MANAGED_BY, MANAGED_BY_LABEL, TO_ANNOTATION};
-use dbop_model::SchemaVersion;
+use dbop_model::table::TableName;
+use dbop_model::{Privilege, SchemaVersion};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use crate::measure::say;
 use crate::server::FakeServer;
 
 /// How often it looks for Pods.
@@ -32,9 +34,16 @@ impl Kubelet {
             server,
         };
         let task = tokio::spawn(async move {
+            let mut told = String::new();
             loop {
-                // An API server that is stopped gives no Pods.
-                let _ = node.look().await;
+                // An API server that is stopped gives no Pods. Whatever it is, it is said once.
+                if let Err(error) = node.look().await {
+                    let error = error.to_string();
+                    if error != told {
+                        say(&format!("  the Pods: {error}"));
+                        told = error;
+                    }
+                }
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         });
@@ -96,6 +105,9 @@ impl Node {
         let database = database.context("the database has gone")?;
         let version = SchemaVersion::new(pod.annotations()[TO_ANNOTATION].as_str())?;
         let (user, password) = (value("DBA_OP_USERNAME")?, value("DBA_OP_PASSWORD")?);
+        // The table was there before the operator, and is nobody's whom the migrator acts as.
+        let versions = TableName::new(Some("public"), "alembic_version")?;
+        database.set_grant(&versions, &user, Privilege::Update, true);
         Ok(database.run_migration(&user, &password, &version)?)
     }
 

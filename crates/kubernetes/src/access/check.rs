@@ -15,7 +15,7 @@ use super::{AccessError, bounded};
 use crate::rbac::{CLUSTER_ID_NAMESPACE, LEASE, RULES, Rule, Scope};
 
 /// Questions at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 4;
 /// Rules named of those that are missing.
 const NAMED_MAX: usize = 6;
 
