@@ -12,6 +12,8 @@ use crate::{API_SERVER, STAGES, WALK, at_v2, side_by_side, undisturbed};
 
 /// After it goes on, the one that was stopped is watched for so long at least.
 const WATCHED: Duration = Duration::from_secs(4);
+/// Random moments of a full proof, for each blow: beside one for every write of every action, half an hour in all.
+const AT_RANDOM: usize = 30;
 /// Random moments come within this after the beginning of a walk.
 const WALK_MS: u64 = 2500;
 /// A process that was stopped for less than its lease may hold it still.
@@ -83,7 +85,7 @@ async fn a_leader_that_was_stopped_writes_nothing_more() {
             strikes.push(((*name).to_owned(), *moment, Blow::Stop(resume)));
         }
     }
-    for _ in 0..if is_full_proof() { 60 } else { 1 } {
+    for _ in 0..if is_full_proof() { AT_RANDOM / 2 } else { 1 } {
         let (name, moment) = random.moment();
         strikes.push((name, moment, Blow::Stop(random.resume())));
         let (name, moment) = random.moment();
@@ -104,7 +106,7 @@ async fn a_leader_that_is_killed_leaves_nothing_that_the_other_does_not_finish()
     for (name, moment) in of_kinds.iter().cycle().skip(from).step_by(5).take(chosen) {
         strikes.push(((*name).to_owned(), *moment, Blow::Kill));
     }
-    for _ in 0..if is_full_proof() { 100 } else { 2 } {
+    for _ in 0..if is_full_proof() { AT_RANDOM } else { 2 } {
         let (name, moment) = random.moment();
         strikes.push((name, moment, Blow::Kill));
     }
