@@ -213,6 +213,13 @@ impl Step<'_> {
         }
     }
 
+    /// Are claim, roles and grants there, so that making them writes nothing?
+    pub(crate) fn is_prepared(&self) -> bool {
+        let database = self.seen.facts.database.known();
+        self.seen.held
+            && database.is_some_and(|seen| seen.roles_ready && seen.claim.ours().is_some())
+    }
+
     /// Claim, roles and grants, where they are missing: the first writes of a credential and of a run.
     pub(crate) async fn prepared(&mut self) -> Result<Scope, StepError> {
         if !self.seen.held {

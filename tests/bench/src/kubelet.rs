@@ -107,7 +107,9 @@ impl Node {
         let (user, password) = (value("DBA_OP_USERNAME")?, value("DBA_OP_PASSWORD")?);
         // The table was there before the operator, and is nobody's whom the migrator acts as.
         let versions = TableName::new(Some("public"), "alembic_version")?;
-        database.set_grant(&versions, &user, Privilege::Update, true);
+        for role in database.roles().keys() {
+            database.set_grant(&versions, role, Privilege::Update, true);
+        }
         Ok(database.run_migration(&user, &password, &version)?)
     }
 
