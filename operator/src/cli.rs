@@ -96,6 +96,9 @@ pub enum Command {
     Version(VersionArgs),
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
+    /// Print what objects are checked against: `cargo xtask codegen` keeps it.
+    #[command(hide = true)]
+    Shapes,
     /// Print manifests of what the operator may do in a cluster: `cargo xtask codegen` keeps them.
     #[command(hide = true)]
     Rbac {
@@ -456,6 +459,7 @@ mod tests {
             "x version --dsn-file f --engine Alembic --table t --schema s",
             "x version --dsn-file - --engine Query --query q",
             "x crds",
+            "x shapes",
             "x rbac cluster",
             "x supervise dir",
         ] {

@@ -186,6 +186,7 @@ fn run(cli: Cli, connector: Arc<dyn Connector>) -> Done {
         Command::AcceptRun(args) => block_on(word::run(&args, word::Word::AcceptRun, console)),
         Command::Version(args) => block_on(version::run(args, console)),
         Command::Crds => crds::run(console),
+        Command::Shapes => crds::shapes(),
         Command::Rbac { manifest } => rbac::run(&manifest),
         // It is answered before there is a log.
         Command::Supervise { .. } => Ok(Exit::Done),

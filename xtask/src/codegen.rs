@@ -20,6 +20,8 @@ use crate::workspace;
 const CRDS: &str = "deploy/crds";
 /// Where the chart has them: Helm reads no file outside its folder.
 const CHART_CRDS: &str = "deploy/chart/files/crds";
+/// What objects are checked against: the CRDs' schemas, as the program reads them.
+const SHAPES: &str = "crates/api/src/shape/generated.json";
 /// Where the rules of the chart's roles go.
 const CHART_RULES: &str = "deploy/chart/templates/_rules.tpl";
 /// The manifests of permissions, by the name that `database-operator rbac` and the folder have.
@@ -104,6 +106,8 @@ fn generate(root: &Path, operator: &Path) -> Result<Files> {
         files.insert(format!("{CHART_CRDS}/{name}"), text.clone());
         files.insert(format!("{CRDS}/{name}"), text);
     }
+    let shapes = workspace::capture(Command::new(operator).arg("shapes"))?;
+    files.insert(SHAPES.into(), format!("{shapes}\n"));
     let header = header("crates/kubernetes/src/rbac.rs");
     for name in PERMISSIONS {
         let text = workspace::capture(Command::new(operator).args(["rbac", name]))?;

@@ -6,13 +6,13 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 use crate::refusal::{Refusal, Subject};
 use crate::rules::Holds;
-use crate::{pattern, rules, schema};
+use crate::shape::{Limits, Shape};
+use crate::{pattern, rules, shape};
 
 /// How many faults of one object are named: past so many, they have one cause.
 const FAULTS_MAX: usize = 20;
@@ -27,19 +27,19 @@ const CONTAINER: &str = "spec.container.";
 /// without a value (`tls:`) have been taken out before, as an API server does.
 pub(crate) fn object(kind: &str, object: &Value) -> Vec<Refusal> {
     let mut faults = Faults { found: Vec::new() };
-    if let (Some(schema), Some(map)) = (schema::of(kind), object.as_object()) {
+    if let (Some(shape), Some(map)) = (shape::of(kind), object.as_object()) {
         let known = ["apiVersion", "kind", "metadata", "spec", "status"];
         for key in map.keys().filter(|key| !known.contains(&key.as_str())) {
             faults.unknown_field(key, key, known.iter().copied());
         }
         metadata(map.get("metadata"), &mut faults);
-        match (&schema["properties"]["spec"], map.get("spec")) {
-            (_, None) => faults.push(
+        match map.get("spec") {
+            None => faults.push(
                 "spec",
                 "is missing",
                 "see the examples in the documentation",
             ),
-            (schema, Some(spec)) => value(schema, spec, "spec", &mut faults),
+            Some(spec) => value(shape, spec, "spec", &mut faults),
         }
         // Rules are about values of the right shape; the fault in the shape is the one to mend
         // first.
@@ -121,16 +121,9 @@ fn metadata(metadata: Option<&Value>, faults: &mut Faults) {
             "give the object a name: metadata: {name: ...}",
         );
     };
-    static SCHEMA: std::sync::LazyLock<Value> = std::sync::LazyLock::new(|| {
-        let settings = schemars::generate::SchemaSettings::openapi3().with(|settings| {
-            settings.inline_subschemas = true;
-        });
-        settings
-            .into_generator()
-            .into_root_schema_for::<ObjectMeta>()
-            .to_value()
-    });
-    value(&SCHEMA, metadata, "metadata", faults);
+    if let Some(shape) = shape::of_metadata() {
+        value(shape, metadata, "metadata", faults);
+    }
     let name = metadata.get("name").and_then(Value::as_str);
     if name.is_none_or(str::is_empty) {
         faults.push("metadata.name", "is missing", "give the object a name");
@@ -142,26 +135,26 @@ fn metadata(metadata: Option<&Value>, faults: &mut Faults) {
     }
 }
 
-fn value(schema: &Value, value: &Value, path: &str, faults: &mut Faults) {
-    if schema["x-kubernetes-int-or-string"] == true {
+fn value(shape: &Shape<'_>, value: &Value, path: &str, faults: &mut Faults) {
+    if shape.limits.as_ref().is_some_and(|l| l.int_or_string) {
         if !value.is_string() && !value.is_number() {
             let problem = format!("must be a number or a text, is {}", sort(value, path));
             faults.push(path, problem, "");
         }
         return;
     }
-    match (schema["type"].as_str(), value) {
-        (Some("object"), Value::Object(map)) => object_value(schema, map, path, faults),
-        (Some("array"), Value::Array(items)) => array_value(schema, items, path, faults),
-        (Some("string"), Value::String(text)) => text_value(schema, text, path, faults),
-        (Some("integer"), Value::Number(number)) if number.is_i64() || number.is_u64() => {
-            number_value(schema, number.as_f64().unwrap_or(f64::MAX), path, faults);
+    match (&*shape.sort, value) {
+        ("object", Value::Object(map)) => object_value(shape, map, path, faults),
+        ("array", Value::Array(items)) => array_value(shape, items, path, faults),
+        ("string", Value::String(text)) => text_value(shape, text, path, faults),
+        ("integer", Value::Number(number)) if number.is_i64() || number.is_u64() => {
+            number_value(shape, number.as_f64().unwrap_or(f64::MAX), path, faults);
         }
-        (Some("number"), Value::Number(number)) => {
-            number_value(schema, number.as_f64().unwrap_or(f64::MAX), path, faults);
+        ("number", Value::Number(number)) => {
+            number_value(shape, number.as_f64().unwrap_or(f64::MAX), path, faults);
         }
-        (Some("boolean"), Value::Bool(_)) | (None, _) => {}
-        (Some(wanted), _) => wrong_type(wanted, value, path, faults),
+        ("boolean", Value::Bool(_)) | ("", _) => {}
+        (wanted, _) => wrong_type(wanted, value, path, faults),
     }
 }
 
@@ -185,71 +178,62 @@ fn wrong_type(wanted: &str, value: &Value, path: &str, faults: &mut Faults) {
     );
 }
 
-fn object_value(schema: &Value, map: &Map<String, Value>, path: &str, faults: &mut Faults) {
-    let empty = Map::new();
-    let properties = schema["properties"].as_object().unwrap_or(&empty);
-    for required in schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
-        if !map.contains_key(required) {
-            let meaning = properties
-                .get(required)
-                .and_then(|field| field["description"].as_str());
-            let way_out = meaning.map(first_sentence).unwrap_or_default();
-            faults.push(&join(path, required), "is missing", way_out);
+fn object_value(shape: &Shape<'_>, map: &Map<String, Value>, path: &str, faults: &mut Faults) {
+    for required in &shape.required {
+        if !map.contains_key(&**required) {
+            let way_out = shape
+                .field(required)
+                .map(|field| first_sentence(&field.meaning));
+            faults.push(
+                &join(path, required),
+                "is missing",
+                way_out.unwrap_or_default(),
+            );
         }
     }
     for (key, child) in map {
         let path = join(path, key);
-        match (properties.get(key), schema.get("additionalProperties")) {
-            (Some(schema), _) => value(schema, child, &path, faults),
-            (None, Some(schema @ Value::Object(_))) => value(schema, child, &path, faults),
+        match shape.field(key).or(shape.each.as_deref()) {
+            Some(shape) => value(shape, child, &path, faults),
             // An object of which nothing more is said holds what it likes.
-            (None, _) if properties.is_empty() => {}
-            (None, _) => {
-                faults.unknown_field(&path, key, properties.keys().map(String::as_str));
+            None if shape.fields.is_empty() => {}
+            None => {
+                let known = shape.fields.iter().map(|(name, _)| &**name);
+                faults.unknown_field(&path, key, known);
             }
         }
     }
 }
 
-fn array_value(schema: &Value, items: &[Value], path: &str, faults: &mut Faults) {
-    let len = items.len() as u64;
-    if let Some(max) = schema["maxItems"].as_u64().filter(|max| len > *max) {
+fn array_value(shape: &Shape<'_>, items: &[Value], path: &str, faults: &mut Faults) {
+    let none = Limits::default();
+    let limits = shape.limits.as_deref().unwrap_or(&none);
+    let len = items.len();
+    if let Some(max) = limits.max.filter(|max| len as f64 > *max) {
         return faults.push(path, format!("has {len} entries, {max} are allowed"), "");
     }
-    if schema["minItems"].as_u64().is_some_and(|min| len < min) {
+    if limits.min.is_some_and(|min| (len as f64) < min) {
         faults.push(path, "is empty", "leave it out, or name at least one");
     }
-    let keys: Vec<&str> = match schema["x-kubernetes-list-map-keys"].as_array() {
-        Some(keys) => keys.iter().filter_map(Value::as_str).collect(),
-        None => Vec::new(),
-    };
-    let set = schema["x-kubernetes-list-type"] == "set";
     let mut seen = BTreeSet::new();
     for (nth, item) in items.iter().enumerate() {
         let path = format!("{path}[{nth}]");
-        value(&schema["items"], item, &path, faults);
-        let identity: String = match keys.as_slice() {
+        if let Some(shape) = &shape.each {
+            value(shape, item, &path, faults);
+        }
+        let identity: String = match limits.keys.as_slice() {
             [] => item.to_string(),
-            keys => keys.iter().map(|key| item[*key].to_string()).collect(),
+            keys => keys.iter().map(|key| item[&**key].to_string()).collect(),
         };
-        if (set || !keys.is_empty()) && !seen.insert(identity) {
+        if (limits.set || !limits.keys.is_empty()) && !seen.insert(identity) {
             faults.push(&path, "stands in the list twice", "drop one of the two");
         }
     }
 }
 
-fn text_value(schema: &Value, text: &str, path: &str, faults: &mut Faults) {
-    let allowed: Vec<&str> = schema["enum"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+fn text_value(shape: &Shape<'_>, text: &str, path: &str, faults: &mut Faults) {
+    let Some(limits) = &shape.limits else { return };
+    let allowed: Vec<&str> = limits.one_of.iter().map(|text| &**text).collect();
     if !allowed.is_empty() {
         if !allowed.contains(&text) {
             let way_out = match closest(text, &allowed) {
@@ -260,18 +244,18 @@ fn text_value(schema: &Value, text: &str, path: &str, faults: &mut Faults) {
         }
         return;
     }
-    let chars = text.chars().count() as u64;
-    if text.is_empty() && schema["minLength"].as_u64().is_some_and(|min| min > 0) {
+    let chars = text.chars().count();
+    if text.is_empty() && limits.min.is_some_and(|min| min > 0.0) {
         return faults.push(path, "is empty", "leave it out, or give it a value");
     }
-    if let Some(max) = schema["maxLength"].as_u64().filter(|max| chars > *max) {
+    if let Some(max) = limits.max.filter(|max| chars as f64 > *max) {
         return faults.push(
             path,
             format!("is {chars} characters long, {max} are allowed"),
             "",
         );
     }
-    if let Some(pattern) = schema["pattern"].as_str() {
+    if let Some(pattern) = &limits.pattern {
         text_pattern(pattern, text, path, faults);
     }
 }
@@ -289,11 +273,12 @@ fn text_pattern(pattern: &str, text: &str, path: &str, faults: &mut Faults) {
     }
 }
 
-fn number_value(schema: &Value, number: f64, path: &str, faults: &mut Faults) {
-    if let Some(min) = schema["minimum"].as_f64().filter(|min| number < *min) {
+fn number_value(shape: &Shape<'_>, number: f64, path: &str, faults: &mut Faults) {
+    let Some(limits) = &shape.limits else { return };
+    if let Some(min) = limits.min.filter(|min| number < *min) {
         faults.push(path, format!("is {number}, less than {min}"), "");
     }
-    if let Some(max) = schema["maximum"].as_f64().filter(|max| number > *max) {
+    if let Some(max) = limits.max.filter(|max| number > *max) {
         faults.push(path, format!("is {number}, more than {max}"), "");
     }
 }

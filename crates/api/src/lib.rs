@@ -47,6 +47,7 @@ mod digest;
 mod lint;
 mod rules;
 mod schema;
+mod shape;
 
 pub use database::{ManagedDatabase, ManagedDatabaseSpec};
 pub use lint::lint;
@@ -54,6 +55,7 @@ pub use manifest::{kind_of, parse_database_migration, parse_managed_database};
 pub use migration::{DatabaseMigration, DatabaseMigrationSpec};
 pub use refusal::{Refusal, Refusals, Subject};
 pub use schema::{crds, crds_yaml};
+pub use shape::shapes_json;
 pub use status::{DatabaseMigrationStatus, ManagedDatabaseStatus};
 
 /// The API group.

@@ -1,4 +1,4 @@
-//! `crds`: the CustomResourceDefinitions as YAML, or as a JSON list.
+//! `crds`: the CustomResourceDefinitions as YAML, or as a JSON list; and `shapes`, what objects are checked against.
 
 use super::{Console, Done, Exit, print};
 use crate::cli::Output;
@@ -8,5 +8,10 @@ pub(super) fn run(console: Console) -> Done {
         Output::Text => print(dbop_api::crds_yaml().trim_end())?,
         Output::Json => console.result("", &dbop_api::crds())?,
     }
+    Ok(Exit::Done)
+}
+
+pub(super) fn shapes() -> Done {
+    print(&dbop_api::shapes_json())?;
     Ok(Exit::Done)
 }
