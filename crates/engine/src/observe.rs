@@ -115,7 +115,13 @@ pub(crate) async fn observe(
 ) -> Result<Option<Seen>, PlatformError> {
     let platform = &engine.platform;
     let read = freshness.read();
-    let Some(subject) = platform.subject(database, read).await? else {
+    // They are of different places, and each takes a round trip: what waits for nothing goes first.
+    let (subject, jobs) = join(
+        platform.subject(database, read),
+        platform.jobs(database, read),
+    )
+    .await;
+    let Some(subject) = subject? else {
         return Ok(None);
     };
     let Subject {
@@ -139,12 +145,8 @@ pub(crate) async fn observe(
         access: desired.database.access(),
         migrations: connected,
     };
-    // They are of different places, and each takes a round trip.
-    let ((jobs, seen_secrets), reached) = join(
-        join(
-            platform.jobs(database, read),
-            platform.secrets(database, &secret_names, read),
-        ),
+    let (seen_secrets, reached) = join(
+        platform.secrets(database, &secret_names, read),
         reach(engine, memory, &desired.database, &look, read),
     )
     .await;

@@ -4,7 +4,7 @@
 //! revision that was looked at. It has no owner: deleting the ManagedDatabase in the foreground would take it from
 //! applications that a `Retain` leaves in peace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dbop_api::marks::{
     CLAIM_ANNOTATION, DATABASE_LABEL, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL,
@@ -14,6 +14,7 @@ use dbop_database::Target;
 use dbop_engine::{AppSecret, PlatformError, Read, Revision, SecretSeen};
 use dbop_model::{DatabaseSpec, MigrationName, ObjectRef, SecretName};
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -30,8 +31,9 @@ use crate::call::{self, CallError};
 /// The key of a CA certificate's Secret.
 const CA_KEY: &str = "ca.crt";
 
-/// Where a namespace has more databases than this, their credentials are read in one list at the start.
-const READ_SINGLY_MAX: usize = 8;
+/// More Secrets than this are read in one list: those of a database, and at the start those of a namespace. A few are
+/// read one by one, for a list waits until the API server's own cache has caught up.
+const READ_SINGLY_MAX: usize = 12;
 /// Secrets of one page of such a list: what is decoded at once is a megabyte.
 const PAGE_SIZE: u32 = 250;
 /// Namespaces that are read ahead at once.
@@ -198,8 +200,57 @@ impl KubernetesPlatform {
     ) -> Result<Seen, PlatformError> {
         match (&self.caches, read) {
             (Some(_), Read::Cached) => self.cached_secrets(database, names).await,
-            _ => self.listed_secrets(database, names).await,
+            (Some(caches), Read::Live) => {
+                let mut known: BTreeSet<SecretName> = names.values().cloned().collect();
+                let (namespace, of) = (database.namespace(), database.name());
+                caches.secrets.each_of(namespace, of, |name, _| {
+                    known.extend(SecretName::new(name));
+                });
+                match known.len() <= READ_SINGLY_MAX {
+                    true => self.read_secrets(database, names, &known).await,
+                    false => self.listed_secrets(database, names).await,
+                }
+            }
+            (None, _) => self.listed_secrets(database, names).await,
         }
+    }
+
+    /// As they are now, one by one: those that bear one of these names.
+    async fn read_secrets(
+        &self,
+        database: &ObjectRef,
+        names: &BTreeMap<MigrationName, SecretName>,
+        known: &BTreeSet<SecretName>,
+    ) -> Result<Seen, PlatformError> {
+        let namespace = database.namespace();
+        let api = self.secrets_of(namespace);
+        let all = known.iter().map(|name| call::find(api.get(name.as_str())));
+        let mut seen = Seen::new();
+        for (name, found) in known.iter().zip(join_all(all).await) {
+            let what = format!("Secret {namespace}/{name}");
+            let Some(secret) = found.map_err(|error| error.of("reading", &what))? else {
+                continue;
+            };
+            let of = credential(&secret.metadata);
+            let ours = of.filter(|(of, _)| of == database);
+            if let Some((_, migration)) = ours
+                && let Some((id, one)) = self.seen_secret(namespace, &secret, true)
+            {
+                let _ = self.take_in_secret(&id, &secret);
+                seen.insert(migration, one);
+                continue;
+            }
+            for (migration, _) in names.iter().filter(|(_, wanted)| *wanted == name) {
+                let foreign = SecretSeen {
+                    name: name.clone(),
+                    ours: false,
+                    revision: Revision(secret.resource_version().unwrap_or_default()),
+                    data: Data::new(),
+                };
+                seen.entry(migration.clone()).or_insert(foreign);
+            }
+        }
+        Ok(seen)
     }
 
     /// By the watch's revisions; a Secret that was not read at its revision is read now.

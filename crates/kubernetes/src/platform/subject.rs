@@ -1,15 +1,16 @@
 //! The subject of a pass: the ManagedDatabase and the chain around its desired migration.
 //!
-//! A live look asks for the object itself, and for the revisions of the namespace's migrations: only what differs
-//! from the cache is read and parsed again.
+//! A live look asks for the object itself and for each migration of its chain; of a long chain it asks for the
+//! revisions in one list, and reads what differs from the cache.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dbop_api::{DATABASE_MIGRATION, DatabaseMigration, MANAGED_DATABASE, ManagedDatabase};
 use dbop_engine::{PlatformError, Read, Subject};
-use dbop_model::{Chain, ObjectRef};
+use dbop_model::{Chain, MigrationName, ObjectRef};
 use dbop_plan::Desired;
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 
@@ -21,7 +22,7 @@ use crate::cache::table::revision;
 use crate::call;
 
 /// Migrations of a namespace that are read one by one before a list of all of them is cheaper.
-const READ_SINGLY_MAX: usize = 8;
+const READ_SINGLY_MAX: usize = 12;
 
 impl KubernetesPlatform {
     /// The database object; `None`: there is none.
@@ -64,12 +65,22 @@ impl KubernetesPlatform {
         id: &ObjectRef,
         read: Read,
     ) -> Result<Option<Subject>, PlatformError> {
-        let (database, namespace) = join(
-            self.database(id, read),
-            self.migrations(id.namespace(), read),
-        )
-        .await;
-        let Some(database) = database? else {
+        let (database, namespace) = match (&self.caches, read) {
+            (Some(caches), Read::Live) => self.read_live(caches, id).await?,
+            (Some(caches), Read::Cached) => {
+                let migrations = Namespace::of(&caches.migrations, id.namespace());
+                (self.database(id, read).await?, migrations)
+            }
+            (None, _) => {
+                let both = join(
+                    self.database(id, read),
+                    self.migrations_without_caches(id.namespace()),
+                )
+                .await;
+                (both.0?, both.1?)
+            }
+        };
+        let Some(database) = database else {
             return Ok(None);
         };
         let spec = database
@@ -82,7 +93,7 @@ impl KubernetesPlatform {
                 object_name(id)
             ))
         })?;
-        let chain: Chain = match namespace?.chain(&spec.desired) {
+        let chain: Chain = match namespace.chain(&spec.desired) {
             Ok(chain) => chain,
             // A deletion goes no way: what is wrong with a migration does not hold it up.
             Err(_) if database.deleting => Chain::default(),
@@ -98,25 +109,100 @@ impl KubernetesPlatform {
         }))
     }
 
-    async fn migrations(&self, namespace: &str, read: Read) -> Result<Namespace, PlatformError> {
-        match (&self.caches, read) {
-            (Some(caches), Read::Cached) => Ok(Namespace::of(&caches.migrations, namespace)),
-            (Some(caches), Read::Live) => {
-                self.refresh(caches, namespace).await?;
-                Ok(Namespace::of(&caches.migrations, namespace))
+    /// The object and the chain around what it desires, each as it is now. A short chain is read one by one: a
+    /// list waits until the API server's own cache has caught up, up to a tenth of a second.
+    async fn read_live(
+        &self,
+        caches: &Arc<Caches>,
+        id: &ObjectRef,
+    ) -> Result<(Option<Arc<DatabaseSeen>>, Namespace), PlatformError> {
+        let namespace = id.namespace();
+        let connected = |seen: Option<&Arc<DatabaseSeen>>| {
+            let spec = seen.and_then(|seen| seen.spec.as_ref().ok());
+            let all = Namespace::of(&caches.migrations, namespace);
+            let names = spec.map(|spec| all.connected(&spec.desired));
+            names.unwrap_or_default()
+        };
+        let cached = caches.databases.get(namespace, id.name());
+        let mut read = connected(cached.as_ref());
+        let (database, chain) = join(
+            self.database(id, Read::Live),
+            self.refresh(caches, namespace, &read),
+        )
+        .await;
+        let database = database?;
+        chain?;
+        // What was read may lead to what was not: another desired version, another predecessor.
+        loop {
+            let mut further = connected(database.as_ref());
+            further.retain(|name| !read.contains(name));
+            if further.is_empty() {
+                return Ok((database, Namespace::of(&caches.migrations, namespace)));
             }
-            (None, _) => {
-                let mut all = Namespace::default();
-                for object in self.list_migrations(namespace).await? {
-                    all.add(&object.name_any(), &MigrationSeen::new(&object).migration);
-                }
-                Ok(all)
-            }
+            self.refresh(caches, namespace, &further).await?;
+            read.append(&mut further);
         }
     }
 
+    /// Brings these migrations of the cache to what they are now.
+    async fn refresh(
+        &self,
+        caches: &Arc<Caches>,
+        namespace: &str,
+        names: &BTreeSet<MigrationName>,
+    ) -> Result<(), PlatformError> {
+        if names.len() > READ_SINGLY_MAX {
+            return self.refresh_all(caches, namespace).await;
+        }
+        let all = names
+            .iter()
+            .map(|name| self.refresh_one(caches, namespace, name.as_str()));
+        join_all(all).await.into_iter().collect()
+    }
+
+    async fn refresh_one(
+        &self,
+        caches: &Arc<Caches>,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), PlatformError> {
+        let api: Api<DatabaseMigration> = Api::namespaced(self.client.clone(), namespace);
+        let what = format!("{DATABASE_MIGRATION} {namespace}/{name}");
+        let found = call::find(api.get(name)).await;
+        match found.map_err(|error| error.of("reading", &what))? {
+            Some(object) => {
+                let at = revision(object.metadata.resource_version.as_deref());
+                // As the cache has it, where that is of the same revision.
+                let held = caches.migrations.get(namespace, name);
+                if held.is_none_or(|held| {
+                    Some(&held.resource_version) != object.metadata.resource_version.as_ref()
+                }) {
+                    let seen = MigrationSeen::new(&object);
+                    let _ = caches.migrations.put(namespace, name, at, Some(seen));
+                }
+            }
+            None => {
+                let _ = caches.migrations.take(namespace, name);
+            }
+        }
+        Ok(())
+    }
+
+    /// The migrations of a namespace, without caches.
+    async fn migrations_without_caches(&self, namespace: &str) -> Result<Namespace, PlatformError> {
+        let mut all = Namespace::default();
+        for object in self.list_migrations(namespace).await? {
+            all.add(&object.name_any(), &MigrationSeen::new(&object).migration);
+        }
+        Ok(all)
+    }
+
     /// Brings the cache's migrations of a namespace to what they are now.
-    async fn refresh(&self, caches: &Arc<Caches>, namespace: &str) -> Result<(), PlatformError> {
+    async fn refresh_all(
+        &self,
+        caches: &Arc<Caches>,
+        namespace: &str,
+    ) -> Result<(), PlatformError> {
         let api: Api<DatabaseMigration> = Api::namespaced(self.client.clone(), namespace);
         let all = call::read(api.list_metadata(&ListParams::default())).await;
         let all = all.map_err(|error| error.of("listing", &migrations_of(namespace)))?;
@@ -133,26 +219,17 @@ impl KubernetesPlatform {
             listed.insert((Arc::from(namespace), name.into()));
         }
         let _ = caches.migrations.keep(Some(namespace), &listed);
-        let put = |object: &DatabaseMigration| {
-            let at = revision(object.metadata.resource_version.as_deref());
-            let seen = MigrationSeen::new(object);
-            let _ = caches
-                .migrations
-                .put(namespace, &object.name_any(), at, Some(seen));
-        };
         if changed.len() > READ_SINGLY_MAX {
-            self.list_migrations(namespace).await?.iter().for_each(put);
+            for object in self.list_migrations(namespace).await? {
+                let at = revision(object.metadata.resource_version.as_deref());
+                let seen = MigrationSeen::new(&object);
+                let name = object.name_any();
+                let _ = caches.migrations.put(namespace, &name, at, Some(seen));
+            }
             return Ok(());
         }
         for name in changed {
-            let what = format!("{DATABASE_MIGRATION} {namespace}/{name}");
-            let found = call::find(api.get(&name)).await;
-            match found.map_err(|error| error.of("reading", &what))? {
-                Some(object) => put(&object),
-                None => {
-                    let _ = caches.migrations.take(namespace, &name);
-                }
-            }
+            self.refresh_one(caches, namespace, &name).await?;
         }
         Ok(())
     }
