@@ -16,10 +16,12 @@ mod tell;
 
 pub(crate) use cluster::keep;
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 
 /// What the demo builds, besides xtask itself.
@@ -71,4 +73,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         false => directory::run(arguments.keep)?,
     }
     Ok(true)
+}
+
+/// Writes a file that nobody else can read.
+fn write_private(path: &Path, text: &str) -> Result<()> {
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("{} cannot be created", path.display()))?;
+    file.write_all(text.as_bytes())
+        .with_context(|| format!("{} cannot be written", path.display()))
 }

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::cluster::Cluster;
 use crate::python;
 use crate::servers::{MAJORS, OUTER_MAJORS, Server};
-use crate::test::{self, CRASHES, NODE, Node, Programs, REPLICAS, SIMULATION, Tally};
+use crate::test::{self, CRASHES, NODE, Node, Program, Programs, REPLICAS, SIMULATION, Tally};
 use crate::workspace::{self, capture};
 
 /// Where the pages are.
@@ -98,11 +98,8 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
             if let Some(histories) = histories {
                 environment.push(("DBOP_HISTORIES".to_owned(), histories.to_string()));
             }
-            with_programs(&root, seed, environment, Vec::new(), ONCE, |programs| {
-                programs
-                    .tests()
-                    .filter(|program| program.is(SIMULATION))
-                    .collect()
+            with_programs(&root, seed, environment, Vec::new(), ONCE, |program| {
+                program.is(SIMULATION)
             })?
         }
         Proof::Crashes => {
@@ -117,12 +114,7 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
                 environment,
                 start(&OUTER_MAJORS)?,
                 ONCE,
-                |programs| {
-                    programs
-                        .tests()
-                        .filter(|program| program.is(CRASHES))
-                        .collect()
-                },
+                |program| program.is(CRASHES),
             )?
         }
         Proof::Replicas => {
@@ -134,12 +126,7 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
                 environment,
                 start(&OUTER_MAJORS)?,
                 ONCE,
-                |programs| {
-                    programs
-                        .tests()
-                        .filter(|program| program.is(REPLICAS))
-                        .collect()
-                },
+                |program| program.is(REPLICAS),
             )?
         }
         Proof::Node => {
@@ -151,20 +138,12 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
                 environment,
                 Vec::new(),
                 &Node::ROUNDS,
-                |programs| {
-                    programs
-                        .tests()
-                        .filter(|program| program.is(NODE))
-                        .collect()
-                },
+                |program| program.is(NODE),
             )?
         }
         Proof::Conformance => {
-            with_programs(&root, seed, Vec::new(), start(&MAJORS)?, ONCE, |programs| {
-                let backend = |program: &&test::Program| {
-                    program.is_integration() && program.package == "dbop-postgres"
-                };
-                programs.tests().filter(backend).collect()
+            with_programs(&root, seed, Vec::new(), start(&MAJORS)?, ONCE, |program| {
+                program.is_integration() && program.package == "dbop-postgres"
             })?
         }
     };
@@ -196,10 +175,10 @@ fn with_programs(
     mut environment: Vec<(String, String)>,
     servers: Vec<Server>,
     rounds: &[&[&str]],
-    choose: impl Fn(&Programs) -> Vec<&test::Program>,
+    chosen: impl Fn(&Program) -> bool,
 ) -> Result<Page> {
     let programs = Programs::build(root)?;
-    let chosen = choose(&programs);
+    let chosen: Vec<&Program> = programs.tests().filter(|program| chosen(program)).collect();
     if chosen.is_empty() {
         bail!("the workspace has no test program for this proof");
     }

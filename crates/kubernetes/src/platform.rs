@@ -36,6 +36,10 @@ use events::Events;
 use jobs::Logs;
 pub(crate) use subject::object_name;
 
+/// So many objects are read one by one; more of them in one list, which waits until the API server's own cache has
+/// caught up.
+const READ_SINGLY_MAX: usize = 12;
+
 /// What migrations say of their progress.
 pub trait ProgressSource: Send + Sync {
     /// How far the run of this Job is by its own account, 0.0 to 1.0; `None`: it has not said.

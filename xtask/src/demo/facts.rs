@@ -50,6 +50,12 @@ pub(super) fn next_migration(message: &str) -> Option<String> {
     Some(rest.split(':').next()?.to_owned())
 }
 
+/// Those of a server's logins, a line each, that are applications'.
+pub(super) fn of_applications(logins: &str) -> Vec<String> {
+    let of_shop = logins.lines().filter(|login| login.starts_with("shop_v"));
+    of_shop.map(str::to_owned).collect()
+}
+
 /// `128,400`.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();

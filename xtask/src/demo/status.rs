@@ -3,7 +3,7 @@
 //! It reads JSON into a flat list of paths and values, which is all that is needed here: a JSON
 //! library would be a third of what xtask takes to build.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 /// The values of a document, each with the keys that lead to it.
 pub(super) struct Status(Vec<(Vec<String>, String)>);
@@ -47,6 +47,38 @@ impl Status {
         self.each("credentials", "migration")
             .map(|(path, migration)| (migration, self.beside(path, "username").unwrap_or("-")))
             .collect()
+    }
+
+    /// An error unless the database is at this version with exactly these credentials, and the server has
+    /// exactly their logins (in order).
+    pub(super) fn agrees(
+        &self,
+        current: &str,
+        credentials: &[&str],
+        in_server: &[String],
+    ) -> Result<()> {
+        ensure!(
+            self.current() == Some(current),
+            "the database is at {}, not at {current}",
+            self.current().unwrap_or("no version")
+        );
+        let found = self.credentials();
+        let names: Vec<&str> = found.iter().map(|(migration, _)| *migration).collect();
+        ensure!(
+            names == credentials,
+            "the credentials are {}, not {}",
+            names.join(", "),
+            credentials.join(", ")
+        );
+        let mut logins: Vec<&str> = found.iter().map(|(_, login)| *login).collect();
+        logins.sort_unstable();
+        ensure!(
+            in_server == logins,
+            "the server has the logins {}, not {}",
+            in_server.join(", "),
+            logins.join(", ")
+        );
+        Ok(())
     }
 
     /// The rules that found something about the next migration.

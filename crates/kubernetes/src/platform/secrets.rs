@@ -22,8 +22,8 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Precon
 use kube::{Api, ResourceExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::KubernetesPlatform;
 use super::contents::{Data, data};
+use super::{KubernetesPlatform, READ_SINGLY_MAX};
 use crate::cache::seen::{SecretMeta, credential};
 use crate::cache::table::revision;
 use crate::call::{self, CallError};
@@ -31,9 +31,6 @@ use crate::call::{self, CallError};
 /// The key of a CA certificate's Secret.
 const CA_KEY: &str = "ca.crt";
 
-/// More Secrets than this are read in one list: those of a database, and at the start those of a namespace. A few are
-/// read one by one, for a list waits until the API server's own cache has caught up.
-const READ_SINGLY_MAX: usize = 12;
 /// Secrets of one page of such a list: what is decoded at once is a megabyte.
 const PAGE_SIZE: u32 = 250;
 /// Namespaces that are read ahead at once.
@@ -234,19 +231,14 @@ impl KubernetesPlatform {
             let of = credential(&secret.metadata);
             let ours = of.filter(|(of, _)| of == database);
             if let Some((_, migration)) = ours
-                && let Some((id, one)) = self.seen_secret(namespace, &secret, true)
+                && let Some((id, one)) = seen_secret(namespace, &secret)
             {
                 let _ = self.take_in_secret(&id, &secret);
                 seen.insert(migration, one);
                 continue;
             }
             for (migration, _) in names.iter().filter(|(_, wanted)| *wanted == name) {
-                let foreign = SecretSeen {
-                    name: name.clone(),
-                    ours: false,
-                    revision: Revision(secret.resource_version().unwrap_or_default()),
-                    data: Data::new(),
-                };
+                let foreign = foreign(name, &secret.metadata);
                 seen.entry(migration.clone()).or_insert(foreign);
             }
         }
@@ -322,7 +314,7 @@ impl KubernetesPlatform {
             let Some((_, migration)) = credential(&secret.metadata) else {
                 continue;
             };
-            if let Some((id, one)) = self.seen_secret(namespace, secret, true) {
+            if let Some((id, one)) = seen_secret(namespace, secret) {
                 let _ = self.take_in_secret(&id, secret);
                 seen.insert(migration, one);
             }
@@ -334,14 +326,8 @@ impl KubernetesPlatform {
             let found = call::find(api.get_metadata(name.as_str())).await;
             let what = format!("Secret {namespace}/{name}");
             if let Some(found) = found.map_err(|error| error.of("reading", &what))? {
-                let revision = Revision(found.resource_version().unwrap_or_default());
-                let one = SecretSeen {
-                    name: name.clone(),
-                    ours: false,
-                    revision,
-                    data: Data::new(),
-                };
-                seen.entry(migration.clone()).or_insert(one);
+                let foreign = foreign(name, &found.metadata);
+                seen.entry(migration.clone()).or_insert(foreign);
             }
         }
         Ok(seen)
@@ -353,23 +339,6 @@ impl KubernetesPlatform {
             Some(caches) => caches.secrets.get(namespace, name.as_str()).is_some(),
             None => true,
         }
-    }
-
-    fn seen_secret(
-        &self,
-        namespace: &str,
-        secret: &Secret,
-        ours: bool,
-    ) -> Option<(ObjectRef, SecretSeen)> {
-        let name = SecretName::new(secret.name_any()).ok()?;
-        let id = ObjectRef::new(namespace, name.as_str()).ok()?;
-        let seen = SecretSeen {
-            name,
-            ours,
-            revision: Revision(secret.resource_version().unwrap_or_default()),
-            data: data(secret),
-        };
-        Some((id, seen))
     }
 
     pub(super) async fn put_secret(
@@ -504,6 +473,29 @@ fn object(secret: &AppSecret) -> Secret {
         type_: Some(kind.clone()),
         data: Some(bytes(data)),
         ..Secret::default()
+    }
+}
+
+/// A Secret of ours as a look sees it.
+fn seen_secret(namespace: &str, secret: &Secret) -> Option<(ObjectRef, SecretSeen)> {
+    let name = SecretName::new(secret.name_any()).ok()?;
+    let id = ObjectRef::new(namespace, name.as_str()).ok()?;
+    let seen = SecretSeen {
+        name,
+        ours: true,
+        revision: Revision(secret.resource_version().unwrap_or_default()),
+        data: data(secret),
+    };
+    Some((id, seen))
+}
+
+/// Another's Secret under a name that a credential needs: nothing of its content.
+fn foreign(name: &SecretName, metadata: &ObjectMeta) -> SecretSeen {
+    SecretSeen {
+        name: name.clone(),
+        ours: false,
+        revision: Revision(metadata.resource_version.clone().unwrap_or_default()),
+        data: Data::new(),
     }
 }
 

@@ -14,15 +14,12 @@ use futures_util::future::{join, join_all};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 
-use super::KubernetesPlatform;
+use super::{KubernetesPlatform, READ_SINGLY_MAX};
 use crate::cache::Caches;
 use crate::cache::chains::Namespace;
 use crate::cache::seen::{DatabaseSeen, MigrationSeen};
 use crate::cache::table::revision;
 use crate::call;
-
-/// Migrations of a namespace that are read one by one before a list of all of them is cheaper.
-const READ_SINGLY_MAX: usize = 12;
 
 impl KubernetesPlatform {
     /// The database object; `None`: there is none.
@@ -117,14 +114,14 @@ impl KubernetesPlatform {
         id: &ObjectRef,
     ) -> Result<(Option<Arc<DatabaseSeen>>, Namespace), PlatformError> {
         let namespace = id.namespace();
-        let connected = |seen: Option<&Arc<DatabaseSeen>>| {
+        let migrations = || Namespace::of(&caches.migrations, namespace);
+        let connected = |all: &Namespace, seen: Option<&Arc<DatabaseSeen>>| {
             let spec = seen.and_then(|seen| seen.spec.as_ref().ok());
-            let all = Namespace::of(&caches.migrations, namespace);
             let names = spec.map(|spec| all.connected(&spec.desired));
             names.unwrap_or_default()
         };
         let cached = caches.databases.get(namespace, id.name());
-        let mut read = connected(cached.as_ref());
+        let mut read = connected(&migrations(), cached.as_ref());
         let (database, chain) = join(
             self.database(id, Read::Live),
             self.refresh(caches, namespace, &read),
@@ -134,10 +131,11 @@ impl KubernetesPlatform {
         chain?;
         // What was read may lead to what was not: another desired version, another predecessor.
         loop {
-            let mut further = connected(database.as_ref());
+            let all = migrations();
+            let mut further = connected(&all, database.as_ref());
             further.retain(|name| !read.contains(name));
             if further.is_empty() {
-                return Ok((database, Namespace::of(&caches.migrations, namespace)));
+                return Ok((database, all));
             }
             self.refresh(caches, namespace, &further).await?;
             read.append(&mut further);
@@ -171,15 +169,7 @@ impl KubernetesPlatform {
         let found = call::find(api.get(name)).await;
         match found.map_err(|error| error.of("reading", &what))? {
             Some(object) => {
-                let at = revision(object.metadata.resource_version.as_deref());
-                // As the cache has it, where that is of the same revision.
-                let held = caches.migrations.get(namespace, name);
-                if held.is_none_or(|held| {
-                    Some(&held.resource_version) != object.metadata.resource_version.as_ref()
-                }) {
-                    let seen = MigrationSeen::new(&object);
-                    let _ = caches.migrations.put(namespace, name, at, Some(seen));
-                }
+                take_in_migration(caches, namespace, &object);
             }
             None => {
                 let _ = caches.migrations.take(namespace, name);
@@ -221,10 +211,7 @@ impl KubernetesPlatform {
         let _ = caches.migrations.keep(Some(namespace), &listed);
         if changed.len() > READ_SINGLY_MAX {
             for object in self.list_migrations(namespace).await? {
-                let at = revision(object.metadata.resource_version.as_deref());
-                let seen = MigrationSeen::new(&object);
-                let name = object.name_any();
-                let _ = caches.migrations.put(namespace, &name, at, Some(seen));
+                take_in_migration(caches, namespace, &object);
             }
             return Ok(());
         }
@@ -242,6 +229,16 @@ impl KubernetesPlatform {
         let all = call::read(api.list(&ListParams::default())).await;
         let all = all.map_err(|error| error.of("listing", &migrations_of(namespace)))?;
         Ok(all.items)
+    }
+}
+
+/// Puts a migration that came from the API server just now into the cache, unless that has it at this revision.
+fn take_in_migration(caches: &Caches, namespace: &str, object: &DatabaseMigration) {
+    let (name, version) = (object.name_any(), &object.metadata.resource_version);
+    let held = caches.migrations.get(namespace, &name);
+    if held.is_none_or(|held| Some(&held.resource_version) != version.as_ref()) {
+        let (at, seen) = (revision(version.as_deref()), MigrationSeen::new(object));
+        let _ = caches.migrations.put(namespace, &name, at, Some(seen));
     }
 }
 

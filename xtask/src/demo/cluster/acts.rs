@@ -7,7 +7,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::stage::Stage;
 use super::{CLUSTER_ID, NAMESPACE, OPERATOR_NAMESPACE};
 use crate::clock;
-use crate::demo::facts::{CUSTOMERS, Seen, Waited, grouped, next_migration, release_to_deploy};
+use crate::demo::facts::{
+    CUSTOMERS, Seen, Waited, grouped, next_migration, of_applications, release_to_deploy,
+};
 use crate::demo::tell;
 
 /// How long the operator is watched while it waits for the old application: it must not give up.
@@ -412,29 +414,8 @@ fn gone(stage: &mut Stage, deployment: &str, release: &str) -> Result<(u64, u64)
 /// The database must be at this version, with exactly these credentials, by the operator's status and by
 /// the server's own list of logins; the Secret of each must let one in.
 fn expect(stage: &mut Stage, current: &str, credentials: &[&str]) -> Result<()> {
-    let status = stage.status()?;
-    ensure!(
-        status.current() == Some(current),
-        "the database is at {}, not at {current}",
-        status.current().unwrap_or("no version")
-    );
-    let found = status.credentials();
-    let names: Vec<&str> = found.iter().map(|(migration, _)| *migration).collect();
-    ensure!(
-        names == credentials,
-        "the credentials are {}, not {}",
-        names.join(", "),
-        credentials.join(", ")
-    );
-    let mut logins: Vec<String> = found.iter().map(|(_, login)| (*login).to_owned()).collect();
-    logins.sort_unstable();
-    let in_server = application_logins(stage)?;
-    ensure!(
-        in_server == logins,
-        "the server has the logins {}, not {}",
-        in_server.join(", "),
-        logins.join(", ")
-    );
+    let logins = application_logins(stage)?;
+    stage.status()?.agrees(current, credentials, &logins)?;
     let mut uris = Vec::new();
     for credential in credentials {
         uris.push(stage.uri(credential)?);
@@ -448,9 +429,5 @@ fn expect(stage: &mut Stage, current: &str, credentials: &[&str]) -> Result<()> 
 /// The logins of applications, by the server itself.
 pub(super) fn application_logins(stage: &Stage) -> Result<Vec<String>> {
     let logins = stage.sql(&["logins"])?;
-    Ok(logins
-        .lines()
-        .filter(|login| login.starts_with("shop_v"))
-        .map(str::to_owned)
-        .collect())
+    Ok(of_applications(&logins))
 }

@@ -3,7 +3,7 @@
 
 use std::fs::Permissions;
 use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::NAMESPACE;
 use crate::cluster::{Cluster, kubectl};
+use crate::demo::write_private;
 use crate::workspace::{capture, show};
 
 /// The kubeconfig, in the demo's folder.
@@ -95,17 +96,4 @@ impl Kubectl {
         );
         Ok(said)
     }
-}
-
-/// Writes a file that nobody else can read.
-pub(super) fn write_private(path: &Path, text: &str) -> Result<()> {
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("{} cannot be created", path.display()))?;
-    file.write_all(text.as_bytes())
-        .with_context(|| format!("{} cannot be written", path.display()))
 }

@@ -3,8 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::Permissions;
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::application::Application;
 use crate::cache::random_hex;
 use crate::demo::tally::Tally;
-use crate::demo::{LOOK_EVERY, ORIGIN, tell};
+use crate::demo::{LOOK_EVERY, ORIGIN, tell, write_private};
 use crate::process::{self, Background, TemporaryFolder};
 use crate::servers::Server;
 use crate::workspace;
@@ -264,17 +263,4 @@ impl Stage {
         let text: String = lines.flat_map(|line| [line, "\n"]).collect();
         self.put("admin.yaml", &text)
     }
-}
-
-/// Writes a file that nobody else can read.
-fn write_private(path: &Path, text: &str) -> Result<()> {
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("{} cannot be created", path.display()))?;
-    file.write_all(text.as_bytes())
-        .with_context(|| format!("{} cannot be written", path.display()))
 }
