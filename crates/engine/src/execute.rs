@@ -1,7 +1,9 @@
 //! Execute: one action, under the database's lock, on what is true *now*.
 //!
 //! An action was decided on a look that may be stale. So it takes the lock, looks again, live, and goes on only
-//! if `decide` still says the same; where it destroys something, it asks again before each such write.
+//! if `decide` still says the same; where it destroys something, it asks again before each such write. One write
+//! alone needs less: a run's Job is created suspended, which takes nothing and runs nothing. For it the database
+//! is asked under the lock, and what the platform was told last is enough; what follows is done after a live look.
 
 mod credential;
 mod retire;
@@ -43,6 +45,7 @@ pub(crate) async fn execute(
     memory: &mut Memory,
     database: &ObjectRef,
     action: &Action,
+    freshness: Freshness,
 ) -> Result<Done, StepError> {
     let admin = memory
         .connection
@@ -53,7 +56,7 @@ pub(crate) async fn execute(
     {
         return Err(StepError::Locked);
     }
-    let done = under_lock(engine, memory, database, action).await;
+    let done = under_lock(engine, memory, database, action, freshness).await;
     let unlocked = match &admin {
         Some(admin) => admin.unlock().await,
         None => Ok(()),
@@ -69,8 +72,9 @@ async fn under_lock(
     memory: &mut Memory,
     database: &ObjectRef,
     action: &Action,
+    freshness: Freshness,
 ) -> Result<Done, StepError> {
-    let Some(seen) = observe(engine, memory, database, Freshness::Live, Some(action)).await? else {
+    let Some(seen) = observe(engine, memory, database, freshness, Some(action)).await? else {
         return Ok(Done::Not);
     };
     let mut step = Step {
@@ -211,13 +215,6 @@ impl Step<'_> {
             claim,
             access: self.seen.desired.database.access(),
         }
-    }
-
-    /// Are claim, roles and grants there, so that making them writes nothing?
-    pub(crate) fn is_prepared(&self) -> bool {
-        let database = self.seen.facts.database.known();
-        self.seen.held
-            && database.is_some_and(|seen| seen.roles_ready && seen.claim.ours().is_some())
     }
 
     /// Claim, roles and grants, where they are missing: the first writes of a credential and of a run.

@@ -56,6 +56,14 @@ pub(crate) struct Seen {
     pub(crate) place: Option<Place>,
 }
 
+impl Seen {
+    /// Are claim, roles and grants there, under our finalizer, so that preparing a step writes nothing?
+    pub(crate) fn is_prepared(&self) -> bool {
+        let database = self.facts.database.known();
+        self.held && database.is_some_and(|seen| seen.roles_ready && seen.claim.ours().is_some())
+    }
+}
+
 /// Where a database is: for credentials that are made or tried.
 #[derive(Clone)]
 pub(crate) struct Place {

@@ -8,12 +8,13 @@ use dbop_database::Connector;
 use dbop_model::finding::Judgement;
 use dbop_model::{Fact, LoginName, MigrationName, ObjectRef};
 use dbop_plan::{Action, Decision, DeletionStep, Desired, Facts, WaitingOn, decide, forecast};
+use futures_util::future::join;
 use jiff::Timestamp;
 
 use crate::error::StepError;
 use crate::execute;
 use crate::memory::Memory;
-use crate::observe::{Freshness, judge, observe};
+use crate::observe::{Freshness, Seen, judge, observe};
 use crate::platform::{Clock, Entropy, Platform, PlatformError, Report};
 use crate::servers::Servers;
 
@@ -182,9 +183,9 @@ impl Worker {
             Err(error) => return Pass::rest(self.failed(None, error.into())),
         };
         let decision = decide(&seen.desired, &seen.facts, now);
-        self.publish(&seen.desired, &seen.facts, &decision, None)
-            .await;
+        let shown = publish(&self.engine, &self.database, &seen, &decision, None);
         let Decision::Act { action, because } = &decision else {
+            shown.await;
             let wake_at = self.wake_at(&decision, now);
             return Pass::rest(Next {
                 decision: Some(decision),
@@ -193,7 +194,22 @@ impl Worker {
             });
         };
         tracing::info!(database = %self.database, "{decision}");
-        match execute::execute(&self.engine, &mut self.memory, &self.database, action).await {
+        // It begins with a Job that is suspended, and writes nothing to the object: nobody waits for the status.
+        let is_light = matches!(action, Action::StartRun(_)) && seen.is_prepared();
+        let freshness = if is_light {
+            Freshness::Recent
+        } else {
+            Freshness::Live
+        };
+        let (engine, memory) = (&self.engine, &mut self.memory);
+        let executed = execute::execute(engine, memory, &self.database, action, freshness);
+        let executed = if is_light {
+            join(shown, executed).await.1
+        } else {
+            shown.await;
+            executed.await
+        };
+        match executed {
             Ok(done) => {
                 self.memory.failures = 0;
                 self.memory.looks = 0;
@@ -214,8 +230,7 @@ impl Worker {
                 // What failed may have broken the connection, the lock with it.
                 self.memory.disconnect();
                 let text = error.to_string();
-                self.publish(&seen.desired, &seen.facts, &decision, Some(&text))
-                    .await;
+                publish(&self.engine, &self.database, &seen, &decision, Some(&text)).await;
                 Pass::rest(self.failed(Some(decision), error))
             }
         }
@@ -292,27 +307,6 @@ impl Worker {
         };
         if !is_watching {
             self.memory.disconnect();
-        }
-    }
-
-    /// Shows where things stand. A status that cannot be written holds nothing up: the next pass writes it.
-    async fn publish(
-        &self,
-        desired: &Desired,
-        facts: &Facts,
-        decision: &Decision,
-        failure: Option<&str>,
-    ) {
-        let now = self.engine.clock.now();
-        let report = Report {
-            desired,
-            facts,
-            decision,
-            failure,
-            now,
-        };
-        if let Err(error) = self.engine.platform.publish(&self.database, &report).await {
-            tracing::warn!(database = %self.database, %error, "the status could not be written");
         }
     }
 
@@ -449,6 +443,26 @@ enum Pass {
 impl Pass {
     fn rest(next: Next) -> Self {
         Pass::Rest(Box::new(next))
+    }
+}
+
+/// Shows where things stand. A status that cannot be written holds nothing up: the next pass writes it.
+async fn publish(
+    engine: &Engine,
+    database: &ObjectRef,
+    seen: &Seen,
+    decision: &Decision,
+    failure: Option<&str>,
+) {
+    let report = Report {
+        desired: &seen.desired,
+        facts: &seen.facts,
+        decision,
+        failure,
+        now: engine.clock.now(),
+    };
+    if let Err(error) = engine.platform.publish(database, &report).await {
+        tracing::warn!(%database, %error, "the status could not be written");
     }
 }
 

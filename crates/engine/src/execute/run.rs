@@ -18,7 +18,7 @@ use crate::platform::JobSpec;
 pub(super) async fn start(step: &mut Step<'_>, run: &Run) -> Result<Done, StepError> {
     let platform = step.engine.platform.clone();
     // Where that wrote nothing, the look under the lock was a moment ago.
-    let was_prepared = step.is_prepared();
+    let was_prepared = step.seen.is_prepared();
     let scope = step.prepared().await?;
     if !was_prepared && !still_under(step, &scope.claim).await? {
         return Ok(Done::Not);

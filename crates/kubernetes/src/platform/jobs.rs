@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use dbop_api::database::Migrations;
 use dbop_api::marks::{
     DATABASE_LABEL, FIELD_MANAGER, FINALIZER, MANAGED_BY, MANAGED_BY_LABEL, OUTCOME_ANNOTATION,
 };
@@ -24,7 +25,8 @@ use serde_json::{Value, json};
 
 use super::KubernetesPlatform;
 use super::slots::is_over;
-use crate::cache::seen::{has_finalizer, owner};
+use super::subject::object_name;
+use crate::cache::seen::{MigrationSeen, has_finalizer, owner};
 use crate::cache::table::revision;
 use crate::cache::{JobEntry, PodEntry};
 use crate::call::{self, CallError};
@@ -211,21 +213,38 @@ impl KubernetesPlatform {
         job::log_message(&text, &job::secrets_in(&secret)).map(Arc::from)
     }
 
+    /// The migration of a run and the settings of its database, read now: the Job was decided on what the watches
+    /// told, and is not created for an object that is gone, or from a migration that has changed.
+    async fn run_as_it_is(
+        &self,
+        spec: &JobSpec,
+    ) -> Result<(DatabaseMigration, Migrations), PlatformError> {
+        let (namespace, name) = (spec.database.namespace(), spec.run.to.as_str());
+        let migrations: Api<DatabaseMigration> = Api::namespaced(self.client.clone(), namespace);
+        let (migration, database) = join(
+            call::read(migrations.get(name)),
+            self.database(&spec.database, Read::Live),
+        )
+        .await;
+        let what = format!("{DATABASE_MIGRATION} {namespace}/{name}");
+        let migration = migration.map_err(|error| error.of("reading", &what))?;
+        let changed = |what: String| Err(PlatformError::Conflict { what });
+        let seen = MigrationSeen::new(&migration).migration;
+        if !seen.is_ok_and(|migration| migration.digest == spec.run.digest) {
+            return changed(what);
+        }
+        match database? {
+            Some(seen) if seen.held && !seen.deleting => {
+                Ok((migration, seen.runs.as_deref().cloned().unwrap_or_default()))
+            }
+            _ => changed(object_name(&spec.database)),
+        }
+    }
+
     pub(super) async fn put_job(&self, spec: &JobSpec) -> Result<(), PlatformError> {
         let database = &spec.database;
         let namespace = database.namespace();
-        let migrations: Api<DatabaseMigration> = Api::namespaced(self.client.clone(), namespace);
-        let name = spec.run.to.as_str();
-        let migration = call::read(migrations.get(name)).await;
-        let migration = migration.map_err(|error| {
-            error.of(
-                "reading",
-                &format!("{DATABASE_MIGRATION} {namespace}/{name}"),
-            )
-        })?;
-        let seen = self.database(database, Read::Cached).await?;
-        let settings = seen.and_then(|seen| seen.runs.clone());
-        let settings = settings.as_deref().cloned().unwrap_or_default();
+        let (migration, settings) = self.run_as_it_is(spec).await?;
         let push_address = self.settings.push_address.as_deref();
         let job = job::build(spec, &migration, &settings, push_address);
         let api = self.jobs_of(namespace);
@@ -244,6 +263,7 @@ impl KubernetesPlatform {
                 } else if job::identity(&there).as_ref() == Ok(&spec.run)
                     && owner(&there.metadata).as_ref() == Some(database)
                     && is_over(&there)
+                    && !has_finalizer(&there.metadata)
                 {
                     // It was recorded and let go, and the record is lost: the same step is taken again.
                     self.delete(&there, database, &spec.run.job).await?;

@@ -19,6 +19,8 @@ const MIGRATIONS: usize = 5;
 const EVENTS_MAX: u64 = 14;
 /// Time between two of them, at most.
 const BETWEEN_MAX_S: u64 = 150;
+/// Looks that the watches are behind, at most.
+const LAG_MAX: u64 = 3;
 /// How long the surroundings cooperate at the end: many times what a walk takes.
 const SETTLED_WITHIN: SignedDuration = SignedDuration::from_hours(4);
 
@@ -100,7 +102,7 @@ fn happen(sim: &mut Sim, rng: &mut Rng) {
     let any = v(1 + rng.below(MIGRATIONS as u64));
     let mut guard = sim.world();
     let world = &mut *guard;
-    match rng.below(21) {
+    match rng.below(22) {
         0..=2 => {
             world.tell(format!("desired becomes {any}"));
             world.desired.database.desired = any;
@@ -173,6 +175,11 @@ fn happen(sim: &mut Sim, rng: &mut Rng) {
         17 => edit(world, &any),
         18 => world.race = Some(Race::SessionBeforeLock),
         19 => world.race = Some(Race::ReferenceBeforeDelete),
+        20 => {
+            world.lag = usize::try_from(rng.below(LAG_MAX + 1)).unwrap_or(0);
+            let lag = world.lag;
+            world.tell(format!("the watches are {lag} looks behind"));
+        }
         _ => {
             world
                 .db
@@ -259,6 +266,7 @@ fn cooperate(sim: &mut Sim) {
     let mut world = sim.world();
     world.tell("from here on everybody cooperates");
     world.fault = None;
+    world.lag = 0;
     world.scripts.clear();
     world.desired.database.paused = false;
     for application in &mut world.applications {

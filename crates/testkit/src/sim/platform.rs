@@ -82,9 +82,13 @@ impl Platform for SimPlatform {
         Ok(self.world().db.target())
     }
 
-    async fn jobs(&self, _: &ObjectRef, _: Read) -> Result<Vec<JobFacts>, PlatformError> {
-        let world = self.look();
-        Ok(world
+    async fn jobs(&self, _: &ObjectRef, read: Read) -> Result<Vec<JobFacts>, PlatformError> {
+        let mut world = self.look();
+        if read == Read::Cached {
+            world.show();
+        }
+        let shown = world.shown(read);
+        Ok(shown
             .jobs
             .iter()
             .map(|(name, job)| job_facts(name, job))
@@ -95,15 +99,15 @@ impl Platform for SimPlatform {
         &self,
         _: &ObjectRef,
         names: &BTreeMap<MigrationName, SecretName>,
-        _: Read,
+        read: Read,
     ) -> Result<BTreeMap<MigrationName, SecretSeen>, PlatformError> {
-        let world = self.look();
-        let ours = world
+        let shown = self.look().shown(read);
+        let ours = shown
             .secrets
             .iter()
             .filter_map(|(name, stored)| Some((stored.migration.clone()?, (name, stored))));
         let named = names.iter().filter_map(|(migration, name)| {
-            Some((migration.clone(), (name, world.secrets.get(name)?)))
+            Some((migration.clone(), (name, shown.secrets.get(name)?)))
         });
         Ok(ours
             .chain(named)

@@ -1,9 +1,10 @@
 //! The world: objects, Secrets, Jobs, applications, and what has happened to them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::PoisonError;
 
 use dbop_credentials::names;
+use dbop_engine::Read;
 use dbop_model::{
     Digest, Fact, JobName, MigrationName, ObservedVersion, RunRecord, SchemaVersion, SecretName,
 };
@@ -42,6 +43,10 @@ pub struct World {
     pub later: Option<MigrationName>,
     /// How runs of a migration end; the default is success.
     pub scripts: BTreeMap<MigrationName, Script>,
+    /// So many looks later does what happens to Jobs and Secrets show in cached reads.
+    pub lag: usize,
+    /// Jobs and Secrets as they were at the last looks, the oldest first.
+    shown: VecDeque<Shown>,
     /// Writes made by the operator so far, to database and platform.
     pub writes: u64,
     /// The write to break, and how.
@@ -113,6 +118,13 @@ pub struct Stored {
     pub data: BTreeMap<String, String>,
 }
 
+/// What a cached read answers from.
+#[derive(Debug, Clone)]
+pub(super) struct Shown {
+    pub(super) jobs: BTreeMap<JobName, Job>,
+    pub(super) secrets: BTreeMap<SecretName, Stored>,
+}
+
 /// Somebody who comes at the worst moment of a retirement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Race {
@@ -181,6 +193,8 @@ impl World {
             applications: Vec::new(),
             later: None,
             scripts: BTreeMap::new(),
+            lag: 0,
+            shown: VecDeque::new(),
             writes: 0,
             fault: None,
             race: None,
@@ -188,6 +202,28 @@ impl World {
             story: Vec::new(),
             violations: Vec::new(),
             ledger: Ledger::default(),
+        }
+    }
+
+    /// One more cached look.
+    pub(super) fn show(&mut self) {
+        let now = self.as_it_is();
+        self.shown.push_back(now);
+        while self.shown.len() > self.lag + 1 {
+            let _ = self.shown.pop_front();
+        }
+    }
+
+    /// What a read of this freshness answers from.
+    pub(super) fn shown(&self, read: Read) -> Shown {
+        let late = self.shown.front().filter(|_| read == Read::Cached);
+        late.cloned().unwrap_or_else(|| self.as_it_is())
+    }
+
+    fn as_it_is(&self) -> Shown {
+        Shown {
+            jobs: self.jobs.clone(),
+            secrets: self.secrets.clone(),
         }
     }
 

@@ -2,7 +2,9 @@
 //! order. Every one of them may be the last.
 //!
 //! The first write of an action is made on what is true at that moment (the engine looks again under the
-//! database's lock); a retirement and the start of a run ask again before each write.
+//! database's lock); a retirement and the start of a run ask again before each write. One write alone is made on
+//! what was true when it was decided, whatever has happened since: the creation of a suspended Job, in a
+//! database where claim, roles and grants are there.
 
 use dbop_plan::Decision;
 
@@ -27,6 +29,8 @@ enum Next {
 
 /// The first number of the steps that give a credential back.
 const GIVE_BACK: u8 = 10;
+/// The step that creates a suspended Job on what was decided, without another look. The next is 3.
+const CREATE_AS_DECIDED: u8 = 20;
 /// More steps than any action has.
 const STEPS_MAX: u8 = 20;
 
@@ -47,7 +51,12 @@ pub fn next(lens: &Lens, world: &World) -> Result<Option<World>, Broken> {
         let Some(work) = decided else {
             return Ok(None);
         };
-        world.underway = Some(begun(&world, work));
+        let underway = begun(&world, work);
+        world.underway = Some(underway);
+        if underway.step == CREATE_AS_DECIDED {
+            // What comes between the decision and the write is another event.
+            return Ok(Some(world));
+        }
     }
     for _ in 0..STEPS_MAX {
         let Some(underway) = world.underway else {
@@ -77,9 +86,11 @@ pub fn next(lens: &Lens, world: &World) -> Result<Option<World>, Broken> {
 fn begun(world: &World, work: Work) -> Underway {
     let held = work.credential().and_then(|m| world.secret(m));
     let fresh = work.credential().map_or(0, |m| world.fresh_password(m));
+    let is_prepared = world.claim == Claim::Ours && world.ready && world.migrator.is_some();
+    let creates = matches!(work, Work::Start(_)) && is_prepared;
     Underway {
         work,
-        step: 0,
+        step: if creates { CREATE_AS_DECIDED } else { 0 },
         // An existing Secret of ours is the truth about the password.
         password: held.map_or(fresh, |secret| secret.password),
         held: match work {
@@ -281,14 +292,23 @@ fn start(
     let ours = world.job_where(same);
     // The claim is the one that the action began with: a database that lost its roles is begun anew.
     let still = decided == Some(underway.work) && world.claim == Claim::Ours;
-    if underway.step >= 2 && !still {
+    let asks = (2..CREATE_AS_DECIDED).contains(&underway.step);
+    if asks && !still {
         return Ok(Next::Stops);
     }
     match underway.step {
         step @ 0..=1 => Ok(prepared(world, step)),
-        2 => {
+        step @ (2 | CREATE_AS_DECIDED) => {
+            if let Some(underway) = &mut world.underway {
+                underway.step = 2;
+            }
             if ours.is_some() {
                 return Ok(Next::Nothing);
+            }
+            // The platform makes it from the object and the migration as they are.
+            let is_edited = run.edited != (world.edited & (1 << run.to) != 0);
+            if step == CREATE_AS_DECIDED && (world.gone || world.deleting || is_edited) {
+                return Ok(Next::Stops);
             }
             let Some(place) = world.jobs.iter().position(Option::is_none) else {
                 return Err(Broken::new("more Jobs than there should ever be"));
