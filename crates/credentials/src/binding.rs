@@ -51,10 +51,11 @@ pub const MIGRATOR_VARIABLES_SHOWN: [&str; 5] = [
 pub const PROVIDER: &str = "database-operator";
 
 impl Binding {
-    /// `type` of the binding: `postgresql`.
+    /// `type` of the binding: `postgresql` or `mysql`.
     pub fn kind(&self) -> &'static str {
         match self.engine {
             Engine::PostgreSql => "postgresql",
+            Engine::MySql | Engine::MariaDb => "mysql",
         }
     }
 

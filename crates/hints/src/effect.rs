@@ -49,7 +49,9 @@ const REWRITE_BYTES_PER_SECOND: (u64, u64) = (100_000_000, 20_000_000);
 
 /// The effect of a form on a server; `None` where it was never measured. `bytes` is the table's size.
 pub(crate) fn effect(server: &ServerInfo, form: Form, bytes: Option<u64>) -> Option<Effect> {
-    let Engine::PostgreSql = server.engine;
+    if server.engine != Engine::PostgreSql {
+        return None;
+    }
     let row = POSTGRESQL
         .iter()
         .find(|row| row.form == form && row.majors.contains(&server.major))?;

@@ -7,12 +7,18 @@ use std::fmt;
 pub enum Engine {
     /// PostgreSQL.
     PostgreSql,
+    /// MySQL; also what a DSN of scheme `mysql` says before anybody has connected.
+    MySql,
+    /// MariaDB.
+    MariaDb,
 }
 
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Engine::PostgreSql => "PostgreSQL",
+            Engine::MySql => "MySQL",
+            Engine::MariaDb => "MariaDB",
         })
     }
 }
@@ -22,7 +28,7 @@ impl fmt::Display for Engine {
 pub struct ServerInfo {
     /// The engine.
     pub engine: Engine,
-    /// Major version: 14 to 18 for PostgreSQL.
+    /// Major version: 14 to 18 for PostgreSQL, 8 or 9 for MySQL, 10 or 11 for MariaDB.
     pub major: u32,
     /// Minor version.
     pub minor: u32,

@@ -18,6 +18,10 @@ pub(crate) fn statement(
             "SELECT t.\"version_num\"::pg_catalog.text FROM {from} AS t ORDER BY 1 LIMIT {}",
             VERSIONS_MAX + 1
         ),
+        Dialect::MySql => format!(
+            "SELECT t.`version_num` FROM {from} AS t ORDER BY 1 LIMIT {}",
+            VERSIONS_MAX + 1
+        ),
     };
     Ok(engine_statement(sql))
 }

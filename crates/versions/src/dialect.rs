@@ -8,17 +8,23 @@ use dbop_model::table::TableName;
 /// PostgreSQL cuts longer identifiers, silently but for a notice (manual, section 4.1.1).
 const POSTGRES_IDENTIFIER_BYTES_MAX: usize = 63;
 
+/// MySQL and MariaDB refuse longer identifiers (MySQL 8.4 manual, section 11.2.1).
+const MYSQL_IDENTIFIER_CHARS_MAX: usize = 64;
+
 /// A server's SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// PostgreSQL's.
     PostgreSql,
+    /// MySQL's and MariaDB's.
+    MySql,
 }
 
 impl From<Engine> for Dialect {
     fn from(engine: Engine) -> Self {
         match engine {
             Engine::PostgreSql => Dialect::PostgreSql,
+            Engine::MySql | Engine::MariaDb => Dialect::MySql,
         }
     }
 }
@@ -33,12 +39,14 @@ pub enum QuoteError {
     #[error("it holds a NUL character")]
     Nul,
     /// The server would cut the name.
-    #[error("a name is {bytes} bytes long, {max} are allowed")]
+    #[error("a name is {length} {unit} long, {max} are allowed")]
     TooLong {
-        /// Its length in bytes.
-        bytes: usize,
-        /// The limit in bytes.
+        /// Its length.
+        length: usize,
+        /// The limit.
         max: usize,
+        /// What both are counted in.
+        unit: &'static str,
     },
 }
 
@@ -66,11 +74,25 @@ impl Dialect {
         refuse_nul(name)?;
         match self {
             Dialect::PostgreSql => {
-                let (bytes, max) = (name.len(), POSTGRES_IDENTIFIER_BYTES_MAX);
-                if bytes > max {
-                    return Err(QuoteError::TooLong { bytes, max });
+                if name.len() > POSTGRES_IDENTIFIER_BYTES_MAX {
+                    return Err(QuoteError::TooLong {
+                        length: name.len(),
+                        max: POSTGRES_IDENTIFIER_BYTES_MAX,
+                        unit: "bytes",
+                    });
                 }
                 Ok(format!("\"{}\"", name.replace('"', "\"\"")))
+            }
+            Dialect::MySql => {
+                let chars = name.chars().count();
+                if chars > MYSQL_IDENTIFIER_CHARS_MAX {
+                    return Err(QuoteError::TooLong {
+                        length: chars,
+                        max: MYSQL_IDENTIFIER_CHARS_MAX,
+                        unit: "characters",
+                    });
+                }
+                Ok(format!("`{}`", name.replace('`', "``")))
             }
         }
     }
@@ -88,8 +110,15 @@ impl Dialect {
                 text.replace('\\', "\\\\").replace('\'', "''")
             )),
             Dialect::PostgreSql => Ok(format!("'{}'", text.replace('\'', "''"))),
+            // The hexadecimal form means the same whatever `NO_BACKSLASH_ESCAPES` says.
+            Dialect::MySql if text.contains('\\') => Ok(format!("_utf8mb4 X'{}'", hex(text))),
+            Dialect::MySql => Ok(format!("'{}'", text.replace('\'', "''"))),
         }
     }
+}
+
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02X}")).collect()
 }
 
 fn refuse_nul(text: &str) -> Result<(), QuoteError> {
@@ -170,7 +199,11 @@ mod tests {
         assert!(PG.identifier(&"a".repeat(63)).is_ok());
         assert_eq!(
             PG.identifier(&"a".repeat(64)),
-            Err(QuoteError::TooLong { bytes: 64, max: 63 })
+            Err(QuoteError::TooLong {
+                length: 64,
+                max: 63,
+                unit: "bytes"
+            })
         );
         // 32 characters, 64 bytes: the limit is in bytes.
         assert!(PG.identifier(&"é".repeat(32)).is_err());

@@ -11,18 +11,37 @@ use crate::reading::{Row, Statement, engine_statement};
 pub(crate) fn statement(table: &TableName, dialect: Dialect) -> Result<Statement, QuoteError> {
     // A name that the server would cut cannot be any table's.
     dialect.identifier(table.name())?;
-    let mut sql = match dialect {
-        Dialect::PostgreSql => format!(
-            "SELECT n.nspname::pg_catalog.text, c.relkind::pg_catalog.text \
+    let (mut sql, schema_column) = match dialect {
+        Dialect::PostgreSql => (
+            format!(
+                "SELECT n.nspname::pg_catalog.text, c.relkind::pg_catalog.text \
              FROM pg_catalog.pg_class c \
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' \
              AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relname = {}",
-            dialect.literal(table.name())?
+                dialect.literal(table.name())?
+            ),
+            "n.nspname",
+        ),
+        // A schema is a database here, and a name without one means the database that was connected to.
+        Dialect::MySql => (
+            format!(
+                "SELECT t.TABLE_SCHEMA, IF(t.TABLE_TYPE = 'BASE TABLE', 'r', 'v') \
+                 FROM information_schema.TABLES AS t WHERE t.TABLE_NAME = {}{}",
+                dialect.literal(table.name())?,
+                match table.schema() {
+                    Some(_) => "",
+                    None => " AND t.TABLE_SCHEMA = DATABASE()",
+                }
+            ),
+            "t.TABLE_SCHEMA",
         ),
     };
     if let Some(schema) = table.schema() {
-        sql.push_str(&format!(" AND n.nspname = {}", dialect.literal(schema)?));
+        sql.push_str(&format!(
+            " AND {schema_column} = {}",
+            dialect.literal(schema)?
+        ));
     }
     sql.push_str(" ORDER BY 1 LIMIT 3");
     Ok(engine_statement(sql))

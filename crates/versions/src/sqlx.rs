@@ -24,6 +24,13 @@ pub(crate) fn statement(
              FROM {from} AS t WHERE t.\"success\" IS TRUE \
              ORDER BY t.\"version\"::pg_catalog.int8 DESC LIMIT 1)"
         ),
+        Dialect::MySql => format!(
+            "(SELECT CAST(t.`version` AS CHAR), 'f', t.`description` FROM {from} AS t \
+             WHERE t.`success` IS NOT TRUE ORDER BY t.`version` LIMIT 1) \
+             UNION ALL \
+             (SELECT CAST(t.`version` AS CHAR), 't', t.`description` FROM {from} AS t \
+             WHERE t.`success` IS TRUE ORDER BY t.`version` DESC LIMIT 1)"
+        ),
     };
     Ok(engine_statement(sql))
 }
