@@ -161,18 +161,35 @@ impl Worker {
         }
     }
 
+    /// What is seen, and what comes next. `None`: the object does not exist.
+    ///
+    /// A block calls for a person, so it is told only once it was seen live: of a database and its migrations,
+    /// applied together, the database may be the first that is heard of.
+    async fn decided(&mut self) -> Result<Option<Decided>, PlatformError> {
+        match self.look(Freshness::Recent).await? {
+            Some((_, decision, _))
+                if matches!(decision, Decision::Blocked { .. })
+                    && self.memory.is_news(&decision) =>
+            {
+                self.look(Freshness::Live).await
+            }
+            decided => Ok(decided),
+        }
+    }
+
+    async fn look(&mut self, freshness: Freshness) -> Result<Option<Decided>, PlatformError> {
+        let (engine, database) = (&self.engine, &self.database);
+        let seen = observe(engine, &mut self.memory, database, freshness, None).await?;
+        let now = engine.clock.now();
+        Ok(seen.map(|seen| {
+            let decision = decide(&seen.desired, &seen.facts, now);
+            (seen, decision, now)
+        }))
+    }
+
     async fn pass(&mut self) -> Pass {
-        let looked = observe(
-            &self.engine,
-            &mut self.memory,
-            &self.database,
-            Freshness::Recent,
-            None,
-        )
-        .await;
-        let now = self.engine.clock.now();
-        let seen = match looked {
-            Ok(Some(seen)) => seen,
+        let (seen, decision, now) = match self.decided().await {
+            Ok(Some(decided)) => decided,
             Ok(None) => {
                 return Pass::rest(Next {
                     decision: None,
@@ -182,7 +199,6 @@ impl Worker {
             }
             Err(error) => return Pass::rest(self.failed(None, error.into())),
         };
-        let decision = decide(&seen.desired, &seen.facts, now);
         let shown = publish(&self.engine, &self.database, &seen, &decision, None);
         let Decision::Act { action, because } = &decision else {
             shown.await;
@@ -434,6 +450,9 @@ pub struct Plan {
     /// The steps, as if each succeeded.
     pub forecast: forecast::Forecast,
 }
+
+/// A look, what comes next by it, and when that was.
+type Decided = (Seen, Decision, Timestamp);
 
 enum Pass {
     GoOn,

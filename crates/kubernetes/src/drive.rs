@@ -22,6 +22,9 @@ use task::Task;
 /// Databases that are looked at at the same moment: enough to keep two cores and a database server busy, few
 /// enough that a restart with ten thousand databases needs neither memory nor connections for all of them.
 pub const PASSES_MAX: usize = 32;
+/// So many more for databases whose spec has changed: they do not queue behind a thousand that only tell that their
+/// server is back.
+const PASSES_CHANGED_MAX: usize = 4;
 /// When told to stop, a step under way may take so long to end by itself; then it is left where it is, which is as
 /// safe as a crash. Shorter than the thirty seconds that Kubernetes gives a Pod.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -43,6 +46,7 @@ pub async fn run(
             caches: caches.clone(),
             engine,
             passes: Semaphore::new(PASSES_MAX),
+            passes_changed: Semaphore::new(PASSES_CHANGED_MAX),
             quit: quit.subscribe(),
         }),
         tasks: JoinSet::new(),
@@ -74,6 +78,7 @@ struct Shared {
     caches: Arc<Caches>,
     engine: Engine,
     passes: Semaphore,
+    passes_changed: Semaphore,
     /// Becomes true when all have to stop.
     quit: watch::Receiver<bool>,
 }

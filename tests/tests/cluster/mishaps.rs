@@ -14,7 +14,7 @@ const PROCESS: &str = "dbop-migrate";
 /// How long it is looked whether nothing happens.
 const STAYS: Duration = Duration::from_secs(4);
 /// A statement that goes on in the server when its client is gone without a word, as behind a broken network.
-const DEAF: &str = "SET client_connection_check_interval = 0; SELECT pg_sleep(20)";
+const DEAF: &str = "SET client_connection_check_interval = 0; SELECT pg_sleep(45)";
 
 /// The migrator's sessions that there are now.
 async fn migrators(site: &Site) -> BTreeSet<i32> {

@@ -14,6 +14,7 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 
 use super::Shared;
+use crate::cache::seen::DatabaseSeen;
 use crate::cache::wakes::Slot;
 use crate::platform::object_name;
 
@@ -32,6 +33,8 @@ pub(super) struct Task {
     worker: Worker,
     slot: Arc<Slot>,
     panics: u32,
+    /// The generation of the object that was at rest last.
+    rested: Option<i64>,
 }
 
 impl Task {
@@ -42,6 +45,7 @@ impl Task {
             shared,
             database,
             panics: 0,
+            rested: None,
         }
     }
 
@@ -50,7 +54,7 @@ impl Task {
     /// What it waits in is in boxes, itself too: a future is as large as the largest that it may have to hold, and
     /// ten thousand of them rest.
     pub(super) async fn run(mut self: Box<Self>) -> ObjectRef {
-        while self.is_there() {
+        while self.seen().is_some() {
             let Some(next) = Box::pin(self.turn()).await else {
                 break;
             };
@@ -65,17 +69,30 @@ impl Task {
     /// A pass, when it is this database's turn. `None`: it is told to quit.
     async fn turn(&mut self) -> Option<Box<Next>> {
         let shared = self.shared.clone();
-        let _permit = shared.passes.acquire().await.ok()?;
+        let generation = self.generation();
+        let has_changed = self.rested.is_some() && self.rested != generation;
+        let _permit = tokio::select! {
+            permit = shared.passes.acquire() => permit,
+            permit = shared.passes_changed.acquire(), if has_changed => permit,
+        }
+        .ok()?;
         if *shared.quit.borrow() {
             return None;
         }
-        Some(Box::new(self.pass().await))
+        let next = self.pass().await;
+        if matches!(next.decision, Some(Decision::Converged { .. })) {
+            self.rested = generation;
+        }
+        Some(Box::new(next))
     }
 
-    fn is_there(&self) -> bool {
+    fn seen(&self) -> Option<Arc<DatabaseSeen>> {
         let (namespace, name) = (self.database.namespace(), self.database.name());
-        let databases = &self.shared.caches.databases;
-        databases.get(namespace, name).is_some()
+        self.shared.caches.databases.get(namespace, name)
+    }
+
+    fn generation(&self) -> Option<i64> {
+        self.seen().and_then(|seen| seen.generation)
     }
 
     /// Goes as far as it can. A panic is this database's own: it is told, and tried again later.
