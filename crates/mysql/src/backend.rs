@@ -110,7 +110,7 @@ impl Administer for Backend {
         password: &SecretString,
     ) -> Result<LoginName, DatabaseError> {
         let operation = "making a login";
-        let identified = password::identified(operation, self.server.engine, password)?;
+        let identified = password::identified(operation, self.server.scheme, password)?;
         let hold = self.link.hold(operation).await?;
         let ensured = retried!(logins::ensure(
             &hold,
@@ -158,7 +158,7 @@ impl Administer for Backend {
         password: &SecretString,
     ) -> Result<LoginName, DatabaseError> {
         let operation = "opening the migrator";
-        let identified = password::identified(operation, self.server.engine, password)?;
+        let identified = password::identified(operation, self.server.scheme, password)?;
         let hold = self.link.hold(operation).await?;
         let opened = migrator::open(&hold, scope, &identified, &self.server).await;
         hold.release(opened)

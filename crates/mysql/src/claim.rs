@@ -82,11 +82,7 @@ pub(crate) async fn claim(
     give_turn(hold, server, claimed).await
 }
 
-async fn in_turn(
-    hold: &Hold<'_>,
-    scope: &Scope,
-    server: &Server,
-) -> Result<(), DatabaseError> {
+async fn in_turn(hold: &Hold<'_>, scope: &Scope, server: &Server) -> Result<(), DatabaseError> {
     let marked = Marked::read(hold, server.engine).await?;
     match seen_by(&marked, &server.database, &scope.owner) {
         Claim::Elsewhere { owner, .. } => return Err(foreign("claim", &owner.to_string())),
@@ -152,7 +148,7 @@ async fn take_over_in_turn(
             .run(&format!(
                 "ALTER USER {} ATTRIBUTE {}",
                 query::account(&group.name)?,
-                query::text(&mark.to_attribute())?
+                query::plain_text(&mark.to_attribute())?
             ))
             .await;
     }

@@ -13,10 +13,12 @@ use dbop_model::{Engine, LoginName, MissingPrivilege, Proof, ServerInfo, TlsMode
 use jiff::Timestamp;
 use mysql_async::{Conn, OptsBuilder};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::task::JoinSet;
 
 use crate::backend::Backend;
 use crate::dsn::{self, Dsn};
 use crate::link::{Hold, IDLE_TIMEOUT, LOCK_TIMEOUT, Link, STATEMENT_TIMEOUT};
+use crate::password::Scheme;
 use crate::sessions::Counters;
 use crate::{claim, error, grants, parse, query, roles, tls};
 
@@ -28,6 +30,8 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(20);
 const PROGRAM_NAME: &str = "database-operator";
 /// Statements of ours are small; the server's own limit is read by nobody.
 const PACKET_BYTES_MAX: usize = 16 << 20;
+/// The servers' limit for a database's name in a grant, escapes included.
+const GRANT_CHARS_MAX: usize = 64;
 /// The oldest versions that are supported: of MySQL the first with attributes of accounts.
 const MYSQL_MIN: (u32, u32, u32) = (8, 0, 21);
 const MARIADB_MIN: (u32, u32, u32) = (10, 6, 0);
@@ -54,6 +58,8 @@ impl MySql {
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
     pub(crate) engine: Engine,
+    /// How it keeps the passwords of accounts that are made.
+    pub(crate) scheme: Scheme,
     major: u32,
     minor: u32,
     /// `partial_revokes`: `_` and `%` in the name of a database are no wildcards in a GRANT.
@@ -217,18 +223,15 @@ async fn open(
         }
         Ok::<_, DatabaseError>(builder)
     };
+    let failed = |error| error::connecting(&address, user, &dsn.database, &error);
     let first = builder(None)?;
     let connecting = async {
-        match Conn::new(first).await {
+        match login(first).await? {
             Err(error) if mode == TlsMode::VerifyCa => match tls::presented(&error) {
-                Some(name) => Conn::new(builder(Some(name))?)
-                    .await
-                    .map_err(|error| error::connecting(&address, user, &dsn.database, &error)),
-                None => Err(error::connecting(&address, user, &dsn.database, &error)),
+                Some(name) => login(builder(Some(name))?).await?.map_err(failed),
+                None => Err(failed(error)),
             },
-            result => {
-                result.map_err(|error| error::connecting(&address, user, &dsn.database, &error))
-            }
+            result => result.map_err(failed),
         }
     };
     match tokio::time::timeout(limit, connecting).await {
@@ -236,6 +239,22 @@ async fn open(
         Err(_) => Err(DatabaseError::Unreachable {
             address: address.clone(),
             reason: format!("no answer within {} s", limit.as_secs()),
+        }),
+    }
+}
+
+/// Logs in. The driver panics where a server asks for a way to authenticate that it was built without; so it does
+/// this in a task of its own, which ends with us.
+async fn login(options: OptsBuilder) -> Result<Result<Conn, mysql_async::Error>, DatabaseError> {
+    let mut task = JoinSet::new();
+    task.spawn(Conn::new(options));
+    match task.join_next().await {
+        Some(Ok(result)) => Ok(result),
+        _ => Err(DatabaseError::Server {
+            operation: "connect",
+            code: "1251".to_owned(),
+            message: "the server asks for an authentication plugin that is not known here"
+                .to_owned(),
         }),
     }
 }
@@ -284,11 +303,19 @@ async fn greeted(hold: &Hold<'_>, dsn: &Dsn) -> Result<Server, DatabaseError> {
         return Err(DatabaseError::Server {
             operation: "connect",
             code: "0A000".to_owned(),
-            message: "the settings of a new session were not taken; connect to the server itself, not \
+            message:
+                "the settings of a new session were not taken; connect to the server itself, not \
                       through a proxy that shares sessions"
-                .to_owned(),
+                    .to_owned(),
         });
     }
+    let scheme = match engine {
+        Engine::MariaDb if !hold.rows(query::ED25519).await?.is_empty() => Scheme::Ed25519,
+        Engine::MariaDb => Scheme::Native,
+        _ => Scheme::CachingSha2,
+    };
+    let names_are_literal = variables.is_on("partial_revokes");
+    grantable(&database, names_are_literal)?;
     if let Some(read_only) = ["super_read_only", "read_only", "innodb_read_only"]
         .into_iter()
         .find(|name| variables.is_on(name))
@@ -298,9 +325,10 @@ async fn greeted(hold: &Hold<'_>, dsn: &Dsn) -> Result<Server, DatabaseError> {
     }
     Ok(Server {
         engine,
+        scheme,
         major: version.0,
         minor: version.1,
-        names_are_literal: variables.is_on("partial_revokes"),
+        names_are_literal,
         counts: match engine {
             Engine::MariaDb => variables.is_on("userstat"),
             _ => variables.is_on("performance_schema"),
@@ -308,6 +336,21 @@ async fn greeted(hold: &Hold<'_>, dsn: &Dsn) -> Result<Server, DatabaseError> {
         address: format!("{address}/{}", dsn.database),
         place: address,
         database,
+    })
+}
+
+/// Refuses a name that does not fit into a grant: MariaDB would cut it, and so grant on something else.
+fn grantable(database: &str, names_are_literal: bool) -> Result<(), DatabaseError> {
+    if query::pattern(database, names_are_literal).chars().count() <= GRANT_CHARS_MAX {
+        return Ok(());
+    }
+    Err(DatabaseError::Server {
+        operation: "connect",
+        code: "42622".to_owned(),
+        message: format!(
+            "the database's name does not fit into a grant, which takes {GRANT_CHARS_MAX} characters, and \
+             each '_', '%' and backslash counts twice; give it a shorter name"
+        ),
     })
 }
 
@@ -350,6 +393,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_that_do_not_fit_into_a_grant_are_refused() {
+        for (name, literal, fits) in [
+            ("a".repeat(64), false, true),
+            ("a_".repeat(21), false, true),
+            ("a_".repeat(22), false, false),
+            ("a_".repeat(32), true, true),
+        ] {
+            assert_eq!(grantable(&name, literal).is_ok(), fits, "{name}");
+        }
+    }
+
+    #[test]
     fn versions_are_read_and_old_ones_refused() {
         for (text, expect) in [
             ("9.7.4-2", (Engine::MySql, (9, 7, 4))),
@@ -363,7 +418,10 @@ mod tests {
         for (old, says) in [
             ("5.7.42", "MySQL 5.7.42 is not supported; MySQL 8.0.21"),
             ("8.0.11-TiDB-v7.5.0", "MySQL 8.0.11 is not supported"),
-            ("10.5.1-MariaDB", "MariaDB 10.5.1 is not supported; MariaDB 10.6.0"),
+            (
+                "10.5.1-MariaDB",
+                "MariaDB 10.5.1 is not supported; MariaDB 10.6.0",
+            ),
             ("", "MySQL 0.0.0 is not supported"),
         ] {
             let error = version(old).unwrap_err().to_string();

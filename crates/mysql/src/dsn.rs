@@ -166,10 +166,7 @@ impl Dsn {
 }
 
 fn after_scheme(text: &str) -> Result<(Engine, &str), DatabaseError> {
-    for (scheme, engine) in [
-        ("mysql://", Engine::MySql),
-        ("mariadb://", Engine::MariaDb),
-    ] {
+    for (scheme, engine) in [("mysql://", Engine::MySql), ("mariadb://", Engine::MariaDb)] {
         if let Some(rest) = text.strip_prefix(scheme) {
             return Ok((engine, rest));
         }
@@ -330,10 +327,7 @@ mod tests {
         );
         check("mariadb://u@db/shop", ("u", None, "db", 3306, "shop"));
         check("mariadb://u:@db:/shop", ("u", None, "db", 3306, "shop"));
-        check(
-            "mysql://u:p@[::1]:1/s",
-            ("u", Some("p"), "::1", 1, "s"),
-        );
+        check("mysql://u:p@[::1]:1/s", ("u", Some("p"), "::1", 1, "s"));
         check(
             "mysql://u:p@[fe80::1]/s",
             ("u", Some("p"), "fe80::1", 3306, "s"),
@@ -342,10 +336,7 @@ mod tests {
             "mysql://a%40b:p%2F%3a%25%C3%BC@db/s%2F1?connect_timeout=5",
             ("a@b", Some("p/:%ü"), "db", 3306, "s/1"),
         );
-        check(
-            " mysql://u:p@db/s \n",
-            ("u", Some("p"), "db", 3306, "s"),
-        );
+        check(" mysql://u:p@db/s \n", ("u", Some("p"), "db", 3306, "s"));
     }
 
     #[test]
@@ -359,10 +350,7 @@ mod tests {
         refused("mysql://u:s3c@ret@h/d", "more than one '@'");
         refused("mysql://u:s3cret%@h/d", "'%' in its password");
         refused("mysql://u:s3cret%ff@h/d", "password that is not UTF-8");
-        refused(
-            "mysql://u:s3cret%00@h/d",
-            "NUL character in its password",
-        );
+        refused("mysql://u:s3cret%00@h/d", "NUL character in its password");
         refused("mysql://u:s3c?ret@h/d", "has no user");
         refused("mysql://u:s3c#ret@h/d", "'#'");
         refused("mysql://u:s3c/ret@h/d", "has no user");
@@ -377,10 +365,7 @@ mod tests {
         refused("mysql://u:s3cret@[::1]x/d", "after the ']'");
         refused("mysql://u:s3cret@h", "names no database");
         refused("mysql://u:s3cret@h/d/e", "'/' in the database");
-        refused(
-            "mysql://u:s3cret@h/d?ssl-mode=s3cret",
-            "none of MySQL's",
-        );
+        refused("mysql://u:s3cret@h/d?ssl-mode=s3cret", "none of MySQL's");
         refused(
             "mysql://u:s3cret@h/d?options=-csearch_path%3Dx",
             "the parameter 'options'",
@@ -403,9 +388,11 @@ mod tests {
     #[test]
     fn parameters_are_taken() {
         let timeout = |seconds: &str| {
-            parsed(&format!("mysql://u@h/d?ssl-mode=REQUIRED&connect_timeout={seconds}"))
-                .unwrap()
-                .connect_timeout
+            parsed(&format!(
+                "mysql://u@h/d?ssl-mode=REQUIRED&connect_timeout={seconds}"
+            ))
+            .unwrap()
+            .connect_timeout
         };
         assert_eq!(timeout("3"), Some(Duration::from_secs(3)));
         assert_eq!(timeout("0"), None);

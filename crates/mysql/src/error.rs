@@ -35,7 +35,10 @@ fn is_read_only(server: &ServerError) -> bool {
 /// The message, where it holds no user data.
 fn message(server: &ServerError) -> String {
     let is_about_a_value = server.state.starts_with("22")
-        || matches!(server.code, 1062 | 1264 | 1265 | 1292 | 1366 | 1406 | 1411 | 1586);
+        || matches!(
+            server.code,
+            1062 | 1264 | 1265 | 1292 | 1366 | 1406 | 1411 | 1586
+        );
     if is_about_a_value {
         "a value did not fit".to_owned()
     } else {
@@ -60,7 +63,9 @@ pub(crate) fn connecting(
         Error::Driver(DriverError::UnknownAuthPlugin { name }) => DatabaseError::Server {
             operation: "connect",
             code: "1251".to_owned(),
-            message: format!("the server asks for the authentication plugin {name}, which is not known here"),
+            message: format!(
+                "the server asks for the authentication plugin {name}, which is not known here"
+            ),
         },
         Error::Driver(_) | Error::Other(_) | Error::Url(_) => DatabaseError::Unreachable {
             address,

@@ -125,7 +125,10 @@ async fn tables(
     }
     let table = |(name, _): (String, bool)| {
         let is_guarded = is_in(&guarded, &name);
-        let privileges = access.privileges.iter().filter(|p| !is_guarded || !p.writes());
+        let privileges = access
+            .privileges
+            .iter()
+            .filter(|p| !is_guarded || !p.writes());
         Table {
             wanted: if is_covered {
                 privileges.map(|privilege| keyword(*privilege)).collect()
@@ -295,7 +298,12 @@ impl GrantsPlan {
         server: &Server,
         parties: &Parties<'_>,
     ) -> Result<(), DatabaseError> {
-        let users: BTreeSet<&str> = parties.logins.iter().copied().chain(parties.migrator).collect();
+        let users: BTreeSet<&str> = parties
+            .logins
+            .iter()
+            .copied()
+            .chain(parties.migrator)
+            .collect();
         if users.is_empty() {
             return Ok(());
         }
@@ -331,7 +339,10 @@ impl GrantsPlan {
                 if *of == user && !surplus.is_empty() && matches(on, &server.database, is_literal) {
                     let (privileges, from) = (surplus.join(", "), query::account(user)?);
                     let on = query::role(on);
-                    self.add(format!("REVOKE {privileges} ON {on}.* FROM {from}"), &[user]);
+                    self.add(
+                        format!("REVOKE {privileges} ON {on}.* FROM {from}"),
+                        &[user],
+                    );
                 }
             }
         }
@@ -340,7 +351,8 @@ impl GrantsPlan {
 
     fn add(&mut self, statement: String, users: &[&str]) {
         self.statements.push(statement);
-        self.unready.extend(users.iter().map(|user| (*user).to_owned()));
+        self.unready
+            .extend(users.iter().map(|user| (*user).to_owned()));
     }
 }
 

@@ -41,12 +41,9 @@ pub(crate) async fn ensure(
             let before = marked.all().find(|account| account.mark == mark);
             let login = match before {
                 Some(gone) => parsed(hold, &gone.name)?,
-                None => names::login_on(
-                    server.engine,
-                    &scope.owner.object,
-                    migration,
-                    &scope.claim,
-                ),
+                None => {
+                    names::login_on(server.engine, &scope.owner.object, migration, &scope.claim)
+                }
             };
             roles::create(hold, server.engine, login.as_str(), &mark, false).await?;
             login

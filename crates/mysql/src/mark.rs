@@ -324,7 +324,12 @@ mod tests {
         ] {
             assert_eq!(Mark::of_attribute(other), None, "{other}");
         }
-        for other in ["", "dbop1.", "dbop1.x.1of99999999999999999999.m", "dbop1.x.2of1.m:c:a"] {
+        for other in [
+            "",
+            "dbop1.",
+            "dbop1.x.1of99999999999999999999.m",
+            "dbop1.x.2of1.m:c:a",
+        ] {
             assert_eq!(Mark::of_roles([other].into_iter()), [], "{other}");
         }
     }

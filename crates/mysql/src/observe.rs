@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dbop_database::{DatabaseError, Look, Scope};
-use dbop_model::{
-    Claim, DatabaseFacts, Fact, LoginFacts, LoginName, MigratorFacts, Session, Why,
-};
+use dbop_model::{Claim, DatabaseFacts, Fact, LoginFacts, LoginName, MigratorFacts, Session, Why};
 
 use crate::claim;
 use crate::connect::Server;

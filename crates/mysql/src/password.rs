@@ -2,10 +2,14 @@
 //! logs or statistics.
 //!
 //! MySQL: `caching_sha2_password`, SHA-256 in crypt(3)'s form with 5000 rounds (MySQL 8.4 manual, section
-//! 8.4.1.1). MariaDB: `mysql_native_password`, the plugin that every MariaDB has and every driver speaks.
+//! 8.4.1.1). MariaDB: `ed25519` where the server has that plugin, else `mysql_native_password`, which all have.
 
-use aws_lc_rs::digest::{self, Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
+use aws_lc_rs::digest::{self, Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512};
 use aws_lc_rs::rand;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use curve25519_dalek::EdwardsPoint;
+use curve25519_dalek::scalar::{Scalar, clamp_integer};
 use dbop_database::DatabaseError;
 use dbop_model::Engine;
 use secrecy::{ExposeSecret, SecretString};
@@ -20,13 +24,24 @@ const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkl
 /// What of a SHA-1 hash is kept: all.
 const SHA1_BYTES: usize = 20;
 
+/// How a server keeps passwords.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// `caching_sha2_password`, MySQL's.
+    CachingSha2,
+    /// `ed25519`, a plugin of MariaDB's.
+    Ed25519,
+    /// `mysql_native_password`, MariaDB's.
+    Native,
+}
+
 /// How an account is told its password: `IDENTIFIED ...`, a hash of it within.
 ///
 /// # Errors
 /// An empty password, or one with a NUL character: the server would take it for another one.
 pub(crate) fn identified(
     operation: &'static str,
-    engine: Engine,
+    scheme: Scheme,
     password: &SecretString,
 ) -> Result<String, DatabaseError> {
     let password = password.expose_secret();
@@ -37,7 +52,11 @@ pub(crate) fn identified(
     if password.is_empty() || password.contains('\0') {
         return Err(unfit("the password is empty or holds a NUL character"));
     }
-    if engine == Engine::MariaDb {
+    if scheme == Scheme::Ed25519 {
+        let key = public_key(password.as_bytes());
+        return Ok(format!("IDENTIFIED VIA ed25519 USING '{key}'"));
+    }
+    if scheme == Scheme::Native {
         let once = digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
         let twice = digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, once.as_ref());
         return Ok(by_native(twice.as_ref()));
@@ -69,6 +88,14 @@ pub(crate) fn unusable(engine: Engine, account: &str) -> String {
 pub(crate) fn unusable_hash(account: &str) -> String {
     let told = unusable(Engine::MariaDb, account);
     told.split('\'').nth(1).unwrap_or_default().to_owned()
+}
+
+/// The public key of RFC 8032, whose secret is the password: its hash, clamped, times the base point.
+fn public_key(password: &[u8]) -> String {
+    let hash = digest::digest(&SHA512, password);
+    let secret = clamp_integer(bytes(hash.as_ref()));
+    let key = EdwardsPoint::mul_base(&Scalar::from_bytes_mod_order(secret)).compress();
+    STANDARD_NO_PAD.encode(key.as_bytes())
 }
 
 fn by_native(hash: &[u8]) -> String {
@@ -165,25 +192,43 @@ mod tests {
     #[test]
     fn a_hash_holds_no_password_and_differs_each_time() {
         let password: SecretString = "canary".to_owned().into();
-        let one = identified("test", Engine::MySql, &password).unwrap();
-        assert!(one.starts_with("IDENTIFIED WITH caching_sha2_password AS 0x2441"), "{one}");
-        assert_ne!(one, identified("test", Engine::MySql, &password).unwrap());
-        let native = identified("test", Engine::MariaDb, &"password".to_owned().into()).unwrap();
+        let one = identified("test", Scheme::CachingSha2, &password).unwrap();
+        assert!(
+            one.starts_with("IDENTIFIED WITH caching_sha2_password AS 0x2441"),
+            "{one}"
+        );
+        assert_ne!(
+            one,
+            identified("test", Scheme::CachingSha2, &password).unwrap()
+        );
+        let native = identified("test", Scheme::Native, &"password".to_owned().into()).unwrap();
         assert!(
             native.ends_with("'*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19'"),
             "{native}"
         );
+        // As MariaDB's manual has it of this password.
+        let key = identified("test", Scheme::Ed25519, &"secret".to_owned().into()).unwrap();
+        assert!(
+            key.ends_with("'ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY'"),
+            "{key}"
+        );
         for bad in ["", "a\0b"] {
-            for engine in [Engine::MySql, Engine::MariaDb] {
-                assert!(identified("test", engine, &bad.to_owned().into()).is_err());
+            for scheme in [Scheme::CachingSha2, Scheme::Ed25519, Scheme::Native] {
+                assert!(identified("test", scheme, &bad.to_owned().into()).is_err());
             }
         }
     }
 
     #[test]
     fn what_is_unusable_follows_from_the_account() {
-        assert_eq!(unusable(Engine::MariaDb, "a"), unusable(Engine::MariaDb, "a"));
-        assert_ne!(unusable(Engine::MariaDb, "a"), unusable(Engine::MariaDb, "b"));
+        assert_eq!(
+            unusable(Engine::MariaDb, "a"),
+            unusable(Engine::MariaDb, "a")
+        );
+        assert_ne!(
+            unusable(Engine::MariaDb, "a"),
+            unusable(Engine::MariaDb, "b")
+        );
         assert_eq!(unusable_hash("a").len(), 41);
         assert_ne!(unusable(Engine::MySql, "a"), unusable(Engine::MySql, "b"));
     }

@@ -31,6 +31,17 @@ pub(crate) fn text(text: &str) -> Result<String, DatabaseError> {
     Dialect::MySql.literal(text).map_err(unquotable)
 }
 
+/// A text where the grammar takes a plain string and nothing else (ATTRIBUTE). What a backslash means in it hangs on
+/// `sql_mode`, which the session has pinned ([`settings`]).
+pub(crate) fn plain_text(plain: &str) -> Result<String, DatabaseError> {
+    // Refuses what no text holds.
+    text(plain)?;
+    Ok(format!(
+        "'{}'",
+        plain.replace('\\', "\\\\").replace('\'', "''")
+    ))
+}
+
 fn unquotable(error: QuoteError) -> DatabaseError {
     DatabaseError::Server {
         operation: "name an object",
@@ -87,6 +98,10 @@ pub(crate) fn qualified(database: &str, table: &str) -> Result<String, DatabaseE
 pub(crate) const VARIABLES: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
     ('version', 'read_only', 'super_read_only', 'innodb_read_only', 'partial_revokes', \
     'performance_schema', 'userstat')";
+
+/// Has MariaDB the plugin?
+pub(crate) const ED25519: &str = "SELECT p.PLUGIN_NAME FROM information_schema.PLUGINS p \
+    WHERE p.PLUGIN_NAME = 'ed25519' AND p.PLUGIN_STATUS = 'ACTIVE'";
 
 /// What is pinned in a session: when it ends, what waits for how long, and what quotes mean.
 pub(crate) fn settings(
@@ -397,6 +412,7 @@ mod tests {
         assert_eq!(whole("a_b", true), "`a_b`.*");
         assert_eq!(whole("100%`\\", false), "`100\\%``\\\\`.*");
         assert_eq!(qualified("a_b", "t_`1").unwrap(), "`a_b`.`t_``1`");
+        assert_eq!(plain_text("it's \\\"").unwrap(), "'it''s \\\\\"'");
         assert_eq!(account("it`s").unwrap(), "`it``s`@`%`");
     }
 }

@@ -199,7 +199,7 @@ pub(crate) async fn create(
     let account = query::account(name)?;
     let identified = password::unusable(engine, name);
     if engine != Engine::MariaDb {
-        let attribute = query::text(&mark.to_attribute())?;
+        let attribute = query::plain_text(&mark.to_attribute())?;
         let made = hold
             .run_secret(&format!(
                 "CREATE USER {account} {identified} PASSWORD EXPIRE NEVER{lock} ATTRIBUTE {attribute}"
@@ -348,7 +348,13 @@ pub(crate) fn matches(pattern: &str, database: &str, names_are_literal: bool) ->
     while at > 0 {
         at -= 1;
         let is_escaped = at > 0
-            && pattern[..at].iter().rev().take_while(|c| **c == '\\').count() % 2 == 1;
+            && pattern[..at]
+                .iter()
+                .rev()
+                .take_while(|c| **c == '\\')
+                .count()
+                % 2
+                == 1;
         let mut before = vec![false; database.len() + 1];
         match pattern[at] {
             '%' if !is_escaped => {
@@ -391,12 +397,7 @@ impl RolesPlan {
 }
 
 /// Plans for a claim.
-pub(crate) fn plan(
-    scope: &Scope,
-    marked: &Marked,
-    admin: &Admin,
-    server: &Server,
-) -> RolesPlan {
+pub(crate) fn plan(scope: &Scope, marked: &Marked, admin: &Admin, server: &Server) -> RolesPlan {
     let mut plan = RolesPlan {
         missing: crate::claim::missing(admin, server),
         ..RolesPlan::default()

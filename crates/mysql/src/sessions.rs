@@ -210,10 +210,13 @@ mod tests {
     #[test]
     fn what_came_and_went_is_counted() {
         let (counters, login) = (Counters::default(), LoginName::new("u").unwrap());
-        let look = |total, pids: &[i64]| {
-            counters.ended_unseen("db:3306", &login, total, &sessions(pids))
-        };
-        assert_eq!(look(7, &[1]), 0, "what was before the first look is not known");
+        let look =
+            |total, pids: &[i64]| counters.ended_unseen("db:3306", &login, total, &sessions(pids));
+        assert_eq!(
+            look(7, &[1]),
+            0,
+            "what was before the first look is not known"
+        );
         assert_eq!(look(7, &[1]), 0);
         assert_eq!(look(8, &[1, 2]), 0, "it is seen");
         assert_eq!(look(8, &[]), 0, "it was seen");

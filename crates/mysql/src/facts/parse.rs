@@ -77,8 +77,11 @@ pub(super) fn column(
     checks: &[(String, String)],
 ) -> Result<(ColumnName, ColumnFacts), DatabaseError> {
     let name = columns.text()?;
-    let (sql_type, nullable, has_default) =
-        (columns.text()?.to_owned(), columns.boolean()?, columns.boolean()?);
+    let (sql_type, nullable, has_default) = (
+        columns.text()?.to_owned(),
+        columns.boolean()?,
+        columns.boolean()?,
+    );
     let quoted = query::name(name)?;
     let proof = checks
         .iter()
@@ -147,7 +150,10 @@ mod tests {
         assert_eq!(kind_of("BASE TABLE", "InnoDB", ""), TableKind::Ordinary);
         let partitioned = kind_of("BASE TABLE", "InnoDB", "row_format=DYNAMIC partitioned");
         assert_eq!(partitioned, TableKind::Partitioned);
-        assert_eq!(kind_of("SYSTEM VERSIONED", "InnoDB", ""), TableKind::Ordinary);
+        assert_eq!(
+            kind_of("SYSTEM VERSIONED", "InnoDB", ""),
+            TableKind::Ordinary
+        );
         assert_eq!(kind_of("BASE TABLE", "FEDERATED", ""), TableKind::Other);
         for other in ["VIEW", "SYSTEM VIEW", "SEQUENCE", ""] {
             assert_eq!(kind_of(other, "InnoDB", ""), TableKind::Other);
@@ -166,7 +172,10 @@ mod tests {
         };
         let found = vec![Some(at("Items", false)), Some(at("items", false)), None];
         assert_eq!(choose("shop", "items", found), Some(at("items", false)));
-        assert_eq!(choose("shop", "items", vec![Some(at("Items", false))]), None);
+        assert_eq!(
+            choose("shop", "items", vec![Some(at("Items", false))]),
+            None
+        );
         let folded = vec![Some(at("items", true))];
         assert_eq!(choose("shop", "Items", folded), Some(at("items", true)));
         assert_eq!(choose("shop", "items", vec![]), None);

@@ -16,7 +16,10 @@ const COLUMNS_MAX: usize = 5000;
 pub(super) fn limits(engine: Engine, statement: Duration, lock: Duration) -> String {
     // Zero would mean no limit at all.
     let own = match engine {
-        Engine::MariaDb => format!("max_statement_time = {:.3}", statement.as_secs_f64().max(0.001)),
+        Engine::MariaDb => format!(
+            "max_statement_time = {:.3}",
+            statement.as_secs_f64().max(0.001)
+        ),
         _ => format!("max_execution_time = {}", statement.as_millis().max(1)),
     };
     let lock = lock.as_secs().max(1);

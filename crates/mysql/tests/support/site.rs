@@ -110,6 +110,8 @@ pub(crate) struct MySite {
     pub(crate) admin: String,
     pub(crate) password: String,
     mysql: MySql,
+    /// Accounts that a person made; nothing else knows them.
+    made: std::sync::Mutex<Vec<String>>,
 }
 
 pub(crate) fn quoted(name: &str) -> String {
@@ -118,7 +120,10 @@ pub(crate) fn quoted(name: &str) -> String {
 
 /// A database's name in a grant, where `_` and `%` are wildcards.
 pub(crate) fn whole(name: &str) -> String {
-    let escaped = name.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
+    let escaped = name
+        .replace('\\', "\\\\")
+        .replace('_', "\\_")
+        .replace('%', "\\%");
     format!("{}.*", quoted(&escaped))
 }
 
@@ -133,7 +138,11 @@ pub(crate) fn target(dsn: &str) -> Target {
 impl MySite {
     pub(crate) async fn on(server: &TestServer) -> MySite {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        MySite::named(server, &format!("dbop_conf_{}_{number}", std::process::id())).await
+        MySite::named(
+            server,
+            &format!("dbop_conf_{}_{number}", std::process::id()),
+        )
+        .await
     }
 
     /// A database of this name.
@@ -144,9 +153,12 @@ impl MySite {
             name: name.to_owned(),
             admin: format!("adm_{}_{number}", std::process::id()),
             password: format!("admin-{}-{number}", std::process::id()),
-            mysql: MySql::new(Timestamp::now),
+            mysql: MySql::new(|| Timestamp::UNIX_EPOCH),
+            made: std::sync::Mutex::new(Vec::new()),
         };
-        server.runs(&format!("CREATE DATABASE {}", quoted(name))).await;
+        server
+            .runs(&format!("CREATE DATABASE {}", quoted(name)))
+            .await;
         for statement in site.grants_of_least_admin() {
             server.runs(&statement).await;
         }
@@ -227,19 +239,24 @@ impl MySite {
             .reads("SELECT User FROM mysql.user WHERE Host = '%'")
             .await;
         let ends = format!("_{claim}");
-        users.into_iter().filter(|user| user.ends_with(&ends)).collect()
+        users
+            .into_iter()
+            .filter(|user| user.ends_with(&ends))
+            .collect()
     }
 }
 
 impl Drop for MySite {
     fn drop(&mut self) {
-        let (server, name, admin) = (self.server.clone(), self.name.clone(), self.admin.clone());
+        let (server, name) = (self.server.clone(), self.name.clone());
+        let mut people = std::mem::take(self.made.get_mut().unwrap());
+        people.push(self.admin.clone());
         // A runtime of its own: this may run inside a test's runtime, which must not be blocked on.
         let cleaning = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
-            runtime.unwrap().block_on(remove(&server, &name, &admin));
+            runtime.unwrap().block_on(remove(&server, &name, &people));
         });
         if cleaning.join().is_err() {
             eprintln!("database {} could not be removed", self.name);
@@ -247,8 +264,8 @@ impl Drop for MySite {
     }
 }
 
-/// Drops the database, its admin, and all accounts that have to do with it.
-async fn remove(server: &TestServer, name: &str, admin: &str) {
+/// Drops the database, people's accounts, and all accounts that have to do with it.
+async fn remove(server: &TestServer, name: &str, people: &[String]) {
     let mut conn = server.superuser().await;
     let mut statements = vec![format!("DROP DATABASE IF EXISTS {}", quoted(name))];
     let literal = name.replace('\'', "''").replace('\\', "\\\\");
@@ -257,8 +274,16 @@ async fn remove(server: &TestServer, name: &str, admin: &str) {
          WHERE REPLACE(Db, '\\\\', '') = REPLACE('{literal}', '\\\\', '')"
     );
     let mut drops: Vec<String> = conn.query(users).await.unwrap_or_default();
-    drops.push(format!("{}@`%`", quoted(admin)));
-    statements.extend(drops.iter().map(|user| format!("DROP USER IF EXISTS {user}")));
+    drops.extend(
+        people
+            .iter()
+            .map(|person| format!("{}@`%`", quoted(person))),
+    );
+    statements.extend(
+        drops
+            .iter()
+            .map(|user| format!("DROP USER IF EXISTS {user}")),
+    );
     if server.engine == Engine::MariaDb {
         let roles: Vec<String> = conn
             .query("SELECT User FROM mysql.global_priv WHERE Host = '' AND User LIKE 'dbop1.%'")
@@ -271,9 +296,11 @@ async fn remove(server: &TestServer, name: &str, admin: &str) {
             .filter(|role| role.contains(&format!(":{encoded}:")))
             .filter_map(|role| role.split(':').nth(1))
             .collect();
-        let ours = roles
-            .iter()
-            .filter(|role| claims.iter().any(|claim| role.contains(&format!(":{claim}:"))));
+        let ours = roles.iter().filter(|role| {
+            claims
+                .iter()
+                .any(|claim| role.contains(&format!(":{claim}:")))
+        });
         statements.extend(ours.map(|role| format!("DROP ROLE IF EXISTS {}", quoted(role))));
         for claim in &claims {
             statements.push(format!("DROP USER IF EXISTS `shop_{claim}_app`@`%`"));
@@ -284,7 +311,11 @@ async fn remove(server: &TestServer, name: &str, admin: &str) {
              WHERE JSON_UNQUOTE(JSON_EXTRACT(ATTRIBUTE, '$.database')) = '{literal}'"
         );
         let groups: Vec<String> = conn.query(groups).await.unwrap_or_default();
-        statements.extend(groups.iter().map(|user| format!("DROP USER IF EXISTS {user}")));
+        statements.extend(
+            groups
+                .iter()
+                .map(|user| format!("DROP USER IF EXISTS {user}")),
+        );
     }
     for statement in statements {
         if let Err(error) = conn.query_drop(&statement).await {
@@ -342,9 +373,12 @@ impl Site for MySite {
     }
 
     async fn person_makes_login(&self, name: &str, password: &SecretString) {
+        self.made.lock().unwrap().push(name.to_owned());
         let (name, password) = (quoted(name), password.expose_secret());
         self.server
-            .runs(&format!("CREATE USER {name}@'%' IDENTIFIED BY '{password}'"))
+            .runs(&format!(
+                "CREATE USER {name}@'%' IDENTIFIED BY '{password}'"
+            ))
             .await;
     }
 
@@ -355,7 +389,11 @@ impl Site for MySite {
         role: &str,
         given: bool,
     ) {
-        let (verb, to) = if given { ("GRANT", "TO") } else { ("REVOKE", "FROM") };
+        let (verb, to) = if given {
+            ("GRANT", "TO")
+        } else {
+            ("REVOKE", "FROM")
+        };
         let (privilege, table) = (privilege.sql(), self.sql_name(table));
         for account in self.accounts(role).await {
             let account = quoted(&account);
@@ -368,7 +406,9 @@ impl Site for MySite {
     async fn person_allows_create(&self, role: &str) {
         let (whole, role) = (whole(&self.name), quoted(role));
         self.server
-            .runs(&format!("GRANT CREATE, CREATE VIEW ON {whole} TO {role}@'%'"))
+            .runs(&format!(
+                "GRANT CREATE, CREATE VIEW ON {whole} TO {role}@'%'"
+            ))
             .await;
     }
 
@@ -398,7 +438,9 @@ impl Site for MySite {
         let name = name.replace('\'', "''");
         !self
             .server
-            .reads(&format!("SELECT User FROM mysql.user WHERE User = '{name}'"))
+            .reads(&format!(
+                "SELECT User FROM mysql.user WHERE User = '{name}'"
+            ))
             .await
             .is_empty()
     }
@@ -462,7 +504,8 @@ impl Client for MyClient {
     }
 
     async fn create_schema(&mut self, schema: &str) -> bool {
-        self.tries(&format!("CREATE SCHEMA {}", quoted(schema))).await
+        self.tries(&format!("CREATE SCHEMA {}", quoted(schema)))
+            .await
     }
 
     async fn set_version(&mut self, heads: &[&str]) -> bool {
@@ -476,7 +519,10 @@ impl Client for MyClient {
         }
         self.tries("DELETE FROM alembic_version").await
             && self
-                .tries(&format!("INSERT INTO alembic_version VALUES {}", rows.join(", ")))
+                .tries(&format!(
+                    "INSERT INTO alembic_version VALUES {}",
+                    rows.join(", ")
+                ))
                 .await
     }
 
