@@ -124,6 +124,11 @@ impl Connector for MySql {
                 "{login} can log in, but has not its grants"
             ))),
             Err(DatabaseError::Refused { .. }) => Proof::Refused,
+            // Of a login that is not there MySQL asks for a plugin by chance, so that nobody can tell; and none of
+            // ours has one that is not known here.
+            Err(DatabaseError::Server { code, .. }) if code == error::UNKNOWN_PLUGIN => {
+                Proof::Refused
+            }
             Err(error) => Proof::Unknown(Why::new(error.to_string())),
         }
     }
@@ -252,7 +257,7 @@ async fn login(options: OptsBuilder) -> Result<Result<Conn, mysql_async::Error>,
         Some(Ok(result)) => Ok(result),
         _ => Err(DatabaseError::Server {
             operation: "connect",
-            code: "1251".to_owned(),
+            code: error::UNKNOWN_PLUGIN.to_owned(),
             message: "the server asks for an authentication plugin that is not known here"
                 .to_owned(),
         }),

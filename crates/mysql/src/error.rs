@@ -62,7 +62,7 @@ pub(crate) fn connecting(
         },
         Error::Driver(DriverError::UnknownAuthPlugin { name }) => DatabaseError::Server {
             operation: "connect",
-            code: "1251".to_owned(),
+            code: UNKNOWN_PLUGIN.to_owned(),
             message: format!(
                 "the server asks for the authentication plugin {name}, which is not known here"
             ),
@@ -131,6 +131,9 @@ fn refused(address: String, user: &str, database: &str, server: &ServerError) ->
 
 /// The code of a login that worked, but has no right on the database.
 pub(crate) const NO_RIGHT_ON_DATABASE: &str = "1044";
+
+/// The code of a server that asks for a way to authenticate that the driver does not know.
+pub(crate) const UNKNOWN_PLUGIN: &str = "1251";
 
 /// Did another session change the same thing at the same moment, so that the call is worth another try?
 pub(crate) fn is_conflict(error: &DatabaseError) -> bool {

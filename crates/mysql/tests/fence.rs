@@ -1,10 +1,5 @@
 //! The fence between two operators: the lock of one that is silent goes with its session.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails, which is its use"
-)]
-
 #[path = "support/site.rs"]
 mod support;
 
