@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dbop_database::DatabaseError;
-use dbop_model::{AccessPolicy, Privilege};
+use dbop_model::{AccessPolicy, MissingPrivilege, Privilege};
 
 use crate::connect::Server;
 use crate::link::Hold;
@@ -86,6 +86,26 @@ pub(crate) async fn plan(
     plan.on_tables(hold, server, parties, &tables).await?;
     plan.on_database(hold, server, parties).await?;
     Ok(plan)
+}
+
+/// Carries a plan out. What the admin may not do (take back what was given on a pattern of names) is named.
+pub(crate) async fn carry_out(hold: &Hold<'_>, plan: &GrantsPlan) -> Result<(), DatabaseError> {
+    for statement in &plan.statements {
+        match hold.run(statement).await {
+            // The table went away since: nothing is lacking on it.
+            Err(DatabaseError::Server { code, .. }) if code == "1146" => {}
+            Err(DatabaseError::Server { code, .. })
+                if matches!(code.as_str(), "1044" | "1142" | "1143" | "1227") =>
+            {
+                return Err(DatabaseError::Privilege(MissingPrivilege {
+                    needed_for: "give logins what the policy says, and no more".to_owned(),
+                    grant: statement.clone(),
+                }));
+            }
+            result => result?,
+        }
+    }
+    Ok(())
 }
 
 async fn tables(

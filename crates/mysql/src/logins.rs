@@ -54,9 +54,8 @@ pub(crate) async fn ensure(
         migrator: None,
         access: &scope.access,
     };
-    for statement in &grants::plan(hold, server, &parties).await?.statements {
-        hold.run(statement).await?;
-    }
+    let plan = grants::plan(hold, server, &parties).await?;
+    grants::carry_out(hold, &plan).await?;
     hold.run_secret(&format!(
         "ALTER USER {} {identified} PASSWORD EXPIRE NEVER",
         query::account(login.as_str())?

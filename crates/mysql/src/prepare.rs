@@ -59,12 +59,6 @@ async fn prepare_grants(
         access: &scope.access,
     };
     let plan = grants::plan(hold, server, &parties).await?;
-    for statement in &plan.statements {
-        match hold.run(statement).await {
-            // The table went away since: the next round does not find it.
-            Err(DatabaseError::Server { code, .. }) if code == "1146" => {}
-            result => result?,
-        }
-    }
+    grants::carry_out(hold, &plan).await?;
     Ok(plan.statements)
 }
