@@ -5,11 +5,16 @@
 //! hold no underscore, so the two can never meet. What is too long for the server is cut and told apart by
 //! a hash of the whole.
 
-use dbop_model::{ClaimId, JobName, LoginName, MigrationName, ObjectRef, RoleName, SecretName};
+use dbop_model::{
+    ClaimId, Engine, JobName, LoginName, MigrationName, ObjectRef, RoleName, SecretName,
+};
 use sha2::{Digest as _, Sha256};
 
 /// PostgreSQL cuts identifiers at `NAMEDATALEN - 1` bytes (PostgreSQL manual, section 4.1.1).
 pub const POSTGRES_NAME_BYTES_MAX: usize = 63;
+/// MySQL allows user names of 32 characters (MySQL 8.4 manual, section 8.2.1). MariaDB allows more, and gets the
+/// same names: a DSN need not say which of the two it is, and a dump moves between them.
+pub const MYSQL_NAME_BYTES_MAX: usize = 32;
 /// Kubernetes' limit for the name of a Secret.
 const SECRET_NAME_BYTES_MAX: usize = 253;
 /// Kubernetes' limit for a Job's name, which becomes a label of its Pods, is 63. Where a Job has parts, its
@@ -27,32 +32,63 @@ pub fn claim_id(random: [u8; CLAIM_ID_BYTES]) -> ClaimId {
     parsed(hex(&random), ClaimId::new)
 }
 
-/// The login of a migration's credential.
+/// The login of a migration's credential, on PostgreSQL.
 pub fn login(database: &ObjectRef, migration: &MigrationName, claim: &ClaimId) -> LoginName {
+    login_on(Engine::PostgreSql, database, migration, claim)
+}
+
+/// The login of a migration's credential, within the engine's limit.
+pub fn login_on(
+    engine: Engine,
+    database: &ObjectRef,
+    migration: &MigrationName,
+    claim: &ClaimId,
+) -> LoginName {
     let (name, migration) = (database.name(), migration.as_str());
     parsed(
         fitted(
             &format!("{name}_{migration}"),
             &format!("_{claim}"),
-            POSTGRES_NAME_BYTES_MAX,
+            name_bytes_max(engine),
         ),
         LoginName::new,
     )
 }
 
-/// The group role that holds the grants of a database's application logins.
+/// The group role that holds the grants of a database's application logins, on PostgreSQL.
 pub fn group_role(database: &ObjectRef, claim: &ClaimId) -> RoleName {
-    parsed(role(database, claim, "app"), RoleName::new)
+    group_role_on(Engine::PostgreSql, database, claim)
 }
 
-/// The role that owns the objects, where the user names none of theirs.
+/// The group role of a database, within the engine's limit.
+pub fn group_role_on(engine: Engine, database: &ObjectRef, claim: &ClaimId) -> RoleName {
+    parsed(role(engine, database, claim, "app"), RoleName::new)
+}
+
+/// The role that owns the objects, where the user names none of theirs. Only PostgreSQL's objects have owners.
 pub fn owner_role(database: &ObjectRef, claim: &ClaimId) -> RoleName {
-    parsed(role(database, claim, "owner"), RoleName::new)
+    parsed(
+        role(Engine::PostgreSql, database, claim, "owner"),
+        RoleName::new,
+    )
 }
 
-/// The account that migrations run as.
+/// The account that migrations run as, on PostgreSQL.
 pub fn migrator(database: &ObjectRef, claim: &ClaimId) -> LoginName {
-    parsed(role(database, claim, "migrator"), LoginName::new)
+    migrator_on(Engine::PostgreSql, database, claim)
+}
+
+/// The account that migrations run as, within the engine's limit.
+pub fn migrator_on(engine: Engine, database: &ObjectRef, claim: &ClaimId) -> LoginName {
+    parsed(role(engine, database, claim, "migrator"), LoginName::new)
+}
+
+/// How long the name of an account may be.
+fn name_bytes_max(engine: Engine) -> usize {
+    match engine {
+        Engine::PostgreSql => POSTGRES_NAME_BYTES_MAX,
+        Engine::MySql | Engine::MariaDb => MYSQL_NAME_BYTES_MAX,
+    }
 }
 
 /// The application Secret of a migration's credential: `<database>-<migration>`.
@@ -84,11 +120,11 @@ pub fn job(
     parsed(head + &suffix, JobName::new)
 }
 
-fn role(database: &ObjectRef, claim: &ClaimId, role: &str) -> String {
+fn role(engine: Engine, database: &ObjectRef, claim: &ClaimId, role: &str) -> String {
     fitted(
         database.name(),
         &format!("_{claim}_{role}"),
-        POSTGRES_NAME_BYTES_MAX,
+        name_bytes_max(engine),
     )
 }
 
@@ -98,7 +134,9 @@ fn fitted(head: &str, tail: &str, max: usize) -> String {
         return format!("{head}{tail}");
     }
     let hash = &hex(&Sha256::digest(head.as_bytes()))[..HASH_DIGITS];
-    let kept = cut(head, max - tail.len() - HASH_DIGITS - 1).trim_end_matches(['-', '.', '_']);
+    // A claim's id is short; a mark with a long one was made by hand, and must not bring anything down.
+    let kept = max.saturating_sub(tail.len() + HASH_DIGITS + 1);
+    let kept = cut(head, kept).trim_end_matches(['-', '.', '_']);
     format!("{kept}-{hash}{tail}")
 }
 
@@ -151,6 +189,29 @@ mod tests {
         assert_eq!(one.as_str().len(), POSTGRES_NAME_BYTES_MAX);
         assert_ne!(one, two);
         assert!(one.as_str().ends_with("_9f31c0de"));
+    }
+
+    #[test]
+    fn names_fit_mysql_and_keep_the_claim() {
+        let claim = ClaimId::new("9f31c0de").unwrap();
+        for engine in [Engine::MySql, Engine::MariaDb] {
+            let short = login_on(engine, &shop(), &v("1975ea83b712"), &claim);
+            assert_eq!(short.as_str(), "shop_1975ea83b712_9f31c0de");
+            let long = ObjectRef::new("ns", "d".repeat(60)).unwrap();
+            for name in [
+                login_on(engine, &long, &v(&"m".repeat(200)), &claim).to_string(),
+                migrator_on(engine, &long, &claim).to_string(),
+                group_role_on(engine, &long, &claim).to_string(),
+            ] {
+                assert!(name.len() <= MYSQL_NAME_BYTES_MAX, "{name}");
+                assert!(name.contains("_9f31c0de"), "{name}");
+            }
+            let other = ObjectRef::new("ns", format!("{}e", "d".repeat(59))).unwrap();
+            assert_ne!(
+                migrator_on(engine, &long, &claim),
+                migrator_on(engine, &other, &claim)
+            );
+        }
     }
 
     #[test]

@@ -230,7 +230,8 @@ fn create(desired: &Desired, facts: &mut Facts, migration: &MigrationName) {
     let Some(id) = database.claim.ours() else {
         return;
     };
-    let name = names::login(&desired.database.id, migration, id);
+    let engine = database.server.engine;
+    let name = names::login_on(engine, &desired.database.id, migration, id);
     let sessions = Fact::Known(Vec::new());
     let fresh = LoginFacts {
         name,

@@ -26,7 +26,7 @@ pub use grants::*;
 pub use logins::*;
 pub use looks::*;
 pub use migrators::*;
-pub use site::{Client, OpenRefused, Site};
+pub use site::{Client, Nature, OpenRefused, Site};
 pub use stage::Stage;
 
 /// Calls the macro `$with` with the names of all cases: `$with! { case ... }`. Each name is that of a

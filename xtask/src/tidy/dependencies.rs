@@ -31,6 +31,15 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "dbop-mysql",
+        &[
+            "dbop-model",
+            "dbop-credentials",
+            "dbop-versions",
+            "dbop-database",
+        ],
+    ),
+    (
         "dbop-engine",
         &[
             "dbop-model",

@@ -1,5 +1,6 @@
 //! Grants: what applications may do, on what is there and on what comes later, and what they never may.
 
+use dbop_credentials::names;
 use dbop_model::Privilege;
 
 use super::site::Site;
@@ -42,18 +43,29 @@ pub async fn grants_reach_tables_and_sequences(site: &dyn Site) {
     client.close().await;
 }
 
-/// What the migrator makes later, in new schemas too, can be used before anybody prepares again.
+/// What the migrator makes later, in new schemas too, can be used: before anybody prepares again, or where the
+/// engine has no such grants, once somebody has, and no earlier.
 pub async fn grants_reach_what_is_made_later(site: &dyn Site) {
+    let nature = site.nature();
     let stage = Stage::at_v1(site).await;
     let login = stage.login("v1").await;
     let mut migration = stage.migration(site).await;
+    let mut made = vec!["later"];
     assert!(migration.create_table(&table("later")).await);
-    assert!(migration.create_schema("fresh").await);
-    assert!(migration.create_table(&table("fresh.things")).await);
+    if nature.has_schemas {
+        made.push("fresh.things");
+        assert!(migration.create_schema("fresh").await);
+        assert!(migration.create_table(&table("fresh.things")).await);
+    }
     migration.close().await;
     let mut client = site.open(login.as_str(), &password("v1")).await.unwrap();
+    if !nature.gives_at_once {
+        assert!(!client.may(Privilege::Select, &table("later")).await);
+        assert!(!stage.look().await.roles_ready);
+        stage.admin.prepare(&stage.scope).await.unwrap();
+    }
     for privilege in ROWS {
-        for name in ["later", "fresh.things"] {
+        for name in &made {
             assert!(
                 client.may(privilege, &table(name)).await,
                 "{privilege:?} on {name}"
@@ -90,6 +102,9 @@ pub async fn grants_follow_the_privileges(site: &dyn Site) {
 
 /// Only the policy's schemas are given, also of what is made later.
 pub async fn grants_follow_the_schemas(site: &dyn Site) {
+    if !site.nature().has_schemas {
+        return grants_follow_the_database(site).await;
+    }
     let mut stage = Stage::prepared(site).await;
     stage.scope.access.schemas = Some(["app".to_owned()].into());
     stage.admin.prepare(&stage.scope).await.unwrap();
@@ -111,8 +126,27 @@ pub async fn grants_follow_the_schemas(site: &dyn Site) {
     client.close().await;
 }
 
+/// Where a database is a schema, a policy covers it or does not.
+async fn grants_follow_the_database(site: &dyn Site) {
+    let mut stage = Stage::at_v1(site).await;
+    let login = stage.login("v1").await;
+    let mut client = site.open(login.as_str(), &password("v1")).await.unwrap();
+    let own = site.connector().endpoint(&site.target()).unwrap().database;
+    for (schemas, expect) in [("other".to_owned(), false), (own, true)] {
+        stage.scope.access.schemas = Some([schemas].into());
+        assert!(!stage.look().await.roles_ready);
+        stage.admin.prepare(&stage.scope).await.unwrap();
+        assert!(stage.look().await.roles_ready);
+        for privilege in [Privilege::Select, Privilege::Insert] {
+            assert_eq!(client.may(privilege, &table("items")).await, expect);
+        }
+    }
+    client.close().await;
+}
+
 /// No login writes the version: not after the first run, not after a person gave it away.
 pub async fn the_version_table_is_not_writable(site: &dyn Site) {
+    let engine = site.nature().engine;
     let stage = Stage::at_v1(site).await;
     let login = stage.login("v1").await;
     let version_table = table("alembic_version");
@@ -135,7 +169,7 @@ pub async fn the_version_table_is_not_writable(site: &dyn Site) {
         "reading it is no harm"
     );
 
-    let group = dbop_credentials::names::group_role(&stage.scope.owner.object, &stage.scope.claim);
+    let group = names::group_role_on(engine, &stage.scope.owner.object, &stage.scope.claim);
     site.person_grants(Privilege::Update, &version_table, group.as_str(), true)
         .await;
     assert!(client.may(Privilege::Update, &version_table).await);
@@ -148,9 +182,10 @@ pub async fn the_version_table_is_not_writable(site: &dyn Site) {
 
 /// What a person took from the group is missed and given again.
 pub async fn a_grant_lost_by_hand_is_seen_and_given_again(site: &dyn Site) {
+    let engine = site.nature().engine;
     let stage = Stage::at_v1(site).await;
     let login = stage.login("v1").await;
-    let group = dbop_credentials::names::group_role(&stage.scope.owner.object, &stage.scope.claim);
+    let group = names::group_role_on(engine, &stage.scope.owner.object, &stage.scope.claim);
     site.person_grants(Privilege::Insert, &table("items"), group.as_str(), false)
         .await;
     let mut client = site.open(login.as_str(), &password("v1")).await.unwrap();

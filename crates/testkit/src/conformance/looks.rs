@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dbop_model::table::{FactRequest, TableState};
-use dbop_model::{Claim, Engine, Fact, ObservedVersion, SchemaVersion};
+use dbop_model::{Claim, Fact, ObservedVersion, SchemaVersion};
 
 use super::site::Site;
 use super::stage::{Stage, table};
@@ -16,7 +16,7 @@ fn version(text: &str) -> SchemaVersion {
 /// Nothing is there, and nothing is missing.
 pub async fn an_empty_database_is_seen_as_empty(site: &dyn Site) {
     let facts = Stage::bare(site).await.look().await;
-    assert_eq!(facts.server.engine, Engine::PostgreSql);
+    assert_eq!(facts.server.engine, site.nature().engine);
     assert_eq!(facts.claim, Claim::None);
     assert_eq!(facts.version, Fact::Known(ObservedVersion::None));
     assert!(!facts.has_tables);

@@ -5,14 +5,52 @@
 use async_trait::async_trait;
 use dbop_database::{Connector, Target};
 use dbop_model::table::TableName;
-use dbop_model::{Privilege, RoleName};
+use dbop_model::{Engine, Privilege, RoleName};
 use secrecy::SecretString;
+
+/// How an engine differs from others, as far as cases see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nature {
+    /// Which it is.
+    pub engine: Engine,
+    /// A database has schemas, and the policy chooses among them. Else a database is a schema.
+    pub has_schemas: bool,
+    /// Tables have owners. Else who makes one has no more of it than others.
+    pub has_owners: bool,
+    /// What a migration makes can be used before anybody prepares again. Else when its run has ended.
+    pub gives_at_once: bool,
+}
+
+impl Nature {
+    /// PostgreSQL's.
+    pub const POSTGRESQL: Nature = Nature {
+        engine: Engine::PostgreSql,
+        has_schemas: true,
+        has_owners: true,
+        gives_at_once: true,
+    };
+
+    /// MySQL's and MariaDB's.
+    pub const fn of_mysql(engine: Engine) -> Nature {
+        Nature {
+            engine,
+            has_schemas: false,
+            has_owners: false,
+            gives_at_once: false,
+        }
+    }
+}
 
 /// One fresh database with an admin that has no more than it needs.
 ///
-/// Its schema version is kept in Alembic's table `alembic_version`, in the schema `public`.
+/// Its schema version is kept in Alembic's table `alembic_version`, in the default schema.
 #[async_trait]
 pub trait Site: Send + Sync {
+    /// How its engine differs from others.
+    fn nature(&self) -> Nature {
+        Nature::POSTGRESQL
+    }
+
     /// The connector under test.
     fn connector(&self) -> &dyn Connector;
 
@@ -41,13 +79,14 @@ pub trait Site: Send + Sync {
     /// A person makes a login that bears no mark.
     async fn person_makes_login(&self, name: &str, password: &SecretString);
 
-    /// A person gives a role a privilege on a table, or takes it.
+    /// A person gives a role a privilege on a table, or takes it. The group's role stands for all that hold the
+    /// applications' grants: where these are each login's own, for the logins.
     async fn person_grants(&self, privilege: Privilege, table: &TableName, role: &str, given: bool);
 
-    /// A person lets a role create tables in the schema `public`.
+    /// A person lets a role create tables in the default schema.
     async fn person_allows_create(&self, role: &str);
 
-    /// A person drops all that a role owns in this database, and takes its privileges here.
+    /// A person drops all that a role owns or defines in this database, and takes its privileges here.
     async fn person_drops_owned(&self, role: &str);
 
     /// A person takes the privilege to make logins from the admin.
@@ -56,7 +95,7 @@ pub trait Site: Send + Sync {
     /// A person runs the statement that a missing privilege names.
     async fn person_runs(&self, statement: &str);
 
-    /// Who owns a table.
+    /// Who owns a table, where tables have owners.
     async fn owner_of(&self, table: &TableName) -> Option<RoleName>;
 
     /// Is there a role of this name?
