@@ -23,15 +23,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use dbop_database::Connector;
-use dbop_engine::Clock as _;
-use dbop_postgres::Postgres;
 use serde::Serialize;
 
+use crate::backends;
 use crate::cli::{Cli, Command, Output};
 use crate::render::text::{COLUMNS, wrap};
 use crate::render::{Failure, paint};
 use crate::screen::LogWriter;
-use crate::shell::{self, SystemClock};
+use crate::shell;
 
 /// How a command ended that did what it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +133,7 @@ pub(crate) fn note(text: &str) {
 
 /// Runs the command line of this process.
 pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
-    main_with(arguments, Arc::new(Postgres::new(|| SystemClock.now())))
+    main_with(arguments, backends::connector())
 }
 
 /// The same with another way to the databases of `run`: everything else of the operator can be measured

@@ -29,6 +29,7 @@ pub mod receiver;
 pub mod render;
 pub mod shell;
 
+mod backends;
 mod commands;
 mod http;
 mod memory;

@@ -17,25 +17,32 @@ pub struct TestServer {
     log: Option<PathBuf>,
 }
 
-/// The major versions that this run tests: `DBOP_TEST_MAJORS`, such as `14,15,18`, else the oldest
-/// and the newest.
+/// The major versions that this run tests: those of PostgreSQL in `DBOP_TEST_SERVERS`, such as
+/// `postgres-14,postgres-18`, else the oldest and the newest.
 ///
 /// # Panics
-/// When the variable is not a list of numbers.
+/// When a name in the variable has no number, or none is of PostgreSQL.
 #[must_use]
 #[track_caller]
 pub fn majors() -> Vec<u8> {
-    match std::env::var("DBOP_TEST_MAJORS") {
-        Err(_) => OUTER_MAJORS.to_vec(),
-        Ok(list) => list
-            .split(',')
-            .map(|word| {
-                word.trim().parse().unwrap_or_else(|_| {
-                    panic!("DBOP_TEST_MAJORS is a list such as 14,18, not {list:?}")
-                })
+    let Ok(list) = std::env::var("DBOP_TEST_SERVERS") else {
+        return OUTER_MAJORS.to_vec();
+    };
+    let names = list
+        .split(',')
+        .filter_map(|name| name.trim().strip_prefix("postgres-"));
+    let majors: Vec<u8> = names
+        .map(|major| {
+            major.parse().unwrap_or_else(|_| {
+                panic!("DBOP_TEST_SERVERS is a list such as postgres-14,postgres-18, not {list:?}")
             })
-            .collect(),
-    }
+        })
+        .collect();
+    assert!(
+        !majors.is_empty(),
+        "DBOP_TEST_SERVERS names no PostgreSQL to test with, only {list:?}"
+    );
+    majors
 }
 
 /// The running server of this major version.

@@ -15,7 +15,7 @@ use crate::cluster::Cluster;
 use crate::dist::link::{self, Profile};
 use crate::process;
 use crate::prove;
-use crate::servers::Server;
+use crate::servers::{NEWEST_POSTGRES, Server};
 use crate::workspace;
 
 /// The packages that are built: the measured program with fakes behind it, the benchmark, and the program itself.
@@ -26,8 +26,6 @@ const TABLES_BEGIN: &str = "<!-- cargo xtask bench --write: begin -->\n";
 const TABLES_END: &str = "<!-- cargo xtask bench --write: end -->\n";
 /// The same for programs.
 const JSON: &str = "docs/bench/results.json";
-/// The server of the real databases.
-const POSTGRES: u8 = 18;
 
 /// The arguments of `cargo xtask bench`.
 #[derive(Args)]
@@ -69,7 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     );
     let server = match arguments.real.is_empty() {
         true => None,
-        false => Some(Server::start(POSTGRES, &Cache::open()?)?),
+        false => Some(Server::start(NEWEST_POSTGRES, &Cache::open()?)?),
     };
     let (json, tables) = (out.join("results.json"), out.join("tables.md"));
     let list = |numbers: &[usize]| {

@@ -1,13 +1,14 @@
 //! `cargo xtask demo`: a story that a stranger can follow, played by the real programs.
 //!
 //! A column of a table with real rows is renamed, in four phases, while an application works on it.
-//! The operator, the migrations, the application and PostgreSQL run as processes of their own, or with
+//! The operator, the migrations, the application and a database server run as processes of their own, or with
 //! `--cluster` as Pods; this is the person who edits manifests, rolls out releases, and tells what is
 //! seen. Each act is checked against the operator's status and against the server itself, and the demo
 //! fails if one did not happen. It deliberately asks for no key, and leaves nothing behind.
 
 mod cluster;
 mod directory;
+mod engine;
 mod facts;
 mod proof;
 mod status;
@@ -21,15 +22,15 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
+
+use engine::Engine;
 
 /// What the demo builds, besides xtask itself.
 pub(crate) const PACKAGES: &[&str] = &["database-operator", "dbop-migrate", "dbop-demo-app"];
 /// Where the demo's files are, below the checkout.
 const ORIGIN: &str = "deploy/examples/demo";
-/// The server's major version: the newest.
-const MAJOR: u8 = 18;
 /// How often the processes are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -42,6 +43,9 @@ pub(crate) struct Arguments {
     /// Play it in a Kubernetes cluster: the one that is named, else one that is made for it.
     #[arg(long)]
     cluster: bool,
+    /// The kind of server that it is played on.
+    #[arg(long, value_enum, default_value_t = Engine::Postgres)]
+    engine: Engine,
     #[command(flatten)]
     place: Place,
 }
@@ -69,8 +73,14 @@ struct Place {
 /// Plays the whole demo, in a directory or in a cluster.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     match arguments.cluster {
-        true => cluster::run(&arguments.place, arguments.keep)?,
-        false => directory::run(arguments.keep)?,
+        true => {
+            ensure!(
+                arguments.engine == Engine::Postgres,
+                "in a cluster the demo is played on PostgreSQL alone; leave out --cluster or --engine"
+            );
+            cluster::run(&arguments.place, arguments.keep)?;
+        }
+        false => directory::run(arguments.engine, arguments.keep)?,
     }
     Ok(true)
 }

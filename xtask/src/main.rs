@@ -76,12 +76,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Runs PostgreSQL servers for development, until Ctrl-C or as long as COMMAND runs.
+    /// Runs database servers for development, until Ctrl-C or as long as COMMAND runs.
     ///
     /// Prints the environment variables by which tests find the servers. With a command, the
     /// command gets them: cargo xtask servers postgres-18 -- cargo test -p dbop-postgres
     Servers {
-        /// Which ones: postgres-14 to postgres-18. Default: the oldest and the newest.
+        /// Which ones: postgres-14 to postgres-18, mariadb-10.11, mariadb-11.4, mariadb-11.8, mysql-9.7.
+        /// Default: the oldest and the newest PostgreSQL.
         names: Vec<servers::Name>,
         /// Run this with the servers, then stop them.
         #[arg(last = true)]
@@ -116,11 +117,11 @@ enum Task {
     },
     /// Owns one server for xtask (see servers/keeper.rs).
     #[command(hide = true)]
-    KeepPostgres {
-        /// The major version.
-        major: u8,
-        /// The folder of its binaries.
-        bin: PathBuf,
+    KeepServer {
+        /// The server's name.
+        name: servers::Name,
+        /// The folder of its files.
+        root: PathBuf,
     },
 }
 
@@ -141,7 +142,7 @@ fn run(task: Task) -> Result<ExitCode> {
     // A keeper has signal handlers of its own.
     if !matches!(
         task,
-        Task::KeepPostgres { .. } | Task::KeepCluster { .. } | Task::KeepDemo { .. }
+        Task::KeepServer { .. } | Task::KeepCluster { .. } | Task::KeepDemo { .. }
     ) {
         process::watch_signals()?;
     }
@@ -175,8 +176,8 @@ fn run(task: Task) -> Result<ExitCode> {
             demo::keep(&folder, program.as_deref())?;
             true
         }
-        Task::KeepPostgres { major, bin } => {
-            servers::keep(major, &bin)?;
+        Task::KeepServer { name, root } => {
+            servers::keep(name, &root)?;
             true
         }
     };

@@ -14,7 +14,7 @@ use crate::cache::Cache;
 use crate::clock;
 use crate::cluster::Cluster;
 use crate::python;
-use crate::servers::{MAJORS, OUTER_MAJORS, Server};
+use crate::servers::{MYSQL, Name, OUTER_POSTGRES, POSTGRES, Server};
 use crate::test::{self, CRASHES, NODE, Node, Program, Programs, REPLICAS, SIMULATION, Tally};
 use crate::workspace::{self, capture};
 
@@ -33,7 +33,7 @@ pub(crate) enum Proof {
     Simulation,
     /// The release binary is static and small, and a cold build of the demo is short.
     Size,
-    /// The PostgreSQL backend behaves alike on every supported version.
+    /// The backends behave alike on every version that can be had.
     Conformance,
     /// Operators killed, stopped and cut off at moments of every action, on an API server and PostgreSQL.
     Replicas,
@@ -58,7 +58,7 @@ impl Proof {
             Proof::Crashes => "A killed walk ends like an undisturbed one, on real servers",
             Proof::Simulation => "Every single fault in simulation, and random histories",
             Proof::Size => "Size of the release binary, and time of a cold build",
-            Proof::Conformance => "The PostgreSQL backend on every supported version",
+            Proof::Conformance => "The backends and dbop-migrate on every version that can be had",
             Proof::Replicas => {
                 "Operators that fail, and what they stand on: nothing runs twice, nothing is lost"
             }
@@ -112,7 +112,7 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
                 &root,
                 seed,
                 environment,
-                start(&OUTER_MAJORS)?,
+                start(&OUTER_POSTGRES)?,
                 ONCE,
                 |program| program.is(CRASHES),
             )?
@@ -124,7 +124,7 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
                 &root,
                 seed,
                 environment,
-                start(&OUTER_MAJORS)?,
+                start(&OUTER_POSTGRES)?,
                 ONCE,
                 |program| program.is(REPLICAS),
             )?
@@ -142,8 +142,10 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
             )?
         }
         Proof::Conformance => {
-            with_programs(&root, seed, Vec::new(), start(&MAJORS)?, ONCE, |program| {
-                program.is_integration() && program.package == "dbop-postgres"
+            let names: Vec<Name> = POSTGRES.into_iter().chain(MYSQL).collect();
+            with_programs(&root, seed, Vec::new(), start(&names)?, ONCE, |program| {
+                (program.is_integration() && program.package == "dbop-postgres")
+                    || test::needs_mysql(program)
             })?
         }
     };
@@ -157,11 +159,11 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
     Ok(true)
 }
 
-fn start(majors: &[u8]) -> Result<Vec<Server>> {
+fn start(names: &[Name]) -> Result<Vec<Server>> {
     let cache = Cache::open()?;
     let mut servers = Vec::new();
-    for major in majors {
-        let server = Server::provide(*major, &cache)?;
+    for name in names {
+        let server = Server::provide(*name, &cache)?;
         println!("  {}", server.describe());
         servers.push(server);
     }
@@ -185,7 +187,7 @@ fn with_programs(
     environment.push(("DBOP_SEED".into(), seed.to_string()));
     environment.push(("DBOP_PROVE".into(), "full".into()));
     if !servers.is_empty() {
-        environment.extend(test::server_environment(&servers));
+        environment.extend(test::server_environment(servers.iter()));
     }
     let (mut tally, mut lines) = (Tally::default(), Vec::new());
     for program in chosen {
@@ -197,10 +199,7 @@ fn with_programs(
         }
     }
     Ok(Page {
-        versions: servers
-            .iter()
-            .map(|server| format!("PostgreSQL {}", server.version()))
-            .collect(),
+        versions: servers.iter().map(Server::title).collect(),
         result: format!("{} passed, {} failed", tally.passed, tally.failed.len()),
         lines,
         passed: tally.failed.is_empty() && tally.passed > 0,

@@ -1,26 +1,28 @@
-//! Real PostgreSQL servers for tests and the demo, on any machine, as root too.
+//! Real database servers for tests and the demo, on any machine, as root too: PostgreSQL, MariaDB, MySQL.
 //!
-//! Where a server comes from, in this order: the developer's own, named by
-//! `DBOP_TEST_POSTGRES_18` and the like; else installed binaries of the right major version; else
-//! binaries from Maven Central, kept in the cache. The latter two run on a free port of 127.0.0.1
+//! Where a server comes from, in this order: the developer's own, named by `DBOP_TEST_POSTGRES_18`,
+//! `DBOP_TEST_MARIADB_11_4` and the like; else installed binaries of the right series; else pinned ones
+//! from Maven Central or Debian, kept in the cache. The latter two run on a free port of 127.0.0.1
 //! with a new data directory, which vanishes with the [`Server`]; also on the address that Pods of
-//! the test cluster know the machine by, if there is a node when the server starts. Nothing here speaks the
-//! PostgreSQL protocol: `tests/src/lib.rs` does that for tests.
+//! the test cluster know the machine by, if there is a node when the server starts. Nothing here speaks
+//! a database's protocol: `tests/src/lib.rs` does that for tests.
 
 mod archive;
+mod certificate;
 mod instance;
 mod keeper;
+mod layout;
+mod name;
 mod supply;
 mod sweep;
 mod user;
 
 pub(crate) use keeper::{Keeper, keep, watch_for_the_end};
+pub(crate) use name::{MYSQL, NEWEST_POSTGRES, Name, OUTER_MYSQL, OUTER_POSTGRES, POSTGRES};
 
-use std::collections::BTreeSet;
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Command;
-use std::str::FromStr;
 
 use anyhow::{Context as _, Result};
 
@@ -28,103 +30,81 @@ use crate::cache::Cache;
 use crate::cluster::BRIDGE_ADDRESS;
 use crate::process;
 
-/// The major versions of PostgreSQL that are supported, oldest first.
-pub(crate) const MAJORS: [u8; 5] = [14, 15, 16, 17, 18];
-/// The oldest and the newest: what every run of the tests uses.
-pub(crate) const OUTER_MAJORS: [u8; 2] = [14, 18];
-
-/// A server as named on the command line: `postgres-18`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Name {
-    /// The major version, one of [`MAJORS`].
-    pub(crate) major: u8,
-}
-
-impl FromStr for Name {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Name, String> {
-        MAJORS
-            .into_iter()
-            .map(|major| Name { major })
-            .find(|name| name.to_string() == text)
-            .ok_or_else(|| {
-                let known: Vec<String> = MAJORS
-                    .iter()
-                    .map(|major| Name { major: *major }.to_string())
-                    .collect();
-                format!("no such server; there are {}", known.join(", "))
-            })
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "postgres-{}", self.major)
-    }
-}
+/// The variable that says which servers there are, by their names.
+pub(crate) const SERVERS: &str = "DBOP_TEST_SERVERS";
+/// How the variable ends that has the superuser's DSN as Pods of the test cluster use it.
+const FROM_PODS: &str = "_FROM_PODS";
+/// How the variable ends that has the log with the server's statements.
+const LOG: &str = "_LOG";
+/// How the variable ends that has the authority of the server's certificate.
+const AUTHORITY: &str = "_CA";
 
 /// A running server. One that we started stops, and its data vanish, when this is dropped, when
 /// xtask is interrupted, and when xtask is killed.
 pub(crate) struct Server {
-    major: u8,
+    name: Name,
     version: String,
     admin_url: String,
     pod_url: Option<String>,
     port: Option<u16>,
     log: Option<PathBuf>,
+    authority: Option<PathBuf>,
     keeper: Option<u64>,
 }
 
 impl Server {
-    /// The developer's own server of this major version where the environment names one, else a
-    /// new one.
-    pub(crate) fn provide(major: u8, cache: &Cache) -> Result<Server> {
-        match std::env::var(variable(major)) {
+    /// The developer's own server of this name where the environment names one, else a new one.
+    pub(crate) fn provide(name: Name, cache: &Cache) -> Result<Server> {
+        let variable = name.variable();
+        let file = |end| std::env::var_os(format!("{variable}{end}")).map(PathBuf::from);
+        match std::env::var(&variable) {
             Ok(admin_url) if !admin_url.is_empty() => Ok(Server {
-                major,
-                version: format!("{major} ({})", variable(major)),
+                name,
+                version: format!("{} ({variable})", name.series),
                 admin_url,
-                pod_url: std::env::var(pod_variable(major)).ok(),
+                pod_url: std::env::var(format!("{variable}{FROM_PODS}")).ok(),
                 port: None,
-                log: std::env::var_os(log_variable(major)).map(PathBuf::from),
+                log: file(LOG),
+                authority: file(AUTHORITY),
                 keeper: None,
             }),
-            _ => Server::start(major, cache),
+            _ => Server::start(name, cache),
         }
     }
 
-    /// A new server of this major version, empty, with `log_statement=all`.
-    pub(crate) fn start(major: u8, cache: &Cache) -> Result<Server> {
+    /// A new server of this name, empty, that logs every statement.
+    pub(crate) fn start(name: Name, cache: &Cache) -> Result<Server> {
         sweep::sweep();
-        let installation = supply::locate(major, cache)?;
+        let installation = supply::locate(name, cache)?;
         let mut started = None;
         let keeper = process::keep(|| {
-            let (keeper, running) = Keeper::start(major, &installation.bin)?;
+            let (keeper, running) = Keeper::start(name, &installation.root)?;
             started = Some(running);
             Ok(keeper)
         })?;
         let running = started.context("the keeper reported no server")?;
+        let kind = name.engine.traits();
         let url_at = |address: &str| {
             format!(
-                "postgresql://postgres:{}@{address}:{}/postgres",
-                running.password, running.port
+                "{}://{}:{}@{address}:{}/{}",
+                kind.scheme, kind.superuser, running.password, running.port, kind.database
             )
         };
         Ok(Server {
-            major,
+            name,
             version: installation.version,
             admin_url: url_at("127.0.0.1"),
             pod_url: running.for_pods.then(|| url_at(BRIDGE_ADDRESS)),
             port: Some(running.port),
             log: Some(running.log),
+            authority: running.authority,
             keeper: Some(keeper),
         })
     }
 
-    /// Its major version.
-    pub(crate) fn major(&self) -> u8 {
-        self.major
+    /// Its name on the command line.
+    pub(crate) fn name(&self) -> Name {
+        self.name
     }
 
     /// The superuser's DSN. It holds the password: not for logs.
@@ -137,28 +117,32 @@ impl Server {
         self.pod_url.as_deref()
     }
 
-    /// The server's version and origin, as `18.6 (Maven Central)`.
-    pub(crate) fn version(&self) -> &str {
-        &self.version
+    /// The engine, the version and where it is from: `PostgreSQL 18.6 (Maven Central)`.
+    pub(crate) fn title(&self) -> String {
+        format!("{} {}", self.name.engine.traits().title, self.version)
     }
 
     /// What tests find the server by: environment variables and their values.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
-        let mut variables = vec![(variable(self.major), self.admin_url().to_owned())];
-        if let Some(url) = &self.pod_url {
-            variables.push((pod_variable(self.major), url.clone()));
-        }
-        if let Some(log) = &self.log {
-            variables.push((log_variable(self.major), log.display().to_string()));
-        }
-        variables
+        let file = |file: &Option<PathBuf>| file.as_ref().map(|file| file.display().to_string());
+        let variable = self.name.variable();
+        [
+            ("", Some(self.admin_url.clone())),
+            (FROM_PODS, self.pod_url.clone()),
+            (LOG, file(&self.log)),
+            (AUTHORITY, file(&self.authority)),
+        ]
+        .into_iter()
+        .filter_map(|(end, value)| Some((format!("{variable}{end}"), value?)))
+        .collect()
     }
 
     /// One line for people: what runs where.
     pub(crate) fn describe(&self) -> String {
+        let title = self.title();
         match self.port {
-            Some(port) => format!("PostgreSQL {} on 127.0.0.1:{port}", self.version),
-            None => format!("PostgreSQL {}", self.version),
+            Some(port) => format!("{title} on 127.0.0.1:{port}"),
+            None => title,
         }
     }
 }
@@ -171,25 +155,39 @@ impl Drop for Server {
     }
 }
 
+/// What tests find these servers by, and know that there are no others: the variables of each; their names in
+/// [`SERVERS`]; and for MariaDB and MySQL the DSNs of all of them in one variable, with commas between them.
+pub(crate) fn environment<'a>(servers: impl Iterator<Item = &'a Server>) -> Vec<(String, String)> {
+    let (mut names, mut variables) = (Vec::new(), Vec::new());
+    let mut lists: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for server in servers {
+        names.push(server.name.to_string());
+        variables.extend(server.environment());
+        if let Some(list) = server.name.engine.list() {
+            lists.entry(list).or_default().push(&server.admin_url);
+        }
+    }
+    variables.push((SERVERS.to_owned(), names.join(",")));
+    variables.extend(lists.into_iter().map(|(name, dsns)| (name, dsns.join(","))));
+    variables
+}
+
 /// `cargo xtask servers`: keeps servers running for a developer, until Ctrl-C, or as long as
 /// `command` runs with the servers in its environment; tells whether the command succeeded.
 pub(crate) fn serve(names: &[Name], command: &[String]) -> Result<bool> {
     let cache = Cache::open()?;
     let names: BTreeSet<Name> = if names.is_empty() {
-        OUTER_MAJORS
-            .into_iter()
-            .map(|major| Name { major })
-            .collect()
+        OUTER_POSTGRES.into_iter().collect()
     } else {
         names.iter().copied().collect()
     };
     let mut servers = Vec::new();
     for name in names {
-        let server = Server::provide(name.major, &cache)?;
+        let server = Server::provide(name, &cache)?;
         eprintln!("{name}: {}", server.describe());
         servers.push(server);
     }
-    let variables: Vec<(String, String)> = servers.iter().flat_map(Server::environment).collect();
+    let variables = environment(servers.iter());
     if let Some((program, arguments)) = command.split_first() {
         let mut child = Command::new(program);
         child.args(arguments).envs(variables);
@@ -200,34 +198,4 @@ pub(crate) fn serve(names: &[Name], command: &[String]) -> Result<bool> {
     }
     eprintln!("\nPaste the lines above into another shell; Ctrl-C here stops the servers.");
     process::sleep_until_interrupted()
-}
-
-/// The variable that names the superuser's DSN.
-fn variable(major: u8) -> String {
-    format!("DBOP_TEST_POSTGRES_{major}")
-}
-
-/// The variable that names the superuser's DSN as Pods of the test cluster use it.
-fn pod_variable(major: u8) -> String {
-    format!("DBOP_TEST_POSTGRES_{major}_FROM_PODS")
-}
-
-/// The variable that names the server's log.
-fn log_variable(major: u8) -> String {
-    format!("DBOP_TEST_POSTGRES_{major}_LOG")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_read_and_written_alike() {
-        assert_eq!(
-            "postgres-18".parse::<Name>().unwrap().to_string(),
-            "postgres-18"
-        );
-        let refused = "postgres-13".parse::<Name>().unwrap_err();
-        assert!(refused.contains("postgres-14, postgres-15"), "{refused}");
-    }
 }

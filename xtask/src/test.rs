@@ -23,13 +23,17 @@ use crate::clock;
 use crate::cluster::Cluster;
 use crate::progress::{self, Progress};
 use crate::python;
-use crate::servers::{OUTER_MAJORS, Server};
+use crate::servers::{self, Name, OUTER_MYSQL, OUTER_POSTGRES, Server};
 use crate::tidy;
 use crate::workspace;
 use libtest::Reader;
 
 /// The packages whose own tests need a server; tests of all others need nothing.
 const WITH_SERVERS: &[&str] = &["dbop-postgres", "dbop-migrate", "dbop-tests"];
+/// The packages whose own tests need MySQL and MariaDB, all of them.
+const WITH_MYSQL: &[&str] = &[];
+/// The test that needs MySQL and MariaDB, in packages whose other tests need PostgreSQL.
+const MYSQL_TEST: &str = "mysql";
 /// The simulation, and the package that it is in.
 pub(crate) const SIMULATION: (&str, &str) = ("dbop-testkit", "simulation");
 /// The walks that are killed at many points, and the package that they are in.
@@ -153,6 +157,7 @@ impl Run {
                 self.select(tally, &[], |program| {
                     !program.is_integration()
                         || (!WITH_SERVERS.contains(&program.package.as_str())
+                            && !needs_mysql(program)
                             && program.package != WITH_API_SERVER
                             && !program.is(SIMULATION))
                 })?;
@@ -166,7 +171,7 @@ impl Run {
             }
             Tier::Postgres => {
                 let alembic = python::alembic(&Cache::open()?)?;
-                let mut environment = self.servers()?;
+                let mut environment = self.servers(&OUTER_POSTGRES)?;
                 environment.push((
                     "DBOP_TEST_ALEMBIC_VENV".into(),
                     alembic.display().to_string(),
@@ -174,12 +179,17 @@ impl Run {
                 self.select_with(tally, &environment, &[], |program| {
                     program.is_integration()
                         && WITH_SERVERS.contains(&program.package.as_str())
+                        && !needs_mysql(program)
                         && !program.is(CRASHES)
                         && !program.is(ADMISSION)
                         && !program.is(INSTALL)
                         && !program.is(REPLICAS)
                         && !program.is(NODE)
                 })
+            }
+            Tier::MySql => {
+                let environment = self.servers(&OUTER_MYSQL)?;
+                self.select_with(tally, &environment, &[], needs_mysql)
             }
             Tier::Cluster => {
                 let cluster = Cluster::light("tests")?;
@@ -192,7 +202,7 @@ impl Run {
             }
             Tier::Failures => {
                 let cluster = Cluster::light("tests")?;
-                let mut environment = self.servers()?;
+                let mut environment = self.servers(&OUTER_POSTGRES)?;
                 environment.extend(cluster.environment()?);
                 self.select_with(tally, &environment, &["--show-output"], |program| {
                     program.is(REPLICAS)
@@ -206,7 +216,7 @@ impl Run {
                 Ok(())
             }
             Tier::Crashes => {
-                let environment = self.servers()?;
+                let environment = self.servers(&OUTER_POSTGRES)?;
                 self.select_with(tally, &environment, &["--show-output"], |program| {
                     program.is(CRASHES)
                 })
@@ -250,29 +260,34 @@ impl Run {
             .context("the workspace was built a moment ago")
     }
 
-    /// The variables by which tests find the servers, which are started once.
-    fn servers(&mut self) -> Result<Vec<(String, String)>> {
-        if self.servers.is_empty() {
-            let cache = Cache::open()?;
-            for major in OUTER_MAJORS {
-                let server = Server::provide(major, &cache)?;
-                println!("  {}", server.describe());
-                self.servers.push(server);
+    /// The variables by which tests find these servers. Each is started once, and lives as long as the run.
+    fn servers(&mut self, names: &[Name]) -> Result<Vec<(String, String)>> {
+        for name in names {
+            if self.servers.iter().any(|server| server.name() == *name) {
+                continue;
             }
+            let server = Server::provide(*name, &Cache::open()?)?;
+            println!("  {}", server.describe());
+            self.servers.push(server);
         }
-        Ok(server_environment(&self.servers))
+        let servers = self.servers.iter();
+        Ok(server_environment(
+            servers.filter(|server| names.contains(&server.name())),
+        ))
     }
 }
 
+/// Whether a program's tests need MySQL and MariaDB.
+pub(crate) fn needs_mysql(program: &Program) -> bool {
+    let package = program.package.as_str();
+    program.is_integration() && (WITH_MYSQL.contains(&package) || program.is((package, MYSQL_TEST)))
+}
+
 /// The variables by which tests find these servers and know that there are no others.
-pub(crate) fn server_environment(servers: &[Server]) -> Vec<(String, String)> {
-    let majors: Vec<String> = servers
-        .iter()
-        .map(|server| server.major().to_string())
-        .collect();
-    let mut environment: Vec<(String, String)> =
-        servers.iter().flat_map(Server::environment).collect();
-    environment.push(("DBOP_TEST_MAJORS".into(), majors.join(",")));
+pub(crate) fn server_environment<'a>(
+    servers: impl Iterator<Item = &'a Server>,
+) -> Vec<(String, String)> {
+    let mut environment = servers::environment(servers);
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         environment.push(("RUST_TEST_THREADS".into(), THREADS_WITH_SERVERS.into()));
     }

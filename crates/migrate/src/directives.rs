@@ -25,6 +25,7 @@
 use std::time::Duration;
 
 use crate::duration;
+use crate::engine::Engine;
 
 /// The longest `dbop:pause`: a longer one is a mistake in the unit.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -108,6 +109,12 @@ pub enum DirectiveError {
     /// `dbop:before` in a file that leaves nothing behind.
     #[error("dbop:before stands in a file that does not begin with '-- no-transaction'")]
     BeforeInTransaction,
+    /// The mysql client's command, in a file that no such client reads.
+    #[error("line {line}: DELIMITER is a command of the mysql client, and no SQL")]
+    Delimiter {
+        /// From 1.
+        line: usize,
+    },
     /// Not a statement that changes rows.
     #[error(
         "a batch file holds one UPDATE, DELETE, INSERT or MERGE, and this one begins otherwise"
@@ -139,6 +146,10 @@ impl DirectiveError {
             Self::BeforeInTransaction => {
                 "write the statement into the file: it runs as a whole or not at all"
             }
+            Self::Delimiter { .. } => {
+                "take such lines out, and end each body with END; instead: the server reads the file as a whole \
+                 and finds the ends of bodies with BEGIN and END by itself"
+            }
             Self::NotAChange => {
                 "other statements go into plain files; the count of changed rows tells when a batch \
                  file is done, so a SELECT of a function cannot be one"
@@ -155,19 +166,24 @@ impl Directives {
     ///
     /// ```
     /// use dbop_migrate::directives::Directives;
+    /// use dbop_migrate::engine::Engine;
     ///
-    /// let plain = Directives::parse("CREATE TABLE customers (id bigint);").unwrap();
+    /// let parse = |sql| Directives::parse(sql, Engine::Postgres);
+    /// let plain = parse("CREATE TABLE customers (id bigint);").unwrap();
     /// assert_eq!(plain, Directives::default());
     ///
     /// let file = "-- dbop:batch\nDELETE FROM t WHERE id IN (SELECT id FROM t LIMIT 100);";
-    /// assert!(Directives::parse(file).unwrap().batch.is_some());
-    /// assert!(Directives::parse("-- dbop:bacth\nDELETE FROM t;").is_err());
+    /// assert!(parse(file).unwrap().batch.is_some());
+    /// assert!(parse("-- dbop:bacth\nDELETE FROM t;").is_err());
     /// ```
-    pub fn parse(sql: &str) -> Result<Self, DirectiveError> {
+    pub fn parse(sql: &str, engine: Engine) -> Result<Self, DirectiveError> {
         let (mut batch, mut total, mut pause, mut before) = (None, None, None, None);
         let mut at_top = true;
         for (line, text) in (1..).zip(sql.lines()) {
             let text = text.trim();
+            if engine == Engine::MySql && changes_delimiter(text) {
+                return Err(DirectiveError::Delimiter { line });
+            }
             let Some(directive) = directive(text) else {
                 at_top = at_top && (text.is_empty() || text.starts_with("--"));
                 continue;
@@ -182,7 +198,7 @@ impl Directives {
             match name {
                 "batch" if !value.is_empty() => return Err(DirectiveError::Value { line }),
                 "batch" => once(&mut batch, (), line, "batch")?,
-                "total" => once(&mut total, query(value, line)?, line, "total")?,
+                "total" => once(&mut total, query(value, line, engine)?, line, "total")?,
                 "pause" => once(&mut pause, pause_of(value, line)?, line, "pause")?,
                 "before" if value.is_empty() => return Err(DirectiveError::Before { line }),
                 "before" => once(&mut before, value.to_owned(), line, "before")?,
@@ -201,7 +217,7 @@ impl Directives {
             (None, Some(_), _) => return Err(DirectiveError::WithoutBatch("total")),
             (None, None, Some(_)) => return Err(DirectiveError::WithoutBatch("pause")),
             (Some(()), ..) if no_transaction => return Err(DirectiveError::NoTransaction),
-            (Some(()), ..) if !changes_rows(sql) => return Err(DirectiveError::NotAChange),
+            (Some(()), ..) if !changes_rows(sql, engine) => return Err(DirectiveError::NotAChange),
             (Some(()), total, pause) => Some(Batch {
                 total,
                 pause: pause.unwrap_or_default(),
@@ -212,8 +228,8 @@ impl Directives {
 }
 
 /// Whether the statement is of a kind whose count of rows tells when it is done.
-fn changes_rows(sql: &str) -> bool {
-    let word = first_word(sql);
+fn changes_rows(sql: &str, engine: Engine) -> bool {
+    let word = first_word(sql, engine);
     let known = ["UPDATE", "DELETE", "INSERT", "MERGE", "WITH"];
     known.iter().any(|known| word.eq_ignore_ascii_case(known))
 }
@@ -235,9 +251,9 @@ fn once<T>(
     }
 }
 
-fn query(value: &str, line: usize) -> Result<String, DirectiveError> {
+fn query(value: &str, line: usize, engine: Engine) -> Result<String, DirectiveError> {
     let query = value.trim_end_matches(';').trim_end();
-    let word = first_word(query);
+    let word = first_word(query, engine);
     if ["SELECT", "WITH"]
         .iter()
         .any(|known| word.eq_ignore_ascii_case(known))
@@ -255,34 +271,52 @@ fn pause_of(value: &str, line: usize) -> Result<Duration, DirectiveError> {
     pause.ok_or(DirectiveError::Pause { line })
 }
 
+/// Whether a line is the mysql client's command that changes what ends a statement. A column may have that
+/// name too, and then a type follows.
+fn changes_delimiter(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let named = words
+        .next()
+        .is_some_and(|word| word.eq_ignore_ascii_case("DELIMITER"));
+    let is_mark =
+        |word: &str| word.starts_with(|c: char| c.is_ascii_punctuation() && c != '`' && c != '_');
+    named && words.next().is_some_and(is_mark) && words.next().is_none()
+}
+
 /// The first word of the statement, past white space and comments; empty where there is none.
-fn first_word(sql: &str) -> &str {
-    let mut rest = sql.trim_start();
-    loop {
-        if let Some(comment) = rest.strip_prefix("--") {
-            rest = comment
-                .split_once('\n')
-                .map_or("", |(_, after)| after)
-                .trim_start();
-        } else if rest.starts_with("/*") {
-            rest = after_block_comment(rest).trim_start();
-        } else {
-            break;
-        }
-    }
+pub(crate) fn first_word(sql: &str, engine: Engine) -> &str {
+    let rest = after_comments(sql, engine);
     let end = rest
         .find(|c: char| !c.is_ascii_alphabetic())
         .unwrap_or(rest.len());
     &rest[..end]
 }
 
-/// What follows the block comment that `sql` begins with; PostgreSQL's block comments nest.
-fn after_block_comment(sql: &str) -> &str {
+/// What follows the white space and the comments that `sql` begins with.
+pub(crate) fn after_comments(sql: &str, engine: Engine) -> &str {
+    let mut rest = sql.trim_start();
+    loop {
+        let hash = rest.starts_with('#') && engine.has_hash_comments();
+        if rest.starts_with("--") || hash {
+            rest = rest
+                .split_once('\n')
+                .map_or("", |(_, after)| after)
+                .trim_start();
+        } else if rest.starts_with("/*") {
+            rest = after_block_comment(rest, engine).trim_start();
+        } else {
+            return rest;
+        }
+    }
+}
+
+/// What follows the block comment that `sql` begins with.
+fn after_block_comment(sql: &str, engine: Engine) -> &str {
     let mut depth = 0_usize;
     let mut at = 0;
     while let Some(found) = sql[at..].find(['/', '*']) {
         at += found;
-        if sql[at..].starts_with("/*") {
+        if sql[at..].starts_with("/*") && (depth == 0 || engine.nests_comments()) {
             depth += 1;
             at += 2;
         } else if sql[at..].starts_with("*/") {
@@ -307,7 +341,10 @@ mod tests {
         let sql = "-- Fills in the new column.\r\n--dbop:batch\r\n\
                    -- dbop:total SELECT count(*) FROM t WHERE c IS NULL;\r\n\
                    -- dbop:pause 50ms\r\n\r\n/* one /* nested */ comment */ update t SET c = 1;";
-        let read = Directives::parse(sql).unwrap().batch.unwrap();
+        let read = Directives::parse(sql, Engine::Postgres)
+            .unwrap()
+            .batch
+            .unwrap();
         assert_eq!(
             read.total.as_deref(),
             Some("SELECT count(*) FROM t WHERE c IS NULL")
@@ -323,7 +360,11 @@ mod tests {
             "SELECT '-- no dbop:batch here';",
             "CREATE TABLE t();",
         ] {
-            assert_eq!(Directives::parse(sql), Ok(Directives::default()), "{sql}");
+            assert_eq!(
+                Directives::parse(sql, Engine::Postgres),
+                Ok(Directives::default()),
+                "{sql}"
+            );
         }
     }
 
@@ -331,7 +372,7 @@ mod tests {
     fn a_file_without_a_transaction_can_clear_away_first() {
         let sql = "-- no-transaction\n-- dbop:before DROP INDEX CONCURRENTLY IF EXISTS i\n\
                    CREATE INDEX CONCURRENTLY i ON t (c);";
-        let read = Directives::parse(sql).unwrap();
+        let read = Directives::parse(sql, Engine::Postgres).unwrap();
         assert_eq!(
             read.before.as_deref(),
             Some("DROP INDEX CONCURRENTLY IF EXISTS i")
@@ -348,7 +389,11 @@ mod tests {
 
     #[track_caller]
     fn refused(sql: &str, why: &DirectiveError) {
-        assert_eq!(Directives::parse(sql).as_ref().err(), Some(why), "{sql}");
+        assert_eq!(
+            Directives::parse(sql, Engine::Postgres).as_ref().err(),
+            Some(why),
+            "{sql}"
+        );
     }
 
     #[test]
@@ -406,5 +451,25 @@ mod tests {
             "-- dbop:batch\nCREATE INDEX i ON t (c)",
             &DirectiveError::NotAChange,
         );
+    }
+
+    #[test]
+    fn mysql_has_comments_of_its_own_and_no_delimiter_command() {
+        let batch =
+            |sql: &str| Directives::parse(sql, Engine::MySql).map(|read| read.batch.is_some());
+        assert_eq!(
+            batch("-- dbop:batch\n# a\n/* not /* nested */ DELETE FROM t LIMIT 9"),
+            Ok(true)
+        );
+        assert_eq!(
+            batch("CREATE TABLE t (\n  delimiter char(1),\n  `x` int)"),
+            Ok(false)
+        );
+        for mark in ["//", "$$", ";;", ";"] {
+            assert_eq!(
+                batch(&format!("SELECT 1;\ndelimiter {mark}\n")),
+                Err(DirectiveError::Delimiter { line: 2 })
+            );
+        }
     }
 }

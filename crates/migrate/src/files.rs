@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use sqlx::migrate::{MigrateError, Migration, Migrator};
 
 use crate::directives::{DirectiveError, Directives};
+use crate::engine::Engine;
 
 /// More files than this are not a directory of migrations.
 const FILES_MAX: usize = 10_000;
@@ -110,11 +111,11 @@ impl FilesError {
 }
 
 impl Files {
-    /// Reads and checks every SQL file in `dir` (not below it).
+    /// Reads and checks every SQL file in `dir` (not below it), for this kind of server.
     ///
     /// # Errors
     /// [`FilesError`] for the first thing that does not fit.
-    pub async fn read(dir: &Path) -> Result<Self, FilesError> {
+    pub async fn read(dir: &Path, engine: Engine) -> Result<Self, FilesError> {
         let names = names(dir)?;
         if names.is_empty() {
             return Err(FilesError::Empty(dir.to_owned()));
@@ -129,12 +130,13 @@ impl Files {
         {
             let name = names.get(&migration.version).cloned();
             let name = name.unwrap_or_else(|| migration.version.to_string());
-            let directives = Directives::parse(migration.sql.as_str()).map_err(|source| {
-                FilesError::Directive {
-                    name: name.clone(),
-                    source,
-                }
-            })?;
+            let directives =
+                Directives::parse(migration.sql.as_str(), engine).map_err(|source| {
+                    FilesError::Directive {
+                        name: name.clone(),
+                        source,
+                    }
+                })?;
             let migration = migration.clone();
             list.push(File {
                 version: migration.version,
@@ -150,6 +152,11 @@ impl Files {
     #[must_use]
     pub fn list(&self) -> &[File] {
         &self.list
+    }
+
+    /// The file of this version.
+    pub(crate) fn get(&self, version: i64) -> Option<&File> {
+        self.list.iter().find(|file| file.version == version)
     }
 
     /// The version that `wanted` means, `2` and `0002` alike; the latest where it is absent.
@@ -299,14 +306,14 @@ mod tests {
         std::fs::create_dir_all(&dir).unwrap();
         let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).unwrap();
 
-        let error = Files::read(&dir).await.unwrap_err();
+        let error = Files::read(&dir, Engine::Postgres).await.unwrap_err();
         assert!(error.to_string().ends_with("holds no SQL file"), "{error}");
         write("0001_one.sql", "SELECT 1");
         write("0010_ten.up.sql", "SELECT 10");
         write("0010_ten.down.sql", "SELECT -10");
         write("0002_two.sql", "-- dbop:batch\nDELETE FROM t");
         write("README.md", "not SQL");
-        let files = Files::read(&dir).await.unwrap();
+        let files = Files::read(&dir, Engine::Postgres).await.unwrap();
         let seen: Vec<_> = files
             .list()
             .iter()
@@ -320,21 +327,21 @@ mod tests {
         assert_eq!(seen, expected);
 
         write("002_two.sql", "SELECT 2");
-        let error = Files::read(&dir).await.unwrap_err();
+        let error = Files::read(&dir, Engine::Postgres).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "0002_two.sql and 002_two.sql have the same version 2"
         );
         std::fs::remove_file(dir.join("002_two.sql")).unwrap();
         write("0003.sql", "SELECT 3");
-        let error = Files::read(&dir).await.unwrap_err();
+        let error = Files::read(&dir, Engine::Postgres).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "the name of 0003.sql is not NUMBER_description.sql"
         );
         std::fs::remove_file(dir.join("0003.sql")).unwrap();
         write("0003_three.sql", "-- dbop:once\nSELECT 3");
-        let error = Files::read(&dir).await.unwrap_err();
+        let error = Files::read(&dir, Engine::Postgres).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "0003_three.sql, line 1: 'dbop:once' is not a directive"

@@ -1,6 +1,6 @@
 //! A ready-made migration program that keeps Database Operator's container contract: a directory
-//! of plain SQL files, by sqlx's `Migrator`, up to the version that the environment names, on
-//! PostgreSQL.
+//! of plain SQL files, as sqlx's `Migrator` runs them, up to the version that the environment names, on
+//! PostgreSQL, MySQL and MariaDB.
 //!
 //! The binary `dbop-migrate` is a thin shell around [`run::run`]. What it adds to sqlx: the target
 //! version, the contract's environment and metrics ([`settings`], [`push`]), batch files for data
@@ -8,7 +8,7 @@
 //! that hold neither passwords nor user data ([`said`]).
 //!
 //! It deliberately never goes backward, never repairs a record, and tries nothing again that a
-//! person should look at first. MySQL is not supported yet.
+//! person should look at first.
 //!
 //! ```
 //! use dbop_migrate::dsn::Dsn;
@@ -21,6 +21,7 @@
 pub mod directives;
 pub mod dsn;
 pub mod duration;
+pub mod engine;
 pub mod files;
 pub mod order;
 pub mod progress;
@@ -31,4 +32,4 @@ mod session;
 pub mod settings;
 pub mod tell;
 
-pub use session::SessionError;
+pub use session::{Left, SessionError};

@@ -22,7 +22,7 @@ const BAD_INPUT: u8 = 2;
 /// As a shell reports a program that a signal ended: 128 and the signal's number.
 const BY_SIGNAL: u8 = 128;
 
-/// Runs the plain SQL files of a directory on a PostgreSQL database, up to a version.
+/// Runs the plain SQL files of a directory on a PostgreSQL, MySQL or MariaDB database, up to a version.
 ///
 /// It keeps the migration container contract of Database Operator: the connection string, the
 /// target version and everything else about the database come from the environment
@@ -37,7 +37,7 @@ struct Arguments {
     /// The directory of SQL files, named like 0001_create_customers.sql
     #[arg(long, default_value = "migrations")]
     dir: PathBuf,
-    /// The schema of the table _sqlx_migrations [default: the first of the search_path]
+    /// PostgreSQL: the schema of the table _sqlx_migrations [default: the first of the search_path]
     #[arg(long)]
     table_schema: Option<String>,
 }
@@ -127,7 +127,7 @@ async fn migrate(arguments: &Arguments, environment: &Environment, progress: &Pr
         Err(error) => {
             report(&error);
             match error {
-                RunError::Stopped => BY_SIGNAL.saturating_add(by_signal),
+                RunError::Stopped { .. } => BY_SIGNAL.saturating_add(by_signal),
                 error if error.is_bad_input() => BAD_INPUT,
                 _ => FAILED,
             }

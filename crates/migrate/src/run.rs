@@ -9,14 +9,16 @@ mod batches;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sqlx::migrate::MigrateError;
 use tokio::time::Instant;
 
-use crate::files::{File, Files, FilesError, UnknownVersion};
+use crate::engine::Engine;
+use crate::files::{Files, FilesError, UnknownVersion};
 use crate::order::{self, Refusal};
 use crate::progress::Progress;
-use crate::said::Said;
-use crate::session::{self, Session, SessionError};
+use crate::said::{Said, Trouble};
+use crate::session::mysql::MySql;
+use crate::session::postgres::Postgres;
+use crate::session::{Left, Session, SessionError};
 use crate::settings::{Settings, SettingsError};
 use crate::tell::{Stop, Tell, spoken};
 
@@ -63,8 +65,10 @@ pub enum RunError {
         name: String,
         /// What the server or the driver said.
         said: Said,
-        /// Whether it ran in a transaction, so that nothing of it remains.
-        in_transaction: bool,
+        /// The version of the file.
+        version: i64,
+        /// What is left of it.
+        left: Left,
     },
     /// A batch file failed.
     #[error("{name} failed after {rows} changed rows: {said}")]
@@ -86,10 +90,20 @@ pub enum RunError {
     },
     /// A signal.
     #[error("stopped before the target was reached")]
-    Stopped,
+    Stopped {
+        /// The version of a file that is half run, as far as that is seen, and how many of its statements have
+        /// done their work.
+        half_run: Option<(i64, Option<usize>)>,
+    },
+    /// A schema for the table where a database has none.
+    #[error("--table-schema is for PostgreSQL: in MySQL and MariaDB a database has no schemas")]
+    NoSchemas,
 }
 
 impl RunError {
+    /// Stopped, with no file that is seen to be half run.
+    const STOPPED: Self = Self::Stopped { half_run: None };
+
     /// Whether arguments, environment or files are at fault, and no database was asked.
     #[must_use]
     pub fn is_bad_input(&self) -> bool {
@@ -97,6 +111,7 @@ impl RunError {
             self,
             Self::Settings(_)
                 | Self::Files(_)
+                | Self::NoSchemas
                 | Self::Version {
                     variable: "DBA_OP_TARGET_VERSION",
                     ..
@@ -115,19 +130,39 @@ impl RunError {
                 .to_owned(),
             Self::Session(error) => error.advice().to_owned(),
             Self::Refused(refusal) => refusal.advice(),
-            Self::File { said, .. } | Self::Batch { said, .. } if said.code() == Some("55P03") => {
-                "another session held a lock for longer than the lock timeout: run again when it \
-                 is gone (see pg_stat_activity), or raise DBA_OP_LOCK_TIMEOUT"
-                    .to_owned()
+            Self::File {
+                version,
+                left: Left::Recorded(done),
+                ..
+            } => half_run(*version, *done),
+            Self::File {
+                version,
+                left: Left::Unknown,
+                ..
+            } => format!(
+                "the connection is lost: look whether _sqlx_migrations has a row of version {version}. If it has \
+                 one without success, finish or undo by hand what the file did, and DELETE that row; then run again"
+            ),
+            Self::File { said, .. } | Self::Batch { said, .. }
+                if said.trouble() == Some(Trouble::LockTimeout) =>
+            {
+                let activity = match said.is_mysql() {
+                    true => "SHOW PROCESSLIST",
+                    false => "pg_stat_activity",
+                };
+                format!(
+                    "another session held a lock for longer than the lock timeout: run again when it \
+                     is gone (see {activity}), or raise DBA_OP_LOCK_TIMEOUT"
+                )
             }
             Self::File {
-                in_transaction: true,
+                left: Left::Nothing,
                 ..
             } => {
                 "nothing of this file remains in the database: correct it and run again".to_owned()
             }
             Self::File {
-                in_transaction: false,
+                left: Left::Unrecorded,
                 ..
             } => "this file runs without a transaction: look at what it left behind (an invalid \
                  index, say), remove that (dbop:before can do it) and run again"
@@ -142,11 +177,34 @@ impl RunError {
                  that are left"
                     .to_owned()
             }
-            Self::Stopped => {
+            Self::NoSchemas => {
+                "leave it out: the table is in the database that is migrated".to_owned()
+            }
+            Self::Stopped {
+                half_run: Some((version, done)),
+            } => half_run(*version, *done),
+            Self::Stopped { half_run: None } => {
                 "what is recorded is kept: run again, and it goes on from there".to_owned()
             }
         }
     }
+}
+
+/// What a person does about a file that ended half way.
+fn half_run(version: i64, done: Option<usize>) -> String {
+    let done = match done {
+        Some(0) => {
+            "it failed in its first statement, which may have done a part of its work".to_owned()
+        }
+        Some(1) => "its first statement has done its work, the second failed".to_owned(),
+        Some(done) => format!("its first {done} statements have done their work, the next failed"),
+        None => "the statements before the one that failed have done their work".to_owned(),
+    };
+    format!(
+        "this file is half run, since MySQL and MariaDB commit DDL at once: {done}. Finish or undo by hand what \
+         they did (SHOW CREATE TABLE tells), then DELETE FROM _sqlx_migrations WHERE version = {version}, which \
+         is recorded without success, and run again"
+    )
 }
 
 /// What every step of a run gets.
@@ -171,49 +229,74 @@ pub async fn run(
     tell: &impl Tell,
     stop: &Stop,
 ) -> Result<(), RunError> {
-    let mut files = Files::read(&places.dir).await?;
+    let mut files = Files::read(&places.dir, settings.dsn.engine()).await?;
     let target = files.version(settings.target.as_deref());
     let target = target.map_err(unknown("DBA_OP_TARGET_VERSION"))?;
-    let connecting = Session::connect(&settings.dsn, settings.lock_timeout_ms);
-    let mut session = tokio::select! {
-        connected = connecting => connected?,
-        () = stop.wait() => return Err(RunError::Stopped),
-    };
-    let pid = session.pid();
     let context = Context {
         progress,
         tell,
         stop,
     };
+    match settings.dsn.engine() {
+        Engine::Postgres => {
+            walk_until_stopped::<Postgres>(&mut files, settings, places, target, &context).await
+        }
+        Engine::MySql if places.table_schema.is_some() => Err(RunError::NoSchemas),
+        Engine::MySql => {
+            walk_until_stopped::<MySql>(&mut files, settings, places, target, &context).await
+        }
+    }
+}
+
+/// Connects and walks; cancels what the server does when the end is asked for.
+async fn walk_until_stopped<S: Session>(
+    files: &mut Files,
+    settings: &Settings,
+    places: &Places,
+    target: i64,
+    context: &Context<'_, impl Tell>,
+) -> Result<(), RunError> {
+    let stop = context.stop;
+    let connecting = S::connect(&settings.dsn, settings.lock_timeout_ms);
+    let mut session = tokio::select! {
+        connected = connecting => connected?,
+        () = stop.wait() => return Err(RunError::STOPPED),
+    };
+    let number = session.number();
     let ended = {
-        let walk = walk(&mut session, &mut files, settings, places, target, &context);
+        let walk = walk(&mut session, files, settings, places, target, context);
         tokio::pin!(walk);
         tokio::select! {
             ended = &mut walk => ended,
             () = stop.wait() => {
-                let cancel = session::cancel_until_dropped(&settings.dsn, pid);
+                let cancel = S::cancel_until_dropped(&settings.dsn, number);
                 let stopping = async {
                     tokio::select! {
                         ended = &mut walk => ended,
                         () = async { cancel.await; std::future::pending().await } => {
-                            Err(RunError::Stopped)
+                            Err(RunError::STOPPED)
                         }
                     }
                 };
                 // Whatever a cancelled statement says, the reason is the signal.
-                let ended = tokio::time::timeout(STOP_MAX, stopping).await;
-                if matches!(ended, Ok(Ok(()))) { Ok(()) } else { Err(RunError::Stopped) }
+                match tokio::time::timeout(STOP_MAX, stopping).await {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(RunError::File { version, left: Left::Recorded(done), .. })) => {
+                        Err(RunError::Stopped { half_run: Some((version, done)) })
+                    }
+                    _ => Err(RunError::STOPPED),
+                }
             }
         }
     };
-    if !matches!(ended, Err(RunError::Stopped)) {
+    if !matches!(ended, Err(RunError::Stopped { .. })) {
         session.close().await;
     }
     ended
 }
 
 async fn walk(
-    session: &mut Session,
+    session: &mut impl Session,
     files: &mut Files,
     settings: &Settings,
     places: &Places,
@@ -267,12 +350,12 @@ async fn walk(
 }
 
 async fn run_file(
-    session: &mut Session,
+    session: &mut impl Session,
     files: &mut Files,
     version: i64,
     context: &Context<'_, impl Tell>,
 ) -> Result<(), RunError> {
-    let Some(file) = files.list().iter().find(|file| file.version == version) else {
+    let Some(file) = files.get(version) else {
         return Ok(());
     };
     if let Some(batch) = &file.directives.batch {
@@ -280,72 +363,33 @@ async fn run_file(
         context.progress.file_done(false);
         return Ok(());
     }
-    let before = file.directives.before.clone();
-    let file = Plain::of(file);
-    context.tell.say(&format!("{}: begins", file.name));
+    let (name, before) = (file.name.clone(), file.directives.before.clone());
+    context.tell.say(&format!("{name}: begins"));
     let begun = Instant::now();
+    let failed = |said, left| RunError::File {
+        name: name.clone(),
+        version,
+        said,
+        left,
+    };
     if let Some(before) = before {
-        session
-            .execute(before)
-            .await
-            .map_err(|error| file.failed_before(&error))?;
+        session.execute(before).await.map_err(|error| {
+            let said = Said::text(format!("dbop:before: {}", Said::new(&error, None)));
+            failed(said, Left::Unrecorded)
+        })?;
     }
-    session
-        .apply(files, version)
-        .await
-        .map_err(|error| file.failed(&error))?;
-    context.tell.say(&format!(
-        "{}: done in {}",
-        file.name,
-        spoken(begun.elapsed())
-    ));
+    let applied = session.apply(files, version).await;
+    applied.map_err(|error| failed(error.said, error.left))?;
+    context
+        .tell
+        .say(&format!("{name}: done in {}", spoken(begun.elapsed())));
     context.progress.file_done(true);
     Ok(())
 }
 
-/// What is said of a plain file after the files were lent to the `Migrator`.
-struct Plain {
-    name: String,
-    sql: sqlx::SqlStr,
-    in_transaction: bool,
-}
-
-impl Plain {
-    fn of(file: &File) -> Self {
-        let migration = &file.migration;
-        Self {
-            name: file.name.clone(),
-            sql: migration.sql.clone(),
-            in_transaction: !migration.no_tx,
-        }
-    }
-
-    fn failed_before(&self, error: &sqlx::Error) -> RunError {
-        let said = Said::text(format!("dbop:before: {}", Said::new(error, None)));
-        RunError::File {
-            name: self.name.clone(),
-            said,
-            in_transaction: self.in_transaction,
-        }
-    }
-
-    fn failed(&self, error: &MigrateError) -> RunError {
-        let said = match error {
-            MigrateError::ExecuteMigration(source, _) => Said::new(source, Some(self.sql.as_str())),
-            MigrateError::Execute(source) => Said::new(source, None),
-            other => Said::text(other.to_string()),
-        };
-        RunError::File {
-            name: self.name.clone(),
-            said,
-            in_transaction: self.in_transaction,
-        }
-    }
-}
-
 fn go_on(stop: &Stop) -> Result<(), RunError> {
     if stop.asked() {
-        Err(RunError::Stopped)
+        Err(RunError::STOPPED)
     } else {
         Ok(())
     }

@@ -32,7 +32,8 @@ pub struct Settings {
     pub target: Option<String>,
     /// The version that the run starts from, as written.
     pub previous: Option<String>,
-    /// `lock_timeout` of the session, in milliseconds; 0 waits without limit; absent: the server's.
+    /// How long a statement may wait for a lock, in milliseconds; 0 waits without limit; absent: the server's
+    /// own setting.
     pub lock_timeout_ms: Option<u32>,
 }
 

@@ -12,8 +12,12 @@
 mod batches;
 #[path = "server/example.rs"]
 mod example;
+#[path = "server/kind.rs"]
+mod kind;
 #[path = "server/metrics.rs"]
 mod metrics;
+#[path = "server/postgres.rs"]
+mod postgres;
 #[path = "server/refusals.rs"]
 mod refusals;
 #[path = "server/secrets.rs"]
@@ -22,3 +26,6 @@ mod secrets;
 mod support;
 #[path = "server/walk.rs"]
 mod walk;
+
+/// The servers of these tests where `DBOP_TEST_SERVERS` names no others of these kinds.
+const SERVERS: &[&str] = &["postgres-14", "postgres-18"];

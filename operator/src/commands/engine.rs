@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dbop_engine::{Clock, Engine, Platform};
+use dbop_engine::{Engine, Platform};
 use dbop_kubernetes::access::{Cluster, cluster_id};
 use dbop_kubernetes::{KubernetesPlatform, Settings};
 use dbop_local::{LocalOptions, LocalPlatform, Runtime, Supervisor};
-use dbop_postgres::Postgres;
 
 use super::cluster::failure;
 use super::directory::opening;
+use crate::backends;
 use crate::render::Failure;
 use crate::shell::{SystemClock, SystemEntropy};
 
@@ -69,7 +69,7 @@ pub(crate) async fn looking(
 pub(crate) fn engine(platform: Arc<dyn Platform>) -> Engine {
     Engine::new(
         platform,
-        Arc::new(Postgres::new(|| SystemClock.now())),
+        backends::connector(),
         Arc::new(SystemClock),
         Arc::new(SystemEntropy),
     )

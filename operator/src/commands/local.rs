@@ -7,18 +7,17 @@ use std::sync::Arc;
 
 use dbop_local::{DatabaseEnd, End, LocalEnd, LocalPlatform, Runtime, Until};
 use dbop_model::JobName;
-use dbop_postgres::Postgres;
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::directory::{opening, problem};
 use super::{Console, Done, Exit, complain, engine, note, print};
+use crate::backends;
 use crate::cli::{self, LocalArgs, Output};
 use crate::receiver::{Metrics, Receiver};
 use crate::render::Failure;
 use crate::shell::{SystemClock, SystemEntropy};
-use dbop_engine::Clock;
 use display::Display;
 
 /// A second signal ends the program at once, with the status of a program that SIGINT ended.
@@ -83,7 +82,7 @@ pub(super) async fn run(args: LocalArgs, console: Console) -> Done {
     let asked = listen(stop)?;
     let work = dbop_local::run(
         platform.clone(),
-        Arc::new(Postgres::new(|| SystemClock.now())),
+        backends::connector(),
         Arc::new(SystemEntropy),
         until,
         stopped,

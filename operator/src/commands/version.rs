@@ -3,20 +3,18 @@
 use std::io::Read;
 use std::path::Path;
 
-use dbop_database::{Connector, DatabaseError, Look, Target};
-use dbop_engine::Clock;
+use dbop_database::{DatabaseError, Look, Target};
 use dbop_model::table::TableName;
 use dbop_model::{
     AccessPolicy, ClaimOwner, DatabaseFacts, Fact, ObjectRef, ObservedVersion, VersionSource,
 };
-use dbop_postgres::Postgres;
 use secrecy::SecretString;
 use serde::Serialize;
 
 use super::{Console, Done, Exit};
+use crate::backends;
 use crate::cli::{VersionArgs, VersionEngine};
 use crate::render::Failure;
-use crate::shell::SystemClock;
 
 /// A DSN is a line; what is longer is another file.
 const DSN_BYTES_MAX: u64 = 64 * 1024;
@@ -68,8 +66,7 @@ async fn observe(
     target: &Target,
     source: VersionSource,
 ) -> std::result::Result<DatabaseFacts, DatabaseError> {
-    let connector = Postgres::new(|| SystemClock.now());
-    let admin = connector.connect(target).await?;
+    let admin = backends::connector().connect(target).await?;
     admin.observe(&look(source)?).await
 }
 

@@ -20,12 +20,12 @@ pub(crate) use keeper::keep;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::proof::{self, Counted};
-use super::{MAJOR, Place, tell};
+use super::{Place, tell};
 use crate::cache::Cache;
 use crate::clock;
 use crate::cluster::{Cluster, Form, form_to_start};
 use crate::process::TemporaryFolder;
-use crate::servers::Server;
+use crate::servers::{NEWEST_POSTGRES, Server};
 use crate::workspace;
 
 use kubectl::Kubectl;
@@ -77,7 +77,7 @@ pub(super) fn run(place: &Place, keep: bool) -> Result<()> {
     let (server, dsn) = match dsn {
         Some(dsn) => (None, dsn),
         None => {
-            let server = Server::start(MAJOR, &Cache::open()?)?;
+            let server = Server::start(NEWEST_POSTGRES, &Cache::open()?)?;
             let dsn = server
                 .pod_url()
                 .context("Pods cannot reach this machine; name a server with --dsn-file")?

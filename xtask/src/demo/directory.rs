@@ -10,25 +10,29 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 
+use super::engine::Engine;
 use super::proof::{self, Counted};
-use super::{MAJOR, PACKAGES, tell};
+use super::{PACKAGES, tell};
 use crate::cache::Cache;
 use crate::clock;
 use crate::progress;
-use crate::servers::Server;
+use crate::servers::{Name, Server};
 use crate::workspace;
 
 use stage::Stage;
 
 /// Plays the whole demo; with `keep` it ends at Ctrl-C alone.
-pub(super) fn run(keep: bool) -> Result<()> {
+pub(super) fn run(engine: Engine, keep: bool) -> Result<()> {
     let root = workspace::root()?;
-    frame::opening();
+    let traits = engine.traits();
+    frame::opening(traits.title);
     build(&root)?;
     let started = clock::now();
-    let server = Server::start(MAJOR, &Cache::open()?)?;
+    let server = traits.server.parse();
+    let server: Name = server.map_err(anyhow::Error::msg)?;
+    let server = Server::start(server, &Cache::open()?)?;
     tell::line(&format!("  started {}", server.describe()));
-    let mut stage = Stage::set(&root, server)?;
+    let mut stage = Stage::set(&root, server, traits)?;
     let seen = acts::play(&mut stage)?;
     stage.tend()?;
     let running = stage.applications.iter().map(|one| &one.tally);

@@ -1,7 +1,11 @@
-//! One PostgreSQL server of ours: its folder, its data directory, its process.
+//! One server of ours: its folder, its data directory, its process.
 //!
 //! Everything is made for being thrown away: a new folder for each server, no durability, and a
 //! stop that waits for nothing. Dropping the [`Instance`] stops the server and removes the folder.
+//! What is different between engines is behind [`Flavor`].
+
+mod mysql;
+mod postgres;
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -15,18 +19,25 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use super::sweep::{self, PREFIX};
+use super::certificate;
+use super::layout::Layout;
+use super::name::{Engine, Name};
+use super::sweep;
 use super::user::RunAs;
 use crate::cache::random_hex;
 use crate::clock;
-use crate::cluster::{BRIDGE_ADDRESS, PODS};
+use crate::cluster::BRIDGE_ADDRESS;
 
-/// How long a new server may take to accept connections; under two seconds is usual.
+/// How long a new server may take to accept connections; two seconds are usual.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a server may take to stop before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// Another program can take a free port before our server does: tried again this often.
 const PORT_TRIES: usize = 5;
+/// Folders that are a whole system: never copied, and open to everybody.
+const SYSTEM_ROOTS: &[&str] = &["/", "/usr", "/usr/local"];
+/// The permission bit that lets everybody read a file.
+const OTHERS_MAY_READ: u32 = 0o004;
 /// How much of a server's log is shown when it does not start.
 const LOG_LINES_SHOWN: usize = 12;
 
@@ -43,19 +54,51 @@ pub(crate) struct Instance {
 pub(crate) struct Running {
     /// Its port on 127.0.0.1.
     pub(crate) port: u16,
-    /// The password of its superuser, `postgres`.
+    /// The password of its superuser.
     pub(crate) password: String,
     /// Whether Pods of the test cluster reach it, at [`BRIDGE_ADDRESS`].
     pub(crate) for_pods: bool,
-    /// Its log.
+    /// The authority that its certificate is from, where it has one.
+    pub(crate) authority: Option<PathBuf>,
+    /// The log with the statements that it was given.
     pub(crate) log: PathBuf,
 }
 
+/// What is different between engines.
+trait Flavor {
+    /// Makes the first data, in [`Place::data`]; the superuser gets `password` here or at the first start.
+    fn init(&self, place: &Place<'_>, password: &str) -> Result<()>;
+    /// The command that runs the server on `port`; for Pods too, where `for_pods` is said.
+    fn server(&self, place: &Place<'_>, port: u16, for_pods: bool) -> Result<Command>;
+    /// Whether it accepts connections.
+    fn is_ready(&self, folder: &Folder) -> bool;
+    /// What its log says where another program has taken its port.
+    fn port_is_taken(&self) -> &'static str;
+    /// The signal that ends it sooner than any other and leaves no process.
+    fn end(&self) -> Signal;
+    /// The log with the statements that it was given.
+    fn statements(&self, folder: &Folder) -> PathBuf;
+}
+
+fn flavor(engine: Engine) -> &'static dyn Flavor {
+    match engine {
+        Engine::Postgres => &postgres::Postgres,
+        Engine::MariaDb => &mysql::MySql { mariadb: true },
+        Engine::MySql => &mysql::MySql { mariadb: false },
+    }
+}
+
+/// A server's folder and its programs.
+struct Place<'a> {
+    folder: &'a Folder,
+    layout: Layout,
+}
+
 impl Instance {
-    /// Starts a new server from these binaries.
-    pub(crate) fn start(major: u8, bin: &Path) -> Result<Instance> {
-        let folder = Folder::create(major)?;
-        let (process, running) = start(&folder, bin)?;
+    /// Starts a new server from the files in `root`.
+    pub(crate) fn start(name: Name, root: &Path) -> Result<Instance> {
+        let folder = Folder::create(name)?;
+        let (process, running) = start(name, &folder, root)?;
         Ok(Instance {
             running,
             process,
@@ -84,9 +127,14 @@ struct Folder {
 }
 
 impl Folder {
-    fn create(major: u8) -> Result<Folder> {
+    fn create(name: Name) -> Result<Folder> {
         let user = RunAs::choose();
-        let name = format!("{PREFIX}{major}-{}", random_hex(6)?);
+        let name = format!(
+            "{}{}-{}",
+            sweep::prefix(name.engine),
+            name.series,
+            random_hex(6)?
+        );
         let path = user.temporary_folder()?.join(name);
         let lock_path = sweep::lock_of(&path);
         let lock = OpenOptions::new()
@@ -119,11 +167,29 @@ impl Folder {
         self.path.join("server.log")
     }
 
-    /// A command of the server's user in the server's folder.
-    fn command(&self, program: &Path) -> Command {
-        let mut command = self.user.command(program);
+    fn pid_file(&self) -> PathBuf {
+        sweep::pid_files(&self.path)[1].clone()
+    }
+
+    /// The command, run in the server's folder and without input.
+    fn in_it(&self, mut command: Command) -> Command {
         command.current_dir(&self.path).stdin(Stdio::null());
         command
+    }
+
+    /// Writes a file that nobody else than the server's user can read.
+    fn write_private(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.path.join(name);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| format!("{} cannot be created", path.display()))?;
+        file.write_all(text.as_bytes())
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        self.user.own(&path)?;
+        Ok(path)
     }
 }
 
@@ -134,53 +200,62 @@ impl Drop for Folder {
 }
 
 /// The server's process, stopped when this is dropped.
-struct ServerProcess(Child);
+struct ServerProcess {
+    child: Child,
+    end: Signal,
+}
 
 impl ServerProcess {
     /// How it ended, if it did.
     fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        self.0.try_wait().context("the server cannot be watched")
+        self.child
+            .try_wait()
+            .context("the server cannot be watched")
     }
 }
 
 impl Drop for ServerProcess {
     /// Stops it at once: nobody will read its data again, so no checkpoint is waited for.
     fn drop(&mut self) {
-        let pid = Pid::from_child(&self.0);
-        if !matches!(self.0.try_wait(), Ok(None)) {
+        let pid = Pid::from_child(&self.child);
+        if !matches!(self.child.try_wait(), Ok(None)) {
             return;
         }
         // Errors mean that it has ended, which is what we want.
-        let _ = kill_process(pid, Signal::QUIT);
+        let _ = kill_process(pid, self.end);
         let started = clock::now();
         while started.elapsed() < STOP_PATIENCE {
-            if !matches!(self.0.try_wait(), Ok(None)) {
+            if !matches!(self.child.try_wait(), Ok(None)) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
         let _ = kill_process_group(pid, Signal::KILL);
-        let _ = self.0.wait();
+        let _ = self.child.wait();
     }
 }
 
-fn start(folder: &Folder, bin: &Path) -> Result<(ServerProcess, Running)> {
-    let bin = reachable(folder, bin)?;
+fn start(name: Name, folder: &Folder, root: &Path) -> Result<(ServerProcess, Running)> {
+    let flavor = flavor(name.engine);
+    let layout = reachable(name, folder, root)?;
+    let place = Place { folder, layout };
     let password = random_hex(16)?;
-    init(folder, &bin, &password)?;
+    flavor.init(&place, &password)?;
     for _ in 0..PORT_TRIES {
         let port = free_port()?;
         let for_pods = TcpListener::bind((BRIDGE_ADDRESS, port)).is_ok();
-        let mut server = launch(folder, &bin, port, for_pods)?;
-        if wait_until_ready(folder, &mut server)? {
-            let log = folder.log();
+        let command = flavor.server(&place, port, for_pods)?;
+        let mut server = launch(folder, command, flavor.end())?;
+        if wait_until_ready(flavor, folder, &mut server)? {
+            let authority = certificate::authority(&folder.path);
             return Ok((
                 server,
                 Running {
                     port,
                     password,
                     for_pods,
-                    log,
+                    authority: authority.is_file().then_some(authority),
+                    log: flavor.statements(folder),
                 },
             ));
         }
@@ -189,102 +264,67 @@ fn start(folder: &Folder, bin: &Path) -> Result<(ServerProcess, Running)> {
     bail!("no free port was found for a server in {PORT_TRIES} tries")
 }
 
-/// The binaries in a place where the server's user can run them. A cache below root's home is
-/// closed to everybody else, so root copies them (50 MB) into the server's folder.
-fn reachable(folder: &Folder, bin: &Path) -> Result<PathBuf> {
-    let works = |bin: &Path| {
-        let tried = folder
-            .command(&bin.join("postgres"))
-            .arg("--version")
-            .output();
-        tried.is_ok_and(|output| output.status.success())
+/// The server's files in a place where its user can run them. A cache below root's home is closed to
+/// everybody else, so root puts them into the server's folder.
+fn reachable(name: Name, folder: &Folder, root: &Path) -> Result<Layout> {
+    let title = name.engine.traits().title;
+    let found = |root: &Path| {
+        Layout::find(name.engine, root)
+            .with_context(|| format!("{} holds no {title}", root.display()))
     };
-    if works(bin) {
-        return Ok(bin.to_path_buf());
+    let layout = found(root)?;
+    let version = |layout: &Layout| {
+        folder
+            .in_it(layout.command(folder.user))
+            .arg("--version")
+            .output()
+    };
+    if version(&layout).is_ok_and(|output| output.status.success()) {
+        return Ok(layout);
     }
-    let origin = bin
-        .parent()
-        .context("the server's binaries have no folder around them")?;
+    ensure!(
+        !SYSTEM_ROOTS.iter().any(|system| root == Path::new(system)),
+        "{} cannot be run as user nobody",
+        layout.program.display()
+    );
     let copy = folder.path.join("install");
-    copy_tree(origin, &copy, folder.user)?;
-    let bin = copy.join("bin");
-    let tried = folder
-        .command(&bin.join("postgres"))
-        .arg("--version")
-        .output()
-        .context("PostgreSQL cannot be run as user nobody")?;
+    put_tree(root, &copy, folder.user)?;
+    let layout = found(&copy)?;
+    let tried =
+        version(&layout).with_context(|| format!("{title} cannot be run as user nobody"))?;
     ensure!(
         tried.status.success(),
-        "PostgreSQL from {} does not run here: {}",
-        origin.display(),
+        "{title} from {} does not run here: {}",
+        root.display(),
         String::from_utf8_lossy(&tried.stderr).trim_end()
     );
-    Ok(bin)
+    Ok(layout)
 }
 
-/// Copies folders, files and links, and gives them to `user`.
-fn copy_tree(from: &Path, to: &Path, user: RunAs) -> Result<()> {
-    let describe = || format!("{} cannot be copied to {}", from.display(), to.display());
-    let kind = from.symlink_metadata().with_context(describe)?.file_type();
+/// Puts folders, files and links into another folder, for `user`. A file that everybody may read is the
+/// same file under another name where that is possible: a server has up to 400 MB.
+fn put_tree(from: &Path, to: &Path, user: RunAs) -> Result<()> {
+    let describe = || format!("{} cannot be put into {}", from.display(), to.display());
+    let metadata = from.symlink_metadata().with_context(describe)?;
+    let kind = metadata.file_type();
     if kind.is_dir() {
         std::fs::create_dir(to).with_context(describe)?;
         for entry in from.read_dir().with_context(describe)? {
             let entry = entry.with_context(describe)?;
-            copy_tree(&entry.path(), &to.join(entry.file_name()), user)?;
+            put_tree(&entry.path(), &to.join(entry.file_name()), user)?;
         }
     } else if kind.is_symlink() {
         let target = from.read_link().with_context(describe)?;
         std::os::unix::fs::symlink(target, to).with_context(describe)?;
     } else {
+        let readable = metadata.permissions().mode() & OTHERS_MAY_READ != 0;
+        if readable && std::fs::hard_link(from, to).is_ok() {
+            // Its owner is the cache's.
+            return Ok(());
+        }
         std::fs::copy(from, to).with_context(describe)?;
     }
     user.own(to)
-}
-
-fn init(folder: &Folder, bin: &Path, password: &str) -> Result<()> {
-    // By file, because arguments can be read by everybody on the machine.
-    let password_file = folder.path.join("password");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&password_file)
-        .context("a password file cannot be created")?;
-    file.write_all(password.as_bytes())
-        .context("a password file cannot be written")?;
-    folder.user.own(&password_file)?;
-    let output = folder
-        .command(&bin.join("initdb"))
-        .args([
-            "--username=postgres",
-            "--auth=scram-sha-256",
-            "--encoding=UTF8",
-            "--no-locale",
-        ])
-        .args(["--no-sync", "--no-instructions"])
-        .arg("--pwfile")
-        .arg(&password_file)
-        .arg("--pgdata")
-        .arg(folder.data())
-        .output()
-        .context("initdb cannot be started")?;
-    ensure!(
-        output.status.success(),
-        "initdb failed:\n{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr).trim_end()
-    );
-    std::fs::remove_file(&password_file).context("a password file cannot be removed")?;
-    admit_pods(&folder.data().join("pg_hba.conf"))
-}
-
-/// Lets Pods in by password; without a node nobody has such an address.
-fn admit_pods(rules: &Path) -> Result<()> {
-    OpenOptions::new()
-        .append(true)
-        .open(rules)
-        .and_then(|mut file| writeln!(file, "host all all {PODS} scram-sha-256"))
-        .with_context(|| format!("{} cannot be written", rules.display()))
 }
 
 fn free_port() -> Result<u16> {
@@ -295,7 +335,7 @@ fn free_port() -> Result<u16> {
         .port())
 }
 
-fn launch(folder: &Folder, bin: &Path, port: u16, for_pods: bool) -> Result<ServerProcess> {
+fn launch(folder: &Folder, mut command: Command, end: Signal) -> Result<ServerProcess> {
     let log = OpenOptions::new()
         .create(true)
         .append(true)
@@ -305,52 +345,32 @@ fn launch(folder: &Folder, bin: &Path, port: u16, for_pods: bool) -> Result<Serv
     let errors = log
         .try_clone()
         .context("the server's log cannot be shared")?;
-    let mut command = folder.command(&bin.join("postgres"));
-    command
-        .arg("-D")
-        .arg(folder.data())
-        .arg("-p")
-        .arg(port.to_string());
-    let addresses = match for_pods {
-        true => format!("listen_addresses=127.0.0.1,{BRIDGE_ADDRESS}"),
-        false => "listen_addresses=127.0.0.1".to_owned(),
-    };
-    for setting in [
-        addresses.as_str(),
-        // Installed binaries would want a folder that belongs to somebody else.
-        "unix_socket_directories=",
-        "max_connections=200",
-        // The data are thrown away: nothing needs to survive a power cut.
-        "fsync=off",
-        "synchronous_commit=off",
-        "full_page_writes=off",
-        // Tests look for passwords in the log, and people for what was done.
-        "log_statement=all",
-        "log_min_messages=log",
-        "log_line_prefix=%m [%p] %q%u@%d ",
-        "shared_preload_libraries=",
-    ] {
-        command.arg("-c").arg(setting);
-    }
-    let server = command.stdout(log).stderr(errors).process_group(0).spawn();
-    Ok(ServerProcess(
-        server.context("the server cannot be started")?,
-    ))
+    let child = command.stdout(log).stderr(errors).process_group(0).spawn();
+    Ok(ServerProcess {
+        child: child.context("the server cannot be started")?,
+        end,
+    })
 }
 
 /// True when the server accepts connections, false when its port was taken.
-fn wait_until_ready(folder: &Folder, server: &mut ServerProcess) -> Result<bool> {
+fn wait_until_ready(
+    flavor: &dyn Flavor,
+    folder: &Folder,
+    server: &mut ServerProcess,
+) -> Result<bool> {
     let started = clock::now();
     while started.elapsed() < START_PATIENCE {
         if let Some(status) = server.ended()? {
-            let log = tail(&folder.log());
-            if log.contains("could not create any TCP/IP sockets") {
+            let log = std::fs::read_to_string(folder.log()).unwrap_or_default();
+            if log.contains(flavor.port_is_taken()) {
                 return Ok(false);
             }
-            bail!("the server ended while starting ({status}):\n{log}");
+            bail!(
+                "the server ended while starting ({status}):\n{}",
+                tail(&folder.log())
+            );
         }
-        let pid_file = std::fs::read_to_string(folder.data().join("postmaster.pid"));
-        if pid_file.is_ok_and(|text| is_ready(&text)) {
+        if flavor.is_ready(folder) {
             return Ok(true);
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -362,28 +382,16 @@ fn wait_until_ready(folder: &Folder, server: &mut ServerProcess) -> Result<bool>
     )
 }
 
-/// The eighth line of `postmaster.pid` is the server's state (PostgreSQL 10 and later).
-fn is_ready(pid_file: &str) -> bool {
-    pid_file
-        .lines()
-        .nth(7)
-        .is_some_and(|state| state.trim() == "ready")
+/// Where a server listens: on this machine alone, or for Pods too.
+fn addresses(for_pods: bool) -> String {
+    match for_pods {
+        true => format!("127.0.0.1,{BRIDGE_ADDRESS}"),
+        false => "127.0.0.1".to_owned(),
+    }
 }
 
 fn tail(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_is_ready_when_its_eighth_line_says_so() {
-        let starting = "1\n/data\n2\n5433\n\n127.0.0.1\n  42  1\nstarting\n";
-        assert!(!is_ready(starting));
-        assert!(is_ready(&starting.replace("starting", "ready   ")));
-    }
 }

@@ -17,7 +17,9 @@ use anyhow::{Context as _, Result, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::certificate;
 use super::instance::{Instance, Running};
+use super::name::Name;
 
 /// How often a running server is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -31,14 +33,10 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts a keeper, and with it a server from these binaries.
-    pub(crate) fn start(major: u8, bin: &Path) -> Result<(Keeper, Running)> {
-        let major_text = major.to_string();
-        let arguments = [
-            "keep-postgres".as_ref(),
-            major_text.as_ref(),
-            bin.as_os_str(),
-        ];
+    /// Starts a keeper, and with it a server from the files in `root`.
+    pub(crate) fn start(name: Name, root: &Path) -> Result<(Keeper, Running)> {
+        let name_text = name.to_string();
+        let arguments = ["keep-server".as_ref(), name_text.as_ref(), root.as_os_str()];
         let (mut keeper, mut report) = Keeper::launch(&arguments, Stdio::inherit())?;
         let mut line = String::new();
         report
@@ -49,7 +47,7 @@ impl Keeper {
             None => {
                 keeper.end();
                 // The keeper has said on stderr what went wrong.
-                bail!("PostgreSQL {major} from {} did not start", bin.display())
+                bail!("{} from {} did not start", name.title(), root.display())
             }
         }
     }
@@ -103,16 +101,17 @@ fn ourselves() -> Result<PathBuf> {
     std::env::current_exe().context("xtask cannot find itself")
 }
 
-/// The keeper's own main function, behind the hidden command `keep-postgres`.
-pub(crate) fn keep(major: u8, bin: &Path) -> Result<()> {
+/// The keeper's own main function, behind the hidden command `keep-server`.
+pub(crate) fn keep(name: Name, root: &Path) -> Result<()> {
     let stop = watch_for_the_end()?;
-    let mut instance = Instance::start(major, bin)?;
+    let mut instance = Instance::start(name, root)?;
     // Where nobody reads it, xtask is gone, and the closed pipe says so below.
     let _ = writeln!(std::io::stdout(), "{}", report(&instance.running));
     while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(LOOK_EVERY) {
         if let Some(status) = instance.ended()? {
             eprintln!(
-                "PostgreSQL {major} ended by itself ({status}):\n{}",
+                "{} ended by itself ({status}):\n{}",
+                name.title(),
                 instance.last_words()
             );
             return Ok(());
@@ -146,10 +145,11 @@ pub(crate) fn watch_for_the_end() -> Result<Receiver<()>> {
 /// What the keeper tells xtask, in one line through a pipe that nobody else can read.
 fn report(running: &Running) -> String {
     format!(
-        "ready {} {} {} {}",
+        "ready {} {} {} {} {}",
         running.port,
         running.password,
         running.for_pods,
+        running.authority.is_some(),
         running.log.display()
     )
 }
@@ -158,12 +158,19 @@ fn parse_report(line: &str) -> Option<Running> {
     let mut words = line
         .trim_end_matches('\n')
         .strip_prefix("ready ")?
-        .splitn(4, ' ');
+        .splitn(5, ' ');
+    let (port, password) = (words.next()?.parse().ok()?, words.next()?.to_owned());
+    let for_pods = words.next()?.parse().ok()?;
+    let certified: bool = words.next()?.parse().ok()?;
+    let log = PathBuf::from(words.next()?);
+    // Both are in the server's folder.
+    let authority = log.parent().map(certificate::authority);
     Some(Running {
-        port: words.next()?.parse().ok()?,
-        password: words.next()?.to_owned(),
-        for_pods: words.next()?.parse().ok()?,
-        log: words.next()?.into(),
+        port,
+        password,
+        for_pods,
+        authority: authority.filter(|_| certified),
+        log,
     })
 }
 
@@ -177,11 +184,13 @@ mod tests {
             port: 5433,
             password: "abc".into(),
             for_pods: true,
+            authority: Some("/a folder/ca.pem".into()),
             log: "/a folder/log".into(),
         };
         let read = parse_report(&format!("{}\n", report(&running))).unwrap();
         assert_eq!((read.port, read.password), (5433, "abc".to_owned()));
         assert_eq!((read.for_pods, read.log), (true, running.log));
+        assert_eq!(read.authority, running.authority);
         assert!(parse_report("").is_none());
     }
 }

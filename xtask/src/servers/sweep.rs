@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
+use super::name::Engine;
 use super::user::temporary_folders;
 use crate::clock;
 use crate::workspace::capture;
 
-/// What the names of servers' folders begin with.
-pub(crate) const PREFIX: &str = "dbop-postgres-";
 /// What the names of their lock files end with.
 const LOCK_SUFFIX: &str = ".lock";
 /// How long an orphaned server may take to stop before it is killed.
@@ -27,12 +26,27 @@ pub(crate) fn sweep() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if let Some(name) = name.strip_suffix(LOCK_SUFFIX)
-                && name.starts_with(PREFIX)
+                && Engine::ALL
+                    .into_iter()
+                    .any(|engine| name.starts_with(&prefix(engine)))
             {
                 sweep_one(&folder.join(name), &entry.path());
             }
         }
     }
+}
+
+/// What the names of folders of this engine's servers begin with.
+pub(crate) fn prefix(engine: Engine) -> String {
+    format!("dbop-{}-", engine.traits().prefix)
+}
+
+/// Where a server writes the number of its process: where PostgreSQL does, and where others are told to.
+pub(crate) fn pid_files(folder: &Path) -> [PathBuf; 2] {
+    [
+        folder.join("data/postmaster.pid"),
+        folder.join("server.pid"),
+    ]
 }
 
 /// The lock file of a server's folder.
@@ -69,7 +83,9 @@ fn sweep_one(folder: &Path, lock_path: &Path) {
 /// The process of the server in this folder, if it is one: numbers of processes are used again, so
 /// its command line must name the folder.
 fn orphan(folder: &Path) -> Option<Pid> {
-    let pid_file = std::fs::read_to_string(folder.join("data/postmaster.pid")).ok()?;
+    let pid_file = pid_files(folder)
+        .iter()
+        .find_map(|file| std::fs::read_to_string(file).ok())?;
     let pid = Pid::from_raw(pid_file.lines().next()?.trim().parse().ok()?)?;
     let mut ps = Command::new("ps");
     ps.args([

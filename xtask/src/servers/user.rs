@@ -1,4 +1,4 @@
-//! Under which user a server runs: PostgreSQL refuses root, so root lends it `nobody`.
+//! Under which user a server runs: servers refuse root, so root lends them `nobody`.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;

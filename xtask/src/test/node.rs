@@ -16,7 +16,7 @@ use crate::dist::link::{self, Profile};
 use crate::dist::{created, of_program};
 use crate::process::TemporaryFolder;
 use crate::progress::{self, Progress};
-use crate::servers::Server;
+use crate::servers::{NEWEST_POSTGRES, SERVERS, Server};
 use crate::workspace;
 
 /// The programs, each with its package and the variable that tells the tests the image of it.
@@ -31,8 +31,6 @@ const PROGRAMS: [(&str, &str, &str); 3] = [
 ];
 /// Packages of ours: they have a bill of materials. The demo's application is nothing that is given to others.
 const SHIPPED: [&str; 2] = ["database-operator", "dbop-migrate"];
-/// The server that the tests need.
-const MAJOR: u8 = 18;
 /// How the variable ends that tells how Pods connect to a server.
 const FROM_PODS: &str = "_FROM_PODS";
 /// Where in the API server's audit log the run begins, in bytes.
@@ -70,7 +68,7 @@ impl Node {
         // First, since it says at once where a node cannot be.
         let cluster = Cluster::node("tests")?;
         // One of its own: it listens where Pods can reach it only if the node was there before it.
-        let server = Server::provide(MAJOR, &Cache::open()?)?;
+        let server = Server::provide(NEWEST_POSTGRES, &Cache::open()?)?;
         println!("  {}", server.describe());
         let mut environment = server.environment();
         ensure!(
@@ -78,10 +76,11 @@ impl Node {
                 .iter()
                 .any(|(name, _)| name.ends_with(FROM_PODS)),
             "Pods of this cluster reach no server of ours; name one that they do reach, in \
-             DBOP_TEST_POSTGRES_{MAJOR} as we and in DBOP_TEST_POSTGRES_{MAJOR}{FROM_PODS} as Pods connect to it"
+             {variable} as we and in {variable}{FROM_PODS} as Pods connect to it",
+            variable = NEWEST_POSTGRES.variable()
         );
         environment.extend(cluster.environment()?);
-        environment.push(("DBOP_TEST_MAJORS".into(), MAJOR.to_string()));
+        environment.push((SERVERS.into(), NEWEST_POSTGRES.to_string()));
         environment.push(("RUST_TEST_THREADS".into(), THREADS.into()));
         if let Some(log) = cluster.audit_log() {
             let bytes = log.metadata().map_or(0, |file| file.len());

@@ -11,6 +11,7 @@ pub(crate) enum Tier {
     Docs,
     Simulation,
     Postgres,
+    MySql,
     Cluster,
     Crashes,
     Failures,
@@ -27,12 +28,13 @@ struct Description {
 
 impl Tier {
     /// All tiers, in the order in which they run: what fails fast comes first.
-    pub(crate) const ALL: [Tier; 9] = [
+    pub(crate) const ALL: [Tier; 10] = [
         Tier::Tidy,
         Tier::Unit,
         Tier::Docs,
         Tier::Simulation,
         Tier::Postgres,
+        Tier::MySql,
         Tier::Cluster,
         Tier::Crashes,
         Tier::Failures,
@@ -75,6 +77,12 @@ impl Tier {
                 "real servers 14 and 18, a real Alembic",
                 "curl, python3",
                 "5 min",
+            ),
+            Tier::MySql => (
+                "mysql",
+                "real MariaDB 10.11 and 11.4, MySQL 9.7",
+                "curl, openssl",
+                "2 min",
             ),
             Tier::Cluster => (
                 "cluster",

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Context, RunError, go_on};
 use crate::directives::Batch;
 use crate::files::File;
-use crate::said::Said;
+use crate::said::{Said, Trouble};
 use crate::session::Session;
 use crate::tell::{Tell, grouped, spoken};
 
@@ -45,7 +45,7 @@ struct Pass {
 }
 
 pub(super) async fn run(
-    session: &mut Session,
+    session: &mut impl Session,
     file: &File,
     batch: &Batch,
     context: &Context<'_, impl Tell>,
@@ -182,7 +182,11 @@ impl Pass {
 }
 
 /// How many rows `dbop:total` counts; `None` where the file has none.
-async fn count(session: &mut Session, file: &File, batch: &Batch) -> Result<Option<u64>, RunError> {
+async fn count(
+    session: &mut impl Session,
+    file: &File,
+    batch: &Batch,
+) -> Result<Option<u64>, RunError> {
     let Some(query) = &batch.total else {
         return Ok(None);
     };
@@ -203,10 +207,8 @@ async fn count(session: &mut Session, file: &File, batch: &Batch) -> Result<Opti
 /// What another session's work can cause, and trying again can cure: serialization failure,
 /// deadlock, lock timeout.
 fn is_transient(error: &sqlx::Error) -> bool {
-    let code = error
-        .as_database_error()
-        .and_then(|database| database.code());
-    matches!(code.as_deref(), Some("40001" | "40P01" | "55P03"))
+    let trouble = Said::new(error, None).trouble();
+    matches!(trouble, Some(Trouble::Conflict | Trouble::LockTimeout))
 }
 
 fn failed(file: &File, rows: u64, error: &sqlx::Error) -> RunError {

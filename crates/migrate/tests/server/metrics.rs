@@ -59,7 +59,7 @@ fn value(body: &str, name: &str) -> f64 {
 async fn progress_and_outcome_arrive() {
     for server in servers() {
         let database = Scratch::new(&server, "push").await;
-        let files = Files::customers("push", 400, "-- dbop:pause 50ms\n");
+        let files = Files::customers(server.kind, "push", 400, "-- dbop:pause 50ms\n");
         run(&database.dsn, &files.dir, &[("DBA_OP_TARGET_VERSION", "2")])
             .await
             .ok();
@@ -117,7 +117,7 @@ async fn a_gateway_that_fails_is_one_warning() {
             ("odd", "x"),
         ] {
             let database = Scratch::new(&server, "silent").await;
-            let files = Files::customers("silent", 50, "");
+            let files = Files::customers(server.kind, "silent", 50, "");
             let variables = [("DBA_OP_PROMETHEUS_PUSH_GATEWAY_ADDR", address)];
             let done = run(&database.dsn, &files.dir, &variables).await;
             assert_eq!(done.ok().err.lines().count(), 1, "{case}: {}", done.err);

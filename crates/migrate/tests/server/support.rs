@@ -6,27 +6,54 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use crate::SERVERS;
+use crate::kind::{Conn, Kind};
 
 /// How long anything in a test may take to happen.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The oldest and the newest supported server.
-pub(crate) fn servers() -> Vec<String> {
-    ["DBOP_TEST_POSTGRES_14", "DBOP_TEST_POSTGRES_18"]
-        .map(server)
-        .to_vec()
+/// A server, by its superuser.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) kind: Kind,
+    /// The variable that names it; what else is said of it is in variables that begin like it.
+    pub(crate) variable: String,
+    /// The superuser's connection string.
+    pub(crate) dsn: String,
 }
 
-fn server(variable: &str) -> String {
-    std::env::var(variable).unwrap_or_else(|_| {
-        panic!("{variable} names no PostgreSQL server: run `cargo xtask test`, which starts one")
+/// The servers of this test program: those of its kinds that the run has, else the usual ones.
+pub(crate) fn servers() -> Vec<Server> {
+    let usual = SERVERS.join(",");
+    let names = std::env::var("DBOP_TEST_SERVERS").unwrap_or(usual);
+    let servers: Vec<Server> = names.split(',').filter_map(server).collect();
+    assert!(
+        !servers.is_empty(),
+        "there is no server for these tests among {names}"
+    );
+    servers
+}
+
+fn server(name: &str) -> Option<Server> {
+    let prefix = |name: &str| name.split('-').next().map(str::to_owned);
+    if SERVERS.iter().all(|usual| prefix(usual) != prefix(name)) {
+        return None;
+    }
+    let kind = Kind::named(&prefix(name)?)?;
+    let variable = format!("DBOP_TEST_{}", name.replace(['-', '.'], "_").to_uppercase());
+    let dsn = std::env::var(&variable).unwrap_or_else(|_| {
+        panic!("{variable} names no server: run `cargo xtask test`, which starts one")
+    });
+    Some(Server {
+        kind,
+        variable,
+        dsn,
     })
 }
 
 /// A database of its own, dropped at the end.
 pub(crate) struct Scratch {
-    server: String,
+    server: Server,
     name: String,
     /// The superuser's connection string to it.
     pub(crate) dsn: String,
@@ -34,62 +61,55 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     /// `test` is part of the name; two tests never share one.
-    pub(crate) async fn new(server: &str, test: &str) -> Self {
+    pub(crate) async fn new(server: &Server, test: &str) -> Self {
         let name = format!("dbop_migrate_{test}_{}", std::process::id());
         let scratch = Self {
-            server: server.to_owned(),
-            dsn: with_database(server, &name),
+            server: server.clone(),
+            dsn: with_database(&server.dsn, &name),
             name,
         };
-        let mut conn = PgConnection::connect(server).await.unwrap();
-        execute(&mut conn, &scratch.drop_sql()).await;
-        execute(&mut conn, &format!("CREATE DATABASE {}", scratch.name)).await;
+        let mut conn = Conn::open(server.kind, &server.dsn).await;
+        conn.execute(&scratch.drop_sql()).await;
+        conn.execute(&format!("CREATE DATABASE {}", scratch.name))
+            .await;
         scratch
     }
 
-    pub(crate) async fn connect(&self) -> PgConnection {
-        PgConnection::connect(&self.dsn).await.unwrap()
+    pub(crate) async fn connect(&self) -> Conn {
+        Conn::open(self.server.kind, &self.dsn).await
     }
 
     pub(crate) async fn execute(&self, sql: &str) {
-        execute(&mut self.connect().await, sql).await;
+        self.connect().await.execute(sql).await;
     }
 
     /// The one number that `sql` gives.
     pub(crate) async fn number(&self, sql: &str) -> i64 {
-        let sql = AssertSqlSafe(format!("SELECT ({sql})::bigint"));
-        sqlx::query_scalar(sql)
-            .fetch_one(&mut self.connect().await)
-            .await
-            .unwrap()
+        self.connect().await.number(sql).await
     }
 
     /// The versions recorded as done, in order.
     pub(crate) async fn versions(&self) -> Vec<i64> {
-        let sql = "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version";
-        sqlx::query_scalar(sql)
-            .fetch_all(&mut self.connect().await)
-            .await
-            .unwrap()
+        self.connect().await.versions(true).await
     }
 
-    /// Waits until `sql` gives true.
-    pub(crate) async fn until(&self, sql: &str) {
+    /// Waits until a condition holds.
+    pub(crate) async fn until(&self, condition: &str) {
         let mut conn = self.connect().await;
         let begun = tokio::time::Instant::now();
-        loop {
-            let sql = AssertSqlSafe(format!("SELECT {sql}"));
-            let reached: bool = sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap();
-            if reached {
-                return;
-            }
-            assert!(begun.elapsed() < PATIENCE, "never came true");
+        while !conn.holds(condition).await {
+            let server = &self.server.variable;
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "never came true on {server}: {condition}"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
     fn drop_sql(&self) -> String {
-        format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)
+        let force = self.server.kind.pick(" WITH (FORCE)", "");
+        format!("DROP DATABASE IF EXISTS {}{force}", self.name)
     }
 }
 
@@ -102,16 +122,16 @@ impl Drop for Scratch {
                 .enable_all()
                 .build();
             runtime.unwrap().block_on(async {
-                let mut conn = PgConnection::connect(&server).await.unwrap();
-                execute(&mut conn, &sql).await;
+                let mut conn = Conn::open(server.kind, &server.dsn).await;
+                // A session that a failed test left would make this wait for ever.
+                if !server.kind.is_postgres() {
+                    conn.execute("SET lock_wait_timeout = 5").await;
+                }
+                conn.execute(&sql).await;
             });
         });
         let _ = dropping.join();
     }
-}
-
-pub(crate) async fn execute(conn: &mut PgConnection, sql: &str) {
-    conn.execute(AssertSqlSafe(sql.to_owned())).await.unwrap();
 }
 
 /// `dsn` with another database.
@@ -146,31 +166,20 @@ impl Files {
     }
 
     /// A table of customers, a new column, and its backfill of `rows` rows in batches of 10.
-    pub(crate) fn customers(test: &str, rows: u32, directives: &str) -> Self {
+    pub(crate) fn customers(kind: Kind, test: &str, rows: u32, directives: &str) -> Self {
         let files = Self::new(test);
-        files.write(
-            "0001_create_customers.sql",
-            &format!(
-                "CREATE TABLE customers (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, \
-                 name text NOT NULL, touched int NOT NULL DEFAULT 0);\n\
-                 INSERT INTO customers (name) SELECT 'c' || n FROM generate_series(1, {rows}) n;\n"
-            ),
-        );
-        files.write(
-            "0002_add_full_name.sql",
-            "ALTER TABLE customers ADD COLUMN full_name text;\n",
-        );
-        files.write(
-            "0003_backfill_full_name.sql",
-            &format!(
-                "-- dbop:batch\n\
-                 -- dbop:total SELECT count(*) FROM customers WHERE full_name IS NULL\n\
-                 {directives}\
-                 UPDATE customers SET full_name = name, touched = touched + 1\n \
-                 WHERE id IN (SELECT id FROM customers WHERE full_name IS NULL\n              \
-                 ORDER BY id LIMIT 10);\n"
-            ),
-        );
+        files
+            .write("0001_create_customers.sql", &kind.customers(rows))
+            .write("0002_add_full_name.sql", kind.full_name())
+            .write(
+                "0003_backfill_full_name.sql",
+                &format!(
+                    "-- dbop:batch\n\
+                     -- dbop:total SELECT count(*) FROM customers WHERE full_name IS NULL\n\
+                     {directives}{}",
+                    kind.backfill()
+                ),
+            );
         files
     }
 }

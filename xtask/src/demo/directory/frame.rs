@@ -8,11 +8,11 @@ use crate::demo::tell::{self, line, prose};
 use crate::workspace;
 
 /// What is going to be seen.
-pub(super) fn opening() {
+pub(super) fn opening(server: &str) {
     line("Database Operator: a column is renamed while an application works on it");
     line("");
     prose(&format!(
-        "You will see three real programs: PostgreSQL with a table of {} customers; an application that \
+        "You will see three real programs: {server} with a table of {} customers; an application that \
          adds, renames and reads customers all the time; and database-operator, which walks the schema \
          from version to version. The column customers.name is to be called full_name. A plain RENAME \
          would break the application in the same instant, so it takes four phases, and each phase needs \

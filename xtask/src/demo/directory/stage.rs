@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::application::Application;
 use crate::cache::random_hex;
+use crate::demo::engine::Traits;
 use crate::demo::tally::Tally;
 use crate::demo::{LOOK_EVERY, ORIGIN, tell, write_private};
 use crate::process::{self, Background, TemporaryFolder};
@@ -32,6 +33,7 @@ pub(super) struct Stage {
     /// The operator, once it watches.
     pub(super) operator: Option<Background>,
     server: Server,
+    engine: &'static Traits,
     folder: TemporaryFolder,
     origin: PathBuf,
     programs: PathBuf,
@@ -39,7 +41,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// A new directory, and a new database in the server.
-    pub(super) fn set(root: &Path, server: Server) -> Result<Stage> {
+    pub(super) fn set(root: &Path, server: Server, engine: &'static Traits) -> Result<Stage> {
         let path = std::env::temp_dir().join(format!("dbop-demo-{}", std::process::id()));
         let folder = TemporaryFolder::new(path)?;
         // It will hold Secrets.
@@ -50,6 +52,7 @@ impl Stage {
             stopped: Vec::new(),
             operator: None,
             server,
+            engine,
             folder,
             origin: root.join(ORIGIN),
             programs: workspace::target(root).join("debug"),
@@ -143,7 +146,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Runs `demo-sql`, which stands for psql, as the server's superuser; what it prints.
+    /// Runs `demo-sql`, which stands for psql or mysql, as the server's superuser; what it prints.
     pub(super) fn sql(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Result<String> {
         let mut command = Command::new(self.programs.join("demo-sql"));
         command
@@ -243,7 +246,14 @@ impl Stage {
     }
 
     fn example(&self, file: &str) -> Result<String> {
-        let path = self.origin.join(file);
+        // What is not the same for this kind of server stands in a folder of its own.
+        let overlay = self
+            .engine
+            .overlay
+            .map(|overlay| self.origin.join(overlay).join(file));
+        let path = overlay
+            .filter(|path| path.is_file())
+            .unwrap_or_else(|| self.origin.join(file));
         std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))
     }
 
@@ -255,7 +265,10 @@ impl Stage {
             .and_then(|(_, rest)| rest.split('/').next())
             .context("the server has no address")?;
         let text = self.example("shop/admin.yaml")?;
-        let dsn = format!("{DSN_LINE}postgresql://shop_admin:{password}@{address}/shop");
+        let dsn = format!(
+            "{DSN_LINE}{}://shop_admin:{password}@{address}/shop",
+            self.engine.scheme
+        );
         let lines = text.lines().map(|line| match line.starts_with(DSN_LINE) {
             true => dsn.as_str(),
             false => line,

@@ -7,6 +7,7 @@
 //! last, counts as failed. It deliberately retries nothing: a query that failed has failed.
 
 mod release;
+mod shop;
 mod tally;
 mod work;
 

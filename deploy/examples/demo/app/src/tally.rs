@@ -15,7 +15,7 @@ pub(crate) struct Tally {
     logins: AtomicU64,
     added: AtomicU64,
     failed: AtomicU64,
-    session: Mutex<Option<(i32, String)>>,
+    session: Mutex<Option<(i64, String)>>,
 }
 
 impl Tally {
@@ -34,8 +34,8 @@ impl Tally {
         self.logins.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The session that stays: the server's process id, and the login.
-    pub(crate) fn session(&self, pid: i32, user: String) {
+    /// The session that stays: the server's number of it, and the login.
+    pub(crate) fn session(&self, pid: i64, user: String) {
         *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some((pid, user));
     }
 

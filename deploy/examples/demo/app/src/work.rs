@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, NoTls, Row, Statement};
 
 use crate::release::{Release, name_of};
+use crate::shop::{Customer, Place, Shop};
 use crate::tally::Tally;
 
 /// The pause between two queries of the session that stays: a few hundred in a second.
@@ -28,36 +27,33 @@ pub(crate) async fn start(
     tally: Arc<Tally>,
     stop: watch::Receiver<bool>,
 ) {
-    // The text of a parse error could repeat a part of the URI, which holds a password.
-    let Ok(mut config) = uri.parse::<Config>() else {
+    let Some(place) = Place::read(uri, release) else {
         tally.failure("the Secret's uri cannot be read");
         return;
     };
-    config.application_name(format!("shop-app {}", release.name));
-    config.connect_timeout(Duration::from_secs(5));
-    let visitors = visit(release, config.clone(), Arc::clone(&tally), stop.clone());
-    tokio::join!(stay(release, config, tally, stop), visitors);
+    let visitors = visit(release, place.clone(), Arc::clone(&tally), stop.clone());
+    tokio::join!(stay(release, place, tally, stop), visitors);
 }
 
 /// One session, for as long as it lasts.
 async fn stay(
     release: &'static Release,
-    config: Config,
+    place: Place,
     tally: Arc<Tally>,
     stop: watch::Receiver<bool>,
 ) {
     let mut numbers = Numbers::new();
     while !*stop.borrow() {
-        match log_in(&config, &tally).await {
-            Ok(session) => {
-                let outcome = serve(&session.client, release, &mut numbers, &tally, &stop).await;
-                session.close().await;
+        match log_in(&place, release, &tally).await {
+            Ok(mut shop) => {
+                let outcome = serve(&mut shop, release, &mut numbers, &tally, &stop).await;
+                shop.close().await;
                 let Err(error) = outcome else {
                     return;
                 };
-                tally.failure(&spell(&error));
+                tally.failure(&error);
             }
-            Err(error) => tally.failure(&format!("login: {}", spell(&error))),
+            Err(error) => tally.failure(&format!("login: {error}")),
         }
         tokio::time::sleep(FAILURE_PAUSE).await;
     }
@@ -66,22 +62,21 @@ async fn stay(
 /// Somebody logs in, reads one customer, and leaves.
 async fn visit(
     release: &'static Release,
-    config: Config,
+    place: Place,
     tally: Arc<Tally>,
     stop: watch::Receiver<bool>,
 ) {
     let mut numbers = Numbers::new();
     while !*stop.borrow() {
-        match log_in(&config, &tally).await {
-            Ok(session) => {
-                let id = numbers.id();
-                match session.client.query_opt(release.read, &[&id]).await {
-                    Ok(row) => check(row.as_ref(), &tally),
-                    Err(error) => tally.failure(&spell(&error)),
+        match log_in(&place, release, &tally).await {
+            Ok(mut shop) => {
+                match shop.read(numbers.id()).await {
+                    Ok(customer) => check(customer, &tally),
+                    Err(error) => tally.failure(&error),
                 }
-                session.close().await;
+                shop.close().await;
             }
-            Err(error) => tally.failure(&format!("login: {}", spell(&error))),
+            Err(error) => tally.failure(&format!("login: {error}")),
         }
         tokio::time::sleep(VISIT_EVERY).await;
     }
@@ -89,92 +84,52 @@ async fn visit(
 
 /// Adds, renames and reads customers, one in ten, three and six.
 async fn serve(
-    client: &Client,
+    shop: &mut Shop,
     release: &Release,
     numbers: &mut Numbers,
     tally: &Tally,
     stop: &watch::Receiver<bool>,
-) -> Result<(), tokio_postgres::Error> {
-    let row = client
-        .query_one("SELECT pg_backend_pid(), current_user::text", &[])
-        .await?;
-    tally.session(row.get(0), row.get(1));
-    let insert = client.prepare(release.insert).await?;
-    let update = client.prepare(release.update).await?;
-    let read = client.prepare(release.read).await?;
+) -> Result<(), String> {
+    let (number, user) = shop.whoami().await?;
+    tally.session(number, user);
     while !*stop.borrow() {
         match numbers.next() % 10 {
             0 => {
                 let email = format!("{}-{:016x}@example.com", release.name, numbers.next());
-                check(query(client, &insert, &email).await?.as_ref(), tally);
+                check(shop.add(&email).await?, tally);
                 tally.added();
             }
-            1..4 => check(query(client, &update, &numbers.id()).await?.as_ref(), tally),
-            _ => check(query(client, &read, &numbers.id()).await?.as_ref(), tally),
+            1..4 => check(shop.rename(numbers.id()).await?, tally),
+            _ => check(shop.read(numbers.id()).await?, tally),
         }
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())
 }
 
-async fn query(
-    client: &Client,
-    statement: &Statement,
-    parameter: &(impl tokio_postgres::types::ToSql + Sync),
-) -> Result<Option<Row>, tokio_postgres::Error> {
-    client.query_opt(statement, &[parameter]).await
-}
-
 /// The name in a row must be the one that was written last. No row is right as well: the table
 /// begins empty.
-fn check(row: Option<&Row>, tally: &Tally) {
-    let Some(row) = row else {
+fn check(customer: Option<Customer>, tally: &Tally) {
+    let Some(customer) = customer else {
         tally.query();
         return;
     };
-    let (id, email, revision): (i64, String, i32) = (row.get(0), row.get(1), row.get(2));
-    let name: Option<String> = row.get(3);
-    let expected = name_of(&email, revision);
-    if name.as_ref() == Some(&expected) {
+    let expected = name_of(&customer.email, customer.revision);
+    if customer.name.as_ref() == Some(&expected) {
         tally.query();
     } else {
-        let found = name.as_deref().unwrap_or("NULL");
+        let found = customer.name.as_deref().unwrap_or("NULL");
         tally.failure(&format!(
-            "customer {id} is called {found}, and not {expected}"
+            "customer {} is called {found}, and not {expected}",
+            customer.id
         ));
     }
 }
 
-/// A session, and the task that moves its bytes.
-struct Session {
-    client: Client,
-    connection: JoinHandle<()>,
-}
-
-impl Session {
-    /// Says goodbye, and waits until the server has heard it.
-    async fn close(self) {
-        drop(self.client);
-        // A connection that broke has told so by the last query.
-        let _ = self.connection.await;
-    }
-}
-
-async fn log_in(config: &Config, tally: &Tally) -> Result<Session, tokio_postgres::Error> {
-    let (client, connection) = config.connect(NoTls).await?;
+async fn log_in(place: &Place, release: &Release, tally: &Tally) -> Result<Shop, String> {
+    let shop = place.log_in(release).await?;
     tally.login();
-    let connection = tokio::spawn(async move {
-        // As in `close`.
-        let _ = connection.await;
-    });
-    Ok(Session { client, connection })
-}
-
-/// The server's own words: the error's `Display` says only `db error`.
-fn spell(error: &tokio_postgres::Error) -> String {
-    error
-        .as_db_error()
-        .map_or_else(|| error.to_string(), |error| error.message().to_owned())
+    Ok(shop)
 }
 
 /// A stream of numbers without pattern (Marsaglia's xorshift64), good enough to pick customers.

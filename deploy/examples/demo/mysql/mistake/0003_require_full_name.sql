@@ -1,0 +1,1 @@
+ALTER TABLE customers MODIFY full_name varchar(255) NOT NULL;
