@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Target};
 use dbop_engine::Clock as _;
 use dbop_model::{LoginName, Proof, Why};
+use dbop_mysql::MySql;
 use dbop_postgres::Postgres;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -25,15 +26,19 @@ struct Backend {
 }
 
 /// The kinds of servers that this program knows.
-const BACKENDS: &[Backend] = &[Backend {
-    schemes: &["postgresql", "postgres"],
-    connector: |now| Arc::new(Postgres::new(now)),
-}];
+const BACKENDS: &[Backend] = &[
+    Backend {
+        schemes: &["postgresql", "postgres"],
+        connector: |now| Arc::new(Postgres::new(now)),
+    },
+    Backend {
+        schemes: &["mysql", "mariadb"],
+        connector: |now| Arc::new(MySql::new(now)),
+    },
+];
 
 /// Schemes that a refusal may name: what stands before `://` in any other text could be part of a secret.
 const OTHER_SCHEMES: &[&str] = &[
-    "mysql",
-    "mariadb",
     "sqlite",
     "sqlserver",
     "oracle",
@@ -134,11 +139,11 @@ mod tests {
         let refused = |dsn: &str| endpoint(dsn).unwrap_err().to_string();
         assert_eq!(
             refused("oracle://u:s3cret@h/d"),
-            "the DSN names scheme 'oracle'; it must start with postgresql:// or postgres://"
+            "the DSN names scheme 'oracle'; it must start with postgresql://, postgres://, mysql:// or mariadb://"
         );
         assert_eq!(
             refused("s3cret://u:p@h/d"),
-            "the DSN does not start with postgresql:// or postgres://"
+            "the DSN does not start with postgresql://, postgres://, mysql:// or mariadb://"
         );
         assert_eq!(refused(" "), "the DSN is empty");
     }

@@ -31,7 +31,7 @@ use libtest::Reader;
 /// The packages whose own tests need a server; tests of all others need nothing.
 const WITH_SERVERS: &[&str] = &["dbop-postgres", "dbop-migrate", "dbop-tests"];
 /// The packages whose own tests need MySQL and MariaDB, all of them.
-const WITH_MYSQL: &[&str] = &[];
+const WITH_MYSQL: &[&str] = &["dbop-mysql"];
 /// The test that needs MySQL and MariaDB, in packages whose other tests need PostgreSQL.
 const MYSQL_TEST: &str = "mysql";
 /// The simulation, and the package that it is in.

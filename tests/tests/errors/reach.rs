@@ -57,11 +57,11 @@ async fn a_database_that_does_not_exist() {
 #[tokio::test]
 async fn a_dsn_that_cannot_be_read() {
     let site = site("error_dsn").await;
-    site.set_dsn("mysql://admin:hunter2@db/shop");
+    site.set_dsn("oracle://admin:hunter2@db/shop");
     let ended = refused(
         &site,
         1,
-        "names scheme 'mysql'; it must start with postgresql://",
+        "names scheme 'oracle'; it must start with postgresql://",
     )
     .await;
     ended.does_not_say("hunter2");
