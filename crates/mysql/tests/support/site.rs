@@ -218,10 +218,19 @@ async fn remove(server: &TestServer, name: &str, people: &[String]) {
             .filter(|role| role.contains(&format!(":{encoded}:")))
             .filter_map(|role| role.split(':').nth(1))
             .collect();
+        // A mark in several pieces bears the claim in its first, and its hash in all.
+        let hashes: Vec<&str> = roles
+            .iter()
+            .filter(|role| {
+                claims
+                    .iter()
+                    .any(|claim| role.contains(&format!(":{claim}:")))
+            })
+            .filter_map(|role| role.split('.').nth(1))
+            .collect();
         let ours = roles.iter().filter(|role| {
-            claims
-                .iter()
-                .any(|claim| role.contains(&format!(":{claim}:")))
+            let hash = role.split('.').nth(1);
+            hash.is_some_and(|hash| hashes.contains(&hash))
         });
         statements.extend(ours.map(|role| format!("DROP ROLE IF EXISTS {}", quoted(role))));
         for claim in &claims {
