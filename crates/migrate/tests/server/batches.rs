@@ -1,8 +1,6 @@
 //! Batch files: killed, stopped, disturbed by others, and written wrongly.
 
-use std::time::Duration;
-
-use crate::support::{Files, Scratch, command, ended, run, servers, signal};
+use crate::support::{Files, Scratch, command, ended, run, servers, signal, until_said};
 
 #[tokio::test]
 async fn killed_in_the_middle_it_goes_on_where_it_was() {
@@ -136,18 +134,9 @@ async fn rows_that_others_hold_are_waited_for() {
         let waiting = command(&database.dsn, &files.dir, &timeout)
             .spawn()
             .unwrap();
-        tokio::time::sleep(Duration::from_millis(if server.kind.is_postgres() {
-            800
-        } else {
-            3000
-        }))
-        .await;
+        let waiting = until_said(waiting, "one batch is tried again").await;
         holder.execute("ROLLBACK").await;
-        let waited = ended(waiting).await;
-        assert!(
-            waited.ok().out.contains("one batch is tried again"),
-            "{waited:#?}"
-        );
+        ended(waiting).await.ok();
         assert_eq!(
             database.number("SELECT min(touched) FROM customers").await,
             9

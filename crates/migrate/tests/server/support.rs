@@ -2,6 +2,7 @@
 //!
 //! It deliberately asserts nothing about migrations.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -251,6 +252,23 @@ pub(crate) async fn ended(child: Child) -> Ended {
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// Waits until a started one has said something on stdout.
+pub(crate) async fn until_said(mut child: Child, text: &'static str) -> Child {
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut out = child.stdout.take().unwrap();
+        let (mut seen, mut byte) = (Vec::new(), [0]);
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            let read = out.read(&mut byte).unwrap();
+            assert_eq!(read, 1, "it ended and never said {text}");
+            seen.push(byte[0]);
+        }
+        child.stdout = Some(out);
+        child
+    });
+    let child = tokio::time::timeout(PATIENCE, reading).await;
+    child.expect("it says it").unwrap()
 }
 
 /// Sends `signal` (`TERM`, say) to a started one.

@@ -5,8 +5,6 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
 
 use crate::{Failure, LogIn, MARK, PATIENCE, Rows, Sql};
 
-/// What the admin may do besides all in its database: make logins, and see and end their sessions.
-const OF_ADMIN: [&str; 2] = ["CREATE USER, PROCESS", "CONNECTION_ADMIN"];
 /// The accounts with rights in the database, and not those with rights everywhere.
 const ACCOUNTS: &str = "SELECT User, Host FROM mysql.db WHERE Db = ? ORDER BY User";
 
@@ -50,17 +48,27 @@ impl Sql for MySql {
         let mut superuser = self.connect(None).await?;
         let quoted = password.replace('\\', "\\\\").replace('\'', "''");
         let database = &self.database;
-        // The mark is where the server has a place for it: MariaDB at the database, MySQL at an account.
-        let (of_database, of_admin) = match is_mariadb(&mut superuser).await? {
-            true => (format!(" COMMENT '{MARK}'"), String::new()),
-            false => (String::new(), format!(" COMMENT '{MARK}'")),
+        // The mark is where the server has a place for it: MariaDB at the database, MySQL at an account. And
+        // each has its own name for the right to end other sessions.
+        let (of_database, of_admin, end_sessions) = match is_mariadb(&mut superuser).await? {
+            true => (
+                format!(" COMMENT '{MARK}'"),
+                String::new(),
+                "CONNECTION ADMIN",
+            ),
+            false => (
+                String::new(),
+                format!(" COMMENT '{MARK}'"),
+                "CONNECTION_ADMIN",
+            ),
         };
         let mut statements = vec![
             format!("CREATE DATABASE {database}{of_database}"),
             format!("CREATE USER {database}_admin IDENTIFIED BY '{quoted}'{of_admin}"),
             format!("GRANT ALL PRIVILEGES ON {database}.* TO {database}_admin WITH GRANT OPTION"),
         ];
-        for privileges in OF_ADMIN {
+        // To make logins, and to see and end their sessions.
+        for privileges in ["CREATE USER, PROCESS", end_sessions] {
             statements.push(format!("GRANT {privileges} ON *.* TO {database}_admin"));
         }
         for statement in statements {
