@@ -38,6 +38,6 @@ pub use observation::{
 pub use run::{JobFacts, JobPhase, Outcome, RunRecord};
 pub use server::{Engine, ServerInfo};
 pub use spec::{
-    AccessPolicy, CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource, Migration, Orphaned,
-    Privilege, RunSettings, TlsMode, VersionSource,
+    AccessPolicy, CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource, LiquibaseVersion,
+    Migration, Orphaned, Privilege, RunSettings, TlsMode, VersionSource,
 };

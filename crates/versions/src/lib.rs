@@ -12,7 +12,7 @@
 //!
 //! // First: in which schema is the table? The name says none, so it is looked for.
 //! let Step::Ask(question) = read(&source, Dialect::PostgreSql) else { panic!("a question") };
-//! let step = question.answer(Answer::rows([["public", "r"]]));
+//! let step = question.answer(Answer::rows([["public", "r", "alembic_version"]]));
 //!
 //! // Then: what does it say?
 //! let Step::Ask(question) = step else { panic!("a question") };
@@ -25,9 +25,18 @@
 
 mod alembic;
 pub mod dialect;
+mod diesel;
+mod django;
+mod flyway;
+mod golang_migrate;
+mod goose;
+mod liquibase;
 mod locate;
+mod prisma;
 mod query;
+mod rails;
 pub mod reading;
+mod recorded;
 mod sqlx;
 
 pub use dialect::{Dialect, QuoteError};
