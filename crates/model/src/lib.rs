@@ -32,8 +32,8 @@ pub use name::{
     SchemaVersion, SecretName,
 };
 pub use observation::{
-    Claim, ClaimOwner, DatabaseFacts, ForeignObject, LoginFacts, MigratorFacts, MissingPrivilege,
-    ObservedVersion, Proof, Session,
+    Claim, ClaimOwner, DatabaseFacts, ForeignObject, LockHolder, LoginFacts, MigratorFacts,
+    MissingPrivilege, ObservedVersion, Proof, Session, ToolLock,
 };
 pub use run::{JobFacts, JobPhase, Outcome, RunRecord};
 pub use server::{Engine, ServerInfo};

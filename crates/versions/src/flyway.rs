@@ -52,8 +52,6 @@ pub(crate) fn interpret(rows: &[Row]) -> Result<ObservedVersion, Why> {
             "" => String::new(),
             text => format!(" ({text})"),
         };
-        format!(
-            "Flyway recorded it as failed{what}; put the schema in order, then run `flyway repair`"
-        )
+        format!("Flyway recorded it as failed{what}, until `flyway repair`")
     }))
 }

@@ -30,8 +30,7 @@ pub(crate) fn interpret(rows: &[Row]) -> Result<ObservedVersion, Why> {
     }
     Ok(recorded.observed(|version, _| {
         format!(
-            "golang-migrate marked it dirty; put the schema in order, then say which version it has: \
-             `migrate force {version}`, or the one before"
+            "golang-migrate marked it dirty, until `migrate force {version}` or force of the one before"
         )
     }))
 }

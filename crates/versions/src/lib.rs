@@ -3,6 +3,7 @@
 //! Pure: [`read`] hands out the next statement, the caller runs it (in a read-only transaction, with a time
 //! limit) and hands back the rows as text, until there is a version or a reason why there is none. One file
 //! per engine knows the statement and the meaning of its rows; a table that does not exist is no version.
+//! [`locks()`] does likewise for the tool's own lock: who keeps the next run from beginning, and what frees it.
 //!
 //! ```
 //! use dbop_model::{Fact, ObservedVersion, SchemaVersion, VersionSource};
@@ -32,6 +33,7 @@ mod golang_migrate;
 mod goose;
 mod liquibase;
 mod locate;
+pub mod locks;
 mod prisma;
 mod query;
 mod rails;
@@ -40,4 +42,5 @@ mod recorded;
 mod sqlx;
 
 pub use dialect::{Dialect, QuoteError};
+pub use locks::{LockQuestion, LockStep, locks};
 pub use reading::{Answer, Author, Question, Row, Statement, Step, read};

@@ -64,8 +64,8 @@ pub(crate) fn interpret(by: LiquibaseVersion, rows: &[Row]) -> Result<ObservedVe
     Ok(match (by, done) {
         (LiquibaseVersion::ChangeSet, "FAILED") => ObservedVersion::Dirty {
             version,
-            detail: "Liquibase recorded the change set as failed; put the schema in order, then \
-                     delete its row of DATABASECHANGELOG or mark it as run"
+            detail: "Liquibase recorded the change set as failed, until its row of \
+                     DATABASECHANGELOG is gone"
                 .to_owned(),
         },
         (LiquibaseVersion::ChangeSet, "RERAN") => {

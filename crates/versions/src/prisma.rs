@@ -38,8 +38,8 @@ pub(crate) fn statement(from: &str, dialect: Dialect) -> Statement {
 pub(crate) fn interpret(rows: &[Row]) -> Result<ObservedVersion, Why> {
     Ok(Recorded::read(rows)?.observed(|version, _| {
         format!(
-            "Prisma began it, and it did not finish; put the schema in order, then say so: \
-             `prisma migrate resolve --rolled-back {version}`, or `--applied {version}`"
+            "Prisma began it and it did not finish, until `prisma migrate resolve --rolled-back {version}`, \
+             or `--applied {version}`"
         )
     }))
 }

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "it is a test")]
 
-use dbop_model::{Fact, LiquibaseVersion, ObservedVersion, SchemaVersion, VersionSource};
-use dbop_versions::{Answer, Author, Dialect, Row, Step, read};
+use dbop_model::{Fact, LiquibaseVersion, ObservedVersion, SchemaVersion, ToolLock, VersionSource};
+use dbop_versions::{Answer, Author, Dialect, LockStep, Row, Step, locks, read};
 
 fn alembic(table: &str) -> VersionSource {
     VersionSource::Alembic {
@@ -277,13 +277,13 @@ fn flyway_rows() {
             rows(&[&[Some("1.3"), Some("f"), Some("add phone")], done]),
         ),
         "1.3",
-        "Flyway recorded it as failed (add phone); put the schema in order, then run `flyway repair`",
+        "Flyway recorded it as failed (add phone), until `flyway repair`",
     );
     // A repeatable one that failed has no version, but a file.
     dirty(
         of(&flyway, rows(&[&[Some("R__views.sql"), Some("f"), None]])),
         "R__views.sql",
-        "failed; put",
+        "failed, until",
     );
 }
 
@@ -453,4 +453,153 @@ fn an_app_s_name_is_a_text_and_nothing_else() {
     let sql = &question.statement().sql;
     assert!(sql.contains("t.\"app\" = 'it''s'"), "{sql}");
     unknown(told(&django("a\0"), [public()]), "NUL");
+}
+
+/// Answers the questions about a tool's lock in turn.
+#[track_caller]
+fn held(
+    source: &VersionSource,
+    dialect: Dialect,
+    answers: impl IntoIterator<Item = Answer>,
+) -> Fact<Vec<ToolLock>> {
+    let mut step = locks(source, dialect);
+    let mut answers = answers.into_iter();
+    loop {
+        match step {
+            LockStep::Ask(question) => {
+                step = question.answer(answers.next().expect("one question more"))
+            }
+            LockStep::Done(fact) => {
+                assert_eq!(answers.next(), None, "an answer that nobody asked for");
+                return fact;
+            }
+        }
+    }
+}
+
+/// A lock in one line.
+#[track_caller]
+fn lines(locks: Fact<Vec<ToolLock>>) -> Vec<String> {
+    match locks {
+        Fact::Known(locks) => locks
+            .iter()
+            .map(|lock| {
+                format!(
+                    "{}, {}, by {}: {}",
+                    lock.tool, lock.lock, lock.holder, lock.frees
+                )
+            })
+            .collect(),
+        Fact::Unknown(why) => vec![format!("not known: {why}")],
+    }
+}
+
+#[test]
+fn tools_without_a_lock_are_not_asked() {
+    let none = [
+        alembic("alembic_version"),
+        django("shop"),
+        sqlx(),
+        query("SELECT 1"),
+    ];
+    for (source, dialect) in none
+        .iter()
+        .flat_map(|source| [(source, Dialect::PostgreSql), (source, Dialect::MySql)])
+    {
+        assert_eq!(held(source, dialect, []), Fact::Known(Vec::new()));
+    }
+}
+
+#[test]
+fn liquibase_s_lock_is_a_row() {
+    let source = liquibase(LiquibaseVersion::Tag);
+    let table = || located("databasechangeloglock");
+    let of = |row| lines(held(&source, Dialect::PostgreSql, [table(), row]));
+    let free = "UPDATE \"public\".\"databasechangeloglock\" SET locked = FALSE, lockgranted = NULL, \
+                lockedby = NULL WHERE id = 1;";
+    assert_eq!(of(rows(&[])), [""; 0]);
+    assert_eq!(
+        of(rows(&[&[
+            Some("shop-v2-x7k2p (10.1.2.3)"),
+            Some("2026-01-02 03:04:05.678")
+        ]])),
+        [format!(
+            "Liquibase, row of public.databasechangeloglock, by shop-v2-x7k2p (10.1.2.3) since \
+             2026-01-02 03:04:05.678: {free}"
+        )]
+    );
+    assert_eq!(
+        of(rows(&[&[None, None]])),
+        [format!(
+            "Liquibase, row of public.databasechangeloglock, by somebody who left no name: {free}"
+        )]
+    );
+    // Before its first run there is no table.
+    assert_eq!(
+        lines(held(&source, Dialect::PostgreSql, [rows(&[])])),
+        [""; 0]
+    );
+    let capitals = Answer::rows([["shop", "r", "DATABASECHANGELOGLOCK"]]);
+    let row = rows(&[&[Some("db (10.1.2.3)"), None]]);
+    assert_eq!(
+        lines(held(&source, Dialect::MySql, [capitals, row])),
+        [
+            "Liquibase, row of shop.DATABASECHANGELOGLOCK, by db (10.1.2.3): UPDATE \
+          `shop`.`DATABASECHANGELOGLOCK` SET locked = 0, lockgranted = NULL, lockedby = NULL WHERE id = 1;"
+        ]
+    );
+}
+
+#[test]
+fn locks_of_sessions_are_known_by_their_keys() {
+    let table = |name: &str| name.parse().unwrap();
+    let flyway = VersionSource::Flyway {
+        table: table("flyway_schema_history"),
+    };
+    let migrate = VersionSource::GolangMigrate {
+        table: table("schema_migrations"),
+    };
+    let row = |key| {
+        rows(&[&[
+            Some(key),
+            Some("shop"),
+            Some("public"),
+            Some("4711"),
+            Some("shop_migrator"),
+            Some("10.1.2.3"),
+            Some("PostgreSQL JDBC Driver"),
+            Some("65"),
+        ]])
+    };
+    let of = |source: &VersionSource, key| lines(held(source, Dialect::PostgreSql, [row(key)]));
+    assert_eq!(
+        of(&flyway, "77431708279161"),
+        [
+            "Flyway, advisory lock 77431708279161, by pid 4711, user shop_migrator, from 10.1.2.3, \
+          PostgreSQL JDBC Driver: SELECT pg_catalog.pg_terminate_backend(4711);"
+        ]
+    );
+    assert_eq!(of(&flyway, "12"), [""; 0]);
+    assert_eq!(of(&migrate, "12"), [""; 0]);
+    unknown_locks(held(&flyway, Dialect::PostgreSql, [rows(&[&[Some("x")]])]));
+
+    // On MySQL the lock has a name, made from the database's.
+    let shop = || rows(&[&[Some("shop")]]);
+    let holder = || rows(&[&[Some("9"), Some("app"), Some("10.1.2.3:5000")]]);
+    let of = |source| lines(held(source, Dialect::MySql, [shop(), holder()]));
+    assert!(
+        of(&flyway)[0].ends_with(", by pid 9, user app, from 10.1.2.3: KILL 9;"),
+        "{:?}",
+        of(&flyway)
+    );
+    assert!(of(&migrate)[0].starts_with("golang-migrate, lock named "));
+    assert_eq!(
+        lines(held(&migrate, Dialect::MySql, [shop(), rows(&[])])),
+        [""; 0]
+    );
+}
+
+#[track_caller]
+fn unknown_locks(locks: Fact<Vec<ToolLock>>) {
+    assert!(matches!(locks, Fact::Unknown(_)), "{locks:?}");
 }
