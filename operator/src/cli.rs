@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dbop_api::database::{LiquibaseVersion, VersionEngine};
 
 /// Automates the schema migrations of relational databases, and the credentials that go with each schema.
 ///
@@ -68,6 +69,12 @@ pub enum Command {
     Plan(PlanArgs),
     /// Check manifests and the chain of migrations, without a database.
     Lint(LintArgs),
+    /// Print DatabaseMigrations made from the migrations that a tool already has.
+    ///
+    /// The files say which versions there are and how they follow each other; nothing is run, and no database
+    /// is asked. What is printed can be applied as it is, and read by `lint`; hints and compatibleFrom are for
+    /// you to add.
+    Generate(GenerateArgs),
     /// Show where every database stands.
     Status(StatusArgs),
     /// Wait until databases have reached a state.
@@ -341,6 +348,51 @@ pub struct WordArgs {
     pub place: Place,
 }
 
+/// `generate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+        database-operator generate alembic migrations/ --image registry.example.com/shop-migrations:7 > migrations.yaml\n  \
+        database-operator generate flyway src/main/resources/db/migration --image shop-flyway:7\n  \
+        database-operator generate liquibase db/changelog/root.xml --search-path src/main/resources --image shop-liquibase:7\n  \
+        database-operator generate sql migrations/ --image shop-migrations:7 --namespace shop\n\n\
+        Exit status: 0 printed, 1 the files do not say what they must")]
+pub struct GenerateArgs {
+    /// The tool: alembic, flyway, liquibase, or sql for files as dbop-migrate and sqlx run them.
+    #[arg(value_enum, hide_possible_values = true)]
+    pub tool: GenerateTool,
+    /// The directory of its migrations; with liquibase, the change log, below the search path.
+    pub path: PathBuf,
+    /// The image of the migrations' container; {name} in it is the migration's name.
+    #[arg(long)]
+    pub image: String,
+    /// The namespace of the objects; by default they have none.
+    #[arg(long, short)]
+    pub namespace: Option<String>,
+    /// With alembic: the revision at which the chain ends, where there are several heads.
+    #[arg(long, value_name = "REVISION")]
+    pub head: Option<String>,
+    /// With liquibase: where it finds its files, as its own --search-path; by default here.
+    #[arg(long, value_name = "DIR")]
+    pub search_path: Option<PathBuf>,
+    /// With liquibase: Tag, a version is a tag that a change set sets, or ChangeSet, each change set is one; by
+    /// default Tag.
+    #[arg(long, value_name = "WHAT", value_parser = liquibase_version)]
+    pub by: Option<LiquibaseVersion>,
+}
+
+/// A tool whose migrations `generate` reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GenerateTool {
+    /// Alembic.
+    Alembic,
+    /// Flyway.
+    Flyway,
+    /// Liquibase.
+    Liquibase,
+    /// SQL files.
+    Sql,
+}
+
 /// `version`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -353,8 +405,9 @@ pub struct VersionArgs {
     /// A file that holds postgresql://user:password@host:port/database; - is stdin.
     #[arg(long, value_name = "FILE")]
     pub dsn_file: PathBuf,
-    /// What writes the version: Alembic, Sqlx (sqlx and dbop-migrate), or Query for any other, by a statement.
-    #[arg(long, value_enum, hide_possible_values = true)]
+    /// What writes the version: Alembic, Flyway, Liquibase, Rails, Django, GolangMigrate, Sqlx (sqlx and
+    /// dbop-migrate), Diesel, Goose, Prisma, or Query for any other, by a statement.
+    #[arg(long, value_parser = engine)]
     pub engine: VersionEngine,
     /// With Query: one read-only statement that gives one value.
     #[arg(long, required_if_eq("engine", "Query"))]
@@ -365,18 +418,12 @@ pub struct VersionArgs {
     /// The schema of the version table.
     #[arg(long)]
     pub schema: Option<String>,
-}
-
-/// What writes the schema version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "PascalCase")]
-pub enum VersionEngine {
-    /// Alembic.
-    Alembic,
-    /// sqlx, and dbop-migrate.
-    Sqlx,
-    /// Any other tool, by a statement.
-    Query,
+    /// With Django: the app, by its label.
+    #[arg(long, required_if_eq("engine", "Django"))]
+    pub app: Option<String>,
+    /// With Liquibase: ChangeSet, the change set that ran last, or Tag, the last tag; by default ChangeSet.
+    #[arg(long, value_name = "WHAT", value_parser = liquibase_version)]
+    pub by: Option<LiquibaseVersion>,
 }
 
 /// Reads the arguments of the process.
@@ -394,6 +441,26 @@ fn heartbeat(text: &str) -> Result<Duration, String> {
         return Err("a heartbeat is a second or longer".to_owned());
     }
     Ok(span)
+}
+
+/// The name of a schema-version engine, as manifests have it.
+fn engine(text: &str) -> Result<VersionEngine, String> {
+    let named = |engine: &VersionEngine| format!("{engine:?}") == text;
+    VersionEngine::ALL.into_iter().find(named).ok_or_else(|| {
+        let all: Vec<_> = VersionEngine::ALL
+            .iter()
+            .map(|engine| format!("{engine:?}"))
+            .collect();
+        format!("write one of {}", all.join(", "))
+    })
+}
+
+fn liquibase_version(text: &str) -> Result<LiquibaseVersion, String> {
+    match text {
+        "ChangeSet" => Ok(LiquibaseVersion::ChangeSet),
+        "Tag" => Ok(LiquibaseVersion::Tag),
+        _ => Err("write ChangeSet or Tag".to_owned()),
+    }
 }
 
 /// A friendly duration (`90s`, `1h30m`) or seconds.
@@ -458,6 +525,8 @@ mod tests {
             "x accept-run crm --local shop",
             "x version --dsn-file f --engine Alembic --table t --schema s",
             "x version --dsn-file - --engine Query --query q",
+            "x generate alembic dir --image i --head abc -n shop",
+            "x generate liquibase log.xml --image i --search-path dir --by ChangeSet",
             "x crds",
             "x shapes",
             "x rbac cluster",
@@ -482,12 +551,19 @@ mod tests {
         refused("x wait --local shop", "<DATABASE>");
         refused("x wait crm --all --local shop", "cannot be used with");
         refused("x version --dsn-file f --engine Query", "--query <QUERY>");
-        refused("x version --dsn-file f --engine Flyway", "Alembic");
+        refused("x version --dsn-file f --engine Django", "--app <APP>");
+        refused(
+            "x version --dsn-file f --engine Liquibase --by tag",
+            "ChangeSet or Tag",
+        );
+        refused("x version --dsn-file f --engine flyway", "Alembic");
         refused(
             "x wait --all --local s --timeout soon",
             "write 90s, 5m or 1h30m",
         );
-        refused("x generate", "generate");
+        refused("x generate", "<TOOL>");
+        refused("x generate flyway dir", "--image <IMAGE>");
+        refused("x generate rails dir --image i", "rails");
     }
 
     #[test]

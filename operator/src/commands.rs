@@ -9,6 +9,7 @@ pub(crate) mod place;
 
 mod crds;
 mod engine;
+mod generate;
 mod lint;
 mod local;
 mod plan;
@@ -179,6 +180,7 @@ fn run(cli: Cli, connector: Arc<dyn Connector>) -> Done {
         Command::Local(args) => block_on(local::run(args, console)),
         Command::Plan(args) => block_on(plan::run(args, console)),
         Command::Lint(args) => lint::run(&args, console),
+        Command::Generate(args) => generate::run(&args, console),
         Command::Status(args) => block_on(status::run(&args, console)),
         Command::Wait(args) => block_on(wait::run(&args, console)),
         Command::Retry(args) => block_on(word::run(&args, word::Word::Retry, console)),

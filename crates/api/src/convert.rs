@@ -125,13 +125,21 @@ mod tests {
     fn check_source(source: Value, expect: &str) {
         let shown = match DatabaseSpec::try_from(&database(&[("schemaVersion", source)])) {
             Ok(spec) => match spec.version_source {
-                VersionSource::Alembic { table } => format!("alembic {table}"),
-                VersionSource::Sqlx { table } => format!("sqlx {table}"),
                 VersionSource::Query { query, table: None } => query,
                 VersionSource::Query {
                     query,
                     table: Some(table),
                 } => format!("{query} of {table}"),
+                VersionSource::Django { table, app } => format!("Django {table} of {app}"),
+                VersionSource::Liquibase { table, version } => {
+                    format!("Liquibase {table} by {version:?}")
+                }
+                tool => {
+                    let debug = format!("{tool:?}");
+                    let name = debug.split(' ').next().unwrap_or_default().to_owned();
+                    let table = tool.table().map(ToString::to_string);
+                    format!("{name} {}", table.unwrap_or_default())
+                }
             },
             Err(refusals) => refusals.to_string(),
         };
@@ -140,14 +148,55 @@ mod tests {
 
     #[test]
     fn version_sources() {
-        check_source(json!({ "engine": "Alembic" }), "alembic alembic_version");
+        check_source(json!({ "engine": "Alembic" }), "Alembic alembic_version");
         check_source(
             json!({ "engine": "Sqlx", "schema": "app" }),
-            "sqlx app._sqlx_migrations",
+            "Sqlx app._sqlx_migrations",
         );
         check_source(
             json!({ "engine": "Alembic", "table": "app.v" }),
-            "alembic app.v",
+            "Alembic app.v",
+        );
+        for (engine, table) in [
+            ("Flyway", "flyway_schema_history"),
+            ("Rails", "schema_migrations"),
+            ("GolangMigrate", "schema_migrations"),
+            ("Diesel", "__diesel_schema_migrations"),
+            ("Goose", "goose_db_version"),
+            ("Prisma", "_prisma_migrations"),
+        ] {
+            check_source(json!({ "engine": engine }), &format!("{engine} {table}"));
+            check_source(
+                json!({ "engine": engine, "table": "history", "schema": "app" }),
+                &format!("{engine} app.history"),
+            );
+        }
+        check_source(
+            json!({ "engine": "Liquibase" }),
+            "Liquibase databasechangelog by ChangeSet",
+        );
+        check_source(
+            json!({ "engine": "Liquibase", "versionIs": "Tag", "schema": "app" }),
+            "Liquibase app.databasechangelog by Tag",
+        );
+        check_source(
+            json!({ "engine": "Django", "app": "shop" }),
+            "Django django_migrations of shop",
+        );
+        check_source(
+            json!({ "engine": "Django" }),
+            "ManagedDatabase shop/shop: spec.schemaVersion.app: belongs to engine Django, and to no \
+             other; name the app exactly where engine is Django",
+        );
+        check_source(
+            json!({ "engine": "Flyway", "app": "shop" }),
+            "ManagedDatabase shop/shop: spec.schemaVersion.app: belongs to engine Django, and to no \
+             other; name the app exactly where engine is Django",
+        );
+        check_source(
+            json!({ "engine": "Flyway", "versionIs": "Tag" }),
+            "ManagedDatabase shop/shop: spec.schemaVersion.versionIs: belongs to engine Liquibase, and \
+             to no other; drop versionIs",
         );
         check_source(
             json!({ "engine": "Query", "query": "SELECT 1" }),

@@ -151,16 +151,25 @@ pub struct SchemaVersionSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub query: Option<String>,
-    /// The table that holds the version; by default alembic_version or _sqlx_migrations. With
-    /// engine Query: the table that the statement reads, so that applications are not let to write
-    /// it.
+    /// The table that holds the version; by default the one that the tool makes. With engine Query:
+    /// the table that the statement reads, so that applications are not let to write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 261))]
     pub table: Option<String>,
-    /// The schema of that table; by default the one that the search path finds.
+    /// The schema of that table; by default the one that has such a table. On MySQL and MariaDB a
+    /// schema is a database, by default the one of the connection string.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub schema: Option<String>,
+    /// With engine Django: the app whose migrations are meant, by its label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255), regex(pattern = pattern::PRINTABLE))]
+    pub app: Option<String>,
+    /// With engine Liquibase, what a version is. ChangeSet: the change set that ran last, as
+    /// path::id::author. Tag: the last tag; what ran after it counts once the next tag is set. By
+    /// default ChangeSet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_is: Option<LiquibaseVersion>,
 }
 
 /// The tools whose versions are read.
@@ -168,8 +177,57 @@ pub struct SchemaVersionSource {
 #[expect(missing_docs, reason = "they are the tools' own names")]
 pub enum VersionEngine {
     Alembic,
+    Flyway,
+    Liquibase,
+    Rails,
+    Django,
+    GolangMigrate,
     Sqlx,
+    Diesel,
+    Goose,
+    Prisma,
     Query,
+}
+
+impl VersionEngine {
+    /// Every one of them, in the order in which they are named to people.
+    pub const ALL: [VersionEngine; 11] = [
+        VersionEngine::Alembic,
+        VersionEngine::Flyway,
+        VersionEngine::Liquibase,
+        VersionEngine::Rails,
+        VersionEngine::Django,
+        VersionEngine::GolangMigrate,
+        VersionEngine::Sqlx,
+        VersionEngine::Diesel,
+        VersionEngine::Goose,
+        VersionEngine::Prisma,
+        VersionEngine::Query,
+    ];
+
+    /// The table as the tool itself names it; `None`: a query's is the user's.
+    pub fn table(self) -> Option<&'static str> {
+        match self {
+            VersionEngine::Alembic => Some("alembic_version"),
+            VersionEngine::Flyway => Some("flyway_schema_history"),
+            VersionEngine::Liquibase => Some("databasechangelog"),
+            VersionEngine::Rails | VersionEngine::GolangMigrate => Some("schema_migrations"),
+            VersionEngine::Django => Some("django_migrations"),
+            VersionEngine::Sqlx => Some("_sqlx_migrations"),
+            VersionEngine::Diesel => Some("__diesel_schema_migrations"),
+            VersionEngine::Goose => Some("goose_db_version"),
+            VersionEngine::Prisma => Some("_prisma_migrations"),
+            VersionEngine::Query => None,
+        }
+    }
+}
+
+/// What a version is where Liquibase keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field says what each means")]
+pub enum LiquibaseVersion {
+    ChangeSet,
+    Tag,
 }
 
 /// What holds for every migration run.

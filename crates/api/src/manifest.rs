@@ -350,8 +350,11 @@ podTemplate:
         );
         check(
             DATABASE,
-            &[("/spec/schemaVersion/engine", "Flyway")],
-            &["spec.schemaVersion.engine: cannot be 'Flyway'; write one of Alembic, Sqlx, Query"],
+            &[("/spec/schemaVersion/engine", "Atlas")],
+            &[
+                "spec.schemaVersion.engine: cannot be 'Atlas'; write one of Alembic, Flyway, Liquibase, Rails, \
+                 Django, GolangMigrate, Sqlx, Diesel, Goose, Prisma, Query",
+            ],
         );
         check(
             DATABASE,
@@ -500,6 +503,16 @@ podTemplate:
                 DATABASE,
                 &[("/spec/schemaVersion", "{engine: Query}")],
                 "spec.schemaVersion.query: belongs to engine Query, and to no other",
+            ),
+            (
+                DATABASE,
+                &[("/spec/schemaVersion", "{engine: Django}")],
+                "spec.schemaVersion.app: belongs to engine Django, and to no other",
+            ),
+            (
+                DATABASE,
+                &[("/spec/schemaVersion", "{engine: Flyway, versionIs: Tag}")],
+                "spec.schemaVersion.versionIs: belongs to engine Liquibase, and to no other",
             ),
             (
                 DATABASE,

@@ -160,6 +160,24 @@ const DATABASE: &[Rule] = &[
         }),
     },
     Rule {
+        at: "spec.schemaVersion",
+        field: "app",
+        cel: "has(self.app) == (self.engine == 'Django')",
+        problem: "belongs to engine Django, and to no other",
+        way_out: "name the app exactly where engine is Django",
+        holds: Holds::Value(|source| has(source, "app") == (text(source, "engine") == "Django")),
+    },
+    Rule {
+        at: "spec.schemaVersion",
+        field: "versionIs",
+        cel: "!has(self.versionIs) || self.engine == 'Liquibase'",
+        problem: "belongs to engine Liquibase, and to no other",
+        way_out: "drop versionIs",
+        holds: Holds::Value(|source| {
+            !has(source, "versionIs") || text(source, "engine") == "Liquibase"
+        }),
+    },
+    Rule {
         at: "spec.hints",
         field: "probeTimeout",
         cel: "!has(self.probeTimeout) || duration(self.probeTimeout) <= duration('10s')",

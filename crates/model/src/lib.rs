@@ -32,12 +32,12 @@ pub use name::{
     SchemaVersion, SecretName,
 };
 pub use observation::{
-    Claim, ClaimOwner, DatabaseFacts, ForeignObject, LoginFacts, MigratorFacts, MissingPrivilege,
-    ObservedVersion, Proof, Session,
+    Claim, ClaimOwner, DatabaseFacts, ForeignObject, LockHolder, LoginFacts, MigratorFacts,
+    MissingPrivilege, ObservedVersion, Proof, Session, ToolLock,
 };
 pub use run::{JobFacts, JobPhase, Outcome, RunRecord};
 pub use server::{Engine, ServerInfo};
 pub use spec::{
-    AccessPolicy, CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource, Migration, Orphaned,
-    Privilege, RunSettings, TlsMode, VersionSource,
+    AccessPolicy, CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource, LiquibaseVersion,
+    Migration, Orphaned, Privilege, RunSettings, TlsMode, VersionSource,
 };

@@ -17,6 +17,8 @@ pub struct DatabaseFacts {
     pub claim: Claim,
     /// What the schema-version engine reads.
     pub version: Fact<ObservedVersion>,
+    /// The migration tool's own lock, where somebody holds it.
+    pub locks: Fact<Vec<ToolLock>>,
     /// Is there any user table besides the version table?
     pub has_tables: bool,
     /// Our application logins, by the migration that each belongs to (from its mark).
@@ -144,6 +146,60 @@ impl fmt::Display for Session {
             write!(f, ", {application}")?;
         }
         Ok(())
+    }
+}
+
+/// A migration tool's own lock, which keeps every other run of the tool from beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolLock {
+    /// The tool.
+    pub tool: &'static str,
+    /// What the lock is, as people can look it up: `advisory lock 77431708279161`, or a table.
+    pub lock: String,
+    /// Who holds it.
+    pub holder: LockHolder,
+    /// The statement that frees it, should its holder be no longer at work.
+    pub frees: String,
+}
+
+/// Who holds a migration tool's lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockHolder {
+    /// A session: the lock ends with it.
+    Session(Session),
+    /// A row that says who took the lock: it stays when that one is killed.
+    Row {
+        /// Who, as the tool wrote it; Liquibase writes `host (address)`.
+        by: Option<String>,
+        /// When, as the tool wrote it.
+        since: Option<String>,
+    },
+}
+
+impl LockHolder {
+    /// The host that took it, where the tool wrote one: in a cluster, the name of a Pod.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            LockHolder::Session(_) => None,
+            LockHolder::Row { by, .. } => {
+                by.as_deref()?.split(' ').next().filter(|h| !h.is_empty())
+            }
+        }
+    }
+}
+
+impl fmt::Display for LockHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LockHolder::Session(session) => write!(f, "{session}"),
+            LockHolder::Row { by, since } => {
+                f.write_str(by.as_deref().unwrap_or("somebody who left no name"))?;
+                match since {
+                    Some(since) => write!(f, " since {since}"),
+                    None => Ok(()),
+                }
+            }
+        }
     }
 }
 

@@ -71,7 +71,7 @@ impl TlsMode {
     }
 }
 
-/// How the schema version shows in the database.
+/// How the schema version shows in the database: the tool that writes it, and the table that it keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VersionSource {
     /// Alembic's version table.
@@ -79,9 +79,53 @@ pub enum VersionSource {
         /// The version table; default `alembic_version`.
         table: TableName,
     },
+    /// Flyway's schema history.
+    Flyway {
+        /// The history; default `flyway_schema_history`.
+        table: TableName,
+    },
+    /// Liquibase's `DATABASECHANGELOG`.
+    Liquibase {
+        /// The change log's table; default `databasechangelog`, in whatever case the server keeps it.
+        table: TableName,
+        /// What a version is.
+        version: LiquibaseVersion,
+    },
+    /// Rails' `schema_migrations`.
+    Rails {
+        /// The table; default `schema_migrations`.
+        table: TableName,
+    },
+    /// Django's `django_migrations`, of one app.
+    Django {
+        /// The table; default `django_migrations`.
+        table: TableName,
+        /// The app, by its label.
+        app: String,
+    },
+    /// golang-migrate's `schema_migrations`.
+    GolangMigrate {
+        /// The table; default `schema_migrations`.
+        table: TableName,
+    },
     /// sqlx's `_sqlx_migrations`.
     Sqlx {
         /// The migrations table; default `_sqlx_migrations`.
+        table: TableName,
+    },
+    /// Diesel's `__diesel_schema_migrations`.
+    Diesel {
+        /// The table; default `__diesel_schema_migrations`.
+        table: TableName,
+    },
+    /// goose's `goose_db_version`.
+    Goose {
+        /// The table; default `goose_db_version`.
+        table: TableName,
+    },
+    /// Prisma Migrate's `_prisma_migrations`.
+    Prisma {
+        /// The table; default `_prisma_migrations`.
         table: TableName,
     },
     /// One read-only statement giving one value.
@@ -93,11 +137,29 @@ pub enum VersionSource {
     },
 }
 
+/// What a version is where Liquibase keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LiquibaseVersion {
+    /// The change set that ran last, as `path::id::author`.
+    ChangeSet,
+    /// The last tag.
+    Tag,
+}
+
 impl VersionSource {
     /// The table that holds the version: no application login may write it.
     pub fn table(&self) -> Option<&TableName> {
         match self {
-            VersionSource::Alembic { table } | VersionSource::Sqlx { table } => Some(table),
+            VersionSource::Alembic { table }
+            | VersionSource::Flyway { table }
+            | VersionSource::Liquibase { table, .. }
+            | VersionSource::Rails { table }
+            | VersionSource::Django { table, .. }
+            | VersionSource::GolangMigrate { table }
+            | VersionSource::Sqlx { table }
+            | VersionSource::Diesel { table }
+            | VersionSource::Goose { table }
+            | VersionSource::Prisma { table } => Some(table),
             VersionSource::Query { table, .. } => table.as_ref(),
         }
     }

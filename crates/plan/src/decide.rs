@@ -28,6 +28,8 @@ pub const IN_USE_LOOK: SignedDuration = SignedDuration::from_secs(1);
 pub const UNKNOWN_LOOK: SignedDuration = SignedDuration::from_secs(5);
 /// Findings that time can resolve are judged again after this.
 pub const HINTS_LOOK: SignedDuration = SignedDuration::from_secs(5);
+/// A migration tool's lock that somebody holds is looked at this often.
+pub const LOCK_LOOK: SignedDuration = SignedDuration::from_secs(5);
 /// A slot for a Job is asked for again after this.
 pub const SLOT_LOOK: SignedDuration = SignedDuration::from_secs(2);
 
@@ -204,6 +206,7 @@ fn running(s: &Situation<'_>) -> Option<Decision> {
         Fact::Known(sessions) if sessions.is_empty() => None,
         Fact::Known(sessions) => Some(Decision::Wait {
             on: WaitingOn::MigratorSessions {
+                locks: s.locks_of(sessions),
                 sessions: sessions.clone(),
             },
             wake_at: after(s.now, RUN_LOOK),

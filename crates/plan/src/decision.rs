@@ -6,7 +6,7 @@
 use dbop_model::finding::Finding;
 use dbop_model::{
     ChainBreak, ClaimOwner, Digest, ForeignObject, JobName, LoginName, MigrationName,
-    MissingPrivilege, Outcome, RunRecord, SchemaVersion, Session, Why,
+    MissingPrivilege, Outcome, RunRecord, SchemaVersion, Session, ToolLock, Why,
 };
 use jiff::Timestamp;
 
@@ -248,6 +248,15 @@ pub enum Use {
     Unknown(Why),
 }
 
+/// A migration tool's lock that is held, and which of our runs took it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldLock {
+    /// The lock.
+    pub lock: ToolLock,
+    /// The run's Job in a Pod of which it was taken, where its holder bears the name of one.
+    pub left_by: Option<JobName>,
+}
+
 /// What a database waits for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WaitingOn {
@@ -264,6 +273,8 @@ pub enum WaitingOn {
     MigratorSessions {
         /// Who.
         sessions: Vec<Session>,
+        /// The locks of the migration tool that they hold.
+        locks: Vec<HeldLock>,
     },
     /// A person set `paused`.
     Paused,
@@ -305,6 +316,13 @@ pub enum WaitingOn {
         migration: MigrationName,
         /// The findings.
         findings: Vec<Finding>,
+    },
+    /// Somebody holds the migration tool's own lock: a run would only wait for it, and fail.
+    ToolLock {
+        /// The migration that would run.
+        migration: MigrationName,
+        /// The locks.
+        locks: Vec<HeldLock>,
     },
     /// No slot for one more Job.
     Slot {
@@ -367,6 +385,8 @@ pub enum Blocker {
         run: RunRecord,
         /// Did the version move to the run's migration all the same?
         version_moved: bool,
+        /// The locks of the migration tool that would stop the next run.
+        locks: Vec<HeldLock>,
     },
     /// No way from the current version to the desired one.
     NoPath {
@@ -420,6 +440,7 @@ impl WaitingOn {
             WaitingOn::CredentialInUse { .. } => "CredentialInUse",
             WaitingOn::QuietWindow { .. } => "QuietWindow",
             WaitingOn::Hints { .. } => "HintsWaiting",
+            WaitingOn::ToolLock { .. } => "ToolLocked",
             WaitingOn::Slot { .. } => "NoSlot",
         }
     }
@@ -427,7 +448,10 @@ impl WaitingOn {
     /// Does it need somebody outside the operator (a person, an application), not just time?
     pub fn needs_somebody(&self) -> bool {
         match self {
-            WaitingOn::Paused | WaitingOn::ReadOnly | WaitingOn::CredentialInUse { .. } => true,
+            WaitingOn::Paused
+            | WaitingOn::ReadOnly
+            | WaitingOn::CredentialInUse { .. }
+            | WaitingOn::ToolLock { .. } => true,
             WaitingOn::Run { .. }
             | WaitingOn::MigratorSessions { .. }
             | WaitingOn::Database { .. }

@@ -98,6 +98,7 @@ pub fn facts() -> Result<Facts, NameError> {
             },
             claim: Claim::Ours(ClaimId::new("9f31c0de")?),
             version: Fact::Known(ObservedVersion::None),
+            locks: Fact::Known(Vec::new()),
             has_tables: false,
             logins: BTreeMap::new(),
             migrator: None,

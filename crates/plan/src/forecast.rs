@@ -301,6 +301,7 @@ fn resolve(facts: &mut Facts, on: &WaitingOn, wake_at: Timestamp, now: &mut Time
         }
         WaitingOn::Run { .. }
         | WaitingOn::MigratorSessions { .. }
+        | WaitingOn::ToolLock { .. }
         | WaitingOn::Paused
         | WaitingOn::ReadOnly
         | WaitingOn::Database { .. }

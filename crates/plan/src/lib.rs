@@ -28,7 +28,7 @@ mod walk;
 
 pub use decide::decide;
 pub use decision::{
-    Action, Because, Blocker, Decision, Defect, DeletionStep, JobEnd, Retirement, Run, Undo, Use,
-    WaitingOn,
+    Action, Because, Blocker, Decision, Defect, DeletionStep, HeldLock, JobEnd, Retirement, Run,
+    Undo, Use, WaitingOn,
 };
 pub use facts::{Desired, Facts, Hints, ObjectFacts, Quiet, Reference, SecretFacts, Slots};

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dbop_credentials::generations::{Generation, generation};
 use dbop_model::{
-    ChainBreak, Claim, DatabaseFacts, Fact, ForeignObject, JobFacts, LoginFacts, Match, Migration,
-    MigrationName, ObservedVersion, Proof, RunRecord, Why,
+    ChainBreak, Claim, DatabaseFacts, Fact, ForeignObject, JobFacts, LockHolder, LoginFacts, Match,
+    Migration, MigrationName, ObservedVersion, Proof, RunRecord, Session, ToolLock, Why,
 };
 use jiff::Timestamp;
 
-use crate::decision::{Blocker, Defect, Use, WaitingOn};
+use crate::decision::{Blocker, Defect, HeldLock, Use, WaitingOn};
 use crate::facts::{Desired, Facts};
 
 /// The facts of one pass, and what follows from them.
@@ -138,6 +138,40 @@ impl<'a> Situation<'a> {
             }
             _ => false,
         }
+    }
+
+    /// The locks of the migration tool that somebody holds, as far as they can be seen.
+    pub(crate) fn locks(&self) -> Vec<HeldLock> {
+        let locks = self.database().and_then(|database| database.locks.known());
+        let of_pod = |lock: &ToolLock| {
+            let host = lock.holder.host()?;
+            let jobs = self.jobs().iter().map(|job| &job.name);
+            let mut jobs = jobs.chain(self.last_run().map(|run| &run.job));
+            // A Job's Pods bear its name, a dash, and five characters of Kubernetes' own.
+            jobs.find(|job| {
+                let rest = host.strip_prefix(job.as_str());
+                rest.is_some_and(|rest| rest.starts_with('-'))
+            })
+            .cloned()
+        };
+        locks
+            .into_iter()
+            .flatten()
+            .map(|lock| HeldLock {
+                left_by: of_pod(lock),
+                lock: lock.clone(),
+            })
+            .collect()
+    }
+
+    /// Those of them that these sessions hold.
+    pub(crate) fn locks_of(&self, sessions: &[Session]) -> Vec<HeldLock> {
+        let mut locks = self.locks();
+        locks.retain(|held| match &held.lock.holder {
+            LockHolder::Session(holder) => sessions.iter().any(|one| one.pid == holder.pid),
+            LockHolder::Row { .. } => false,
+        });
+        locks
     }
 
     /// What is not ours and bears a name that we need.

@@ -4,11 +4,12 @@
 
 use std::fmt;
 
-use dbop_model::{ChainBreak, MigrationName, Outcome, RunRecord, Session};
+use dbop_model::{ChainBreak, MigrationName, Outcome, RunRecord, Session, ToolLock};
 use jiff::Timestamp;
 
 use crate::decision::{
-    Action, Because, Blocker, Decision, Defect, DeletionStep, JobEnd, Run, Undo, Use, WaitingOn,
+    Action, Because, Blocker, Decision, Defect, DeletionStep, HeldLock, JobEnd, Run, Undo, Use,
+    WaitingOn,
 };
 use crate::facts::Reference;
 
@@ -180,6 +181,31 @@ impl fmt::Display for Reference {
     }
 }
 
+impl fmt::Display for HeldLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ToolLock {
+            tool,
+            lock,
+            holder,
+            frees,
+        } = &self.lock;
+        write!(f, "{tool}'s lock ({lock}) is held by {holder}")?;
+        match &self.left_by {
+            // No run is under way where this is said: what held it for that Job has ended.
+            Some(job) => write!(f, ", a Pod of Job {job}, which has ended; free it: {frees}"),
+            None => write!(f, "; once that is no longer at work, free it: {frees}"),
+        }
+    }
+}
+
+/// Further words about locks, where there are any.
+fn with_locks(f: &mut fmt::Formatter<'_>, locks: &[HeldLock]) -> fmt::Result {
+    match locks {
+        [] => Ok(()),
+        locks => write!(f, "; {}", clauses(locks.iter())),
+    }
+}
+
 impl fmt::Display for WaitingOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -200,12 +226,13 @@ impl fmt::Display for WaitingOn {
                     "migration {migration} has not started: {reason} (Job {job})"
                 )
             }
-            WaitingOn::MigratorSessions { sessions } => {
+            WaitingOn::MigratorSessions { sessions, locks } => {
                 write!(
                     f,
                     "the migrator is still connected, with {}",
                     Sessions(sessions)
-                )
+                )?;
+                with_locks(f, locks)
             }
             WaitingOn::Paused => {
                 f.write_str("paused by a person; set spec.paused to false to go on")
@@ -266,6 +293,9 @@ impl fmt::Display for WaitingOn {
                 findings,
             } => {
                 write!(f, "{migration} {}", clauses(findings.iter()))
+            }
+            WaitingOn::ToolLock { migration, locks } => {
+                write!(f, "{migration} cannot begin: {}", clauses(locks.iter()))
             }
             WaitingOn::Slot { taken: 1, limit } => {
                 write!(
@@ -330,7 +360,14 @@ impl fmt::Display for Blocker {
                 "version {version} is half applied: {detail}; repair the schema and the record with \
                  the migration tool"
             ),
-            Blocker::RunIncomplete { run, version_moved } => incomplete(f, run, *version_moved),
+            Blocker::RunIncomplete {
+                run,
+                version_moved,
+                locks,
+            } => {
+                incomplete(f, run, *version_moved)?;
+                with_locks(f, locks)
+            }
             Blocker::NoPath { broken } => write!(f, "{broken}; {}", way_out(broken)),
             Blocker::Hints { migration, findings } => {
                 write!(f, "{migration} {}", clauses(findings.iter()))

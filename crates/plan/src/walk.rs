@@ -5,7 +5,7 @@ use dbop_credentials::names;
 use dbop_model::finding::{Gate, gate};
 use dbop_model::{ChainBreak, Fact, JobFacts, Migration, MigrationName, Orphaned, RunRecord};
 
-use crate::decide::{HEARTBEAT, HINTS_LOOK, SLOT_LOOK, after, record};
+use crate::decide::{HEARTBEAT, HINTS_LOOK, LOCK_LOOK, SLOT_LOOK, after, record};
 use crate::decision::{Action, Because, Blocker, Decision, Run, WaitingOn};
 use crate::retire::{Outdated, retire, retire_when_unused};
 use crate::situation::{Position, Rest, Situation};
@@ -106,6 +106,7 @@ fn last_run<'a>(s: &Situation<'a>, position: &Position) -> LastRun<'a> {
         let by = Blocker::RunIncomplete {
             run: run.clone(),
             version_moved,
+            locks: s.locks(),
         };
         return LastRun::Decided(Box::new(Decision::Blocked { by }));
     };
@@ -206,6 +207,7 @@ fn take(s: &Situation<'_>, position: &Position, step: &Step<'_>) -> Walk {
     let decision = already_ran(s, &run)
         .or_else(|| no_way(s, step.to))
         .or_else(|| judged(s, to))
+        .or_else(|| tool_locked(s, to))
         .or_else(|| retire(s, &outdated))
         .or_else(|| no_slot(s))
         .unwrap_or_else(|| Decision::Act {
@@ -291,6 +293,19 @@ fn judged(s: &Situation<'_>, next: &MigrationName) -> Option<Decision> {
             by: Blocker::HintsRequired { migration },
         }),
     }
+}
+
+/// Somebody holds the tool's own lock: the run would wait for it until the tool gives up. Nothing is revoked
+/// meanwhile. Where it cannot be told, the tool itself will.
+fn tool_locked(s: &Situation<'_>, next: &MigrationName) -> Option<Decision> {
+    let locks = s.locks();
+    (!locks.is_empty()).then(|| Decision::Wait {
+        on: WaitingOn::ToolLock {
+            migration: next.clone(),
+            locks,
+        },
+        wake_at: after(s.now, LOCK_LOOK),
+    })
 }
 
 fn no_slot(s: &Situation<'_>) -> Option<Decision> {

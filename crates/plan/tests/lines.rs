@@ -926,6 +926,57 @@ fn line_09_ahead_of_desired_that_one_has_one_too() {
     );
 }
 
+// The migration tool's own lock.
+
+#[test]
+fn line_12_a_lock_of_the_tool_makes_the_next_run_wait_and_is_told_with_what_frees_it() {
+    let next = || rest(2, 3).no_login("v1").no_secret("v1");
+    check(
+        next().lock_row("build-7 (10.1.2.3)"),
+        "waits: v3 cannot begin: Liquibase's lock (row of public.databasechangeloglock) is held by \
+         build-7 (10.1.2.3) since 2025-12-31 23:00:00; once that is no longer at work, free it: UPDATE it;",
+    );
+    check(
+        next().lock_session(7, "app"),
+        "waits: v3 cannot begin: Flyway's lock (advisory lock 7) is held by pid 7, user app, from \
+         10.1.4.7; once that is no longer at work, free it: SELECT pg_catalog.pg_terminate_backend(7);",
+    );
+    // What cannot be seen is the tool's to find out, and at rest nobody is kept waiting.
+    check(next().locks_unknown(), "run v3 on v2: v3 is desired");
+    check(rest(2, 2).lock_row("build-7 (10.1.2.3)"), "at rest");
+    // Nothing is revoked while the run could not begin.
+    check(
+        rest(2, 3).lock_row("build-7 (10.1.2.3)"),
+        "waits: v3 cannot begin: Liquibase's lock (row of public.databasechangeloglock) is held by \
+         build-7 (10.1.2.3) since 2025-12-31 23:00:00; once that is no longer at work, free it: UPDATE it;",
+    );
+}
+
+#[test]
+fn a_lock_that_a_dead_run_left_is_told_as_its() {
+    let failed = || rest(2, 3).ran("v2", "v3", Outcome::Failed);
+    let job = failed().facts.object.last_run.unwrap().job;
+    check(
+        failed().lock_row(&format!("{job}-x7k2p (10.1.2.3)")),
+        "blocked: the run of v3 that ended at 2025-12-31T23:59:30Z failed with exit status 1; change v3, \
+         or say retry (Job shop-v3-#); Liquibase's lock (row of public.databasechangeloglock) is held by \
+         shop-v3-#-x7k2p (10.1.2.3) since 2025-12-31 23:00:00, a Pod of Job shop-v3-#, which has ended; \
+         free it: UPDATE it;",
+    );
+    // A host whose name only begins alike is another one.
+    let decision = failed().lock_row(&format!("{job}x (10.1.2.3)")).decide();
+    assert!(!decision.to_string().contains("a Pod of Job"), "{decision}");
+    check(
+        rest(2, 3)
+            .migrator_session()
+            .lock_session(99, "shop_9f31c0de_migrator"),
+        "waits: the migrator is still connected, with a session (pid 99, user shop_9f31c0de_migrator, \
+         from 10.1.4.7); Flyway's lock (advisory lock 7) is held by pid 99, user shop_9f31c0de_migrator, \
+         from 10.1.4.7; once that is no longer at work, free it: SELECT \
+         pg_catalog.pg_terminate_backend(99);",
+    );
+}
+
 // Line 10: the last run did not complete.
 
 #[test]

@@ -45,6 +45,7 @@ async fn in_snapshot(
         server: server.info(),
         claim,
         version: version::read(hold, &look.version_source).await?,
+        locks: version::locks(hold, &look.version_source).await?,
         has_tables: false,
         logins: BTreeMap::new(),
         migrator: None,

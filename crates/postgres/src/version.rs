@@ -1,13 +1,13 @@
-//! Reading the schema version, by `dbop-versions`' questions. Whatever goes wrong is an Unknown with its
-//! reason; only a lost connection ends the look.
+//! Reading the schema version, and who holds the migration tool's lock, by `dbop-versions`' questions. Whatever
+//! goes wrong is an Unknown with its reason; only a lost connection ends the look.
 //!
 //! A statement of the user's is held to one SELECT by being made a cursor. It may name tables of the schema
 //! `public` without saying so, unless somebody put a function or an operator there that could be taken for one
 //! of the server's.
 
 use dbop_database::DatabaseError;
-use dbop_model::{Fact, ObservedVersion, VersionSource, Why};
-use dbop_versions::{Answer, Author, Dialect, Statement, Step};
+use dbop_model::{Fact, ObservedVersion, ToolLock, VersionSource, Why};
+use dbop_versions::{Answer, Author, Dialect, LockStep, Statement, Step};
 
 use crate::link::Hold;
 use crate::{parse, query};
@@ -40,6 +40,29 @@ pub(crate) async fn read(
             Err(error) => {
                 hold.run("ROLLBACK TO SAVEPOINT version").await?;
                 return Ok(Fact::Unknown(why(source, &error)));
+            }
+        };
+    }
+}
+
+/// Reads who holds the tool's lock, after the version and in the same transaction: sessions are seen as they are
+/// at this moment, rows as they were at its beginning.
+pub(crate) async fn locks(
+    hold: &Hold<'_>,
+    source: &VersionSource,
+) -> Result<Fact<Vec<ToolLock>>, DatabaseError> {
+    let mut step = dbop_versions::locks(source, Dialect::PostgreSql);
+    loop {
+        let question = match step {
+            LockStep::Done(locks) => return Ok(locks),
+            LockStep::Ask(question) => question,
+        };
+        step = match rows_of(hold, &question.statement().sql).await {
+            Ok(answer) => question.answer(answer),
+            Err(lost @ DatabaseError::Lost { .. }) => return Err(lost),
+            Err(error) => {
+                hold.run("ROLLBACK TO SAVEPOINT version").await?;
+                return Ok(Fact::Unknown(Why::new(error.to_string())));
             }
         };
     }

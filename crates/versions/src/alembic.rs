@@ -1,29 +1,17 @@
 //! Alembic: the table holds one row for each head, the revision's id (Alembic's `alembic.runtime.migration`).
 //! Two rows are two heads: branches that nobody merged.
 
-use dbop_model::table::TableName;
 use dbop_model::{ObservedVersion, SchemaVersion, Why};
 
-use crate::dialect::{Dialect, QuoteError};
+use crate::dialect::Dialect;
 use crate::reading::{Row, Statement, VERSIONS_MAX, engine_statement};
 
-pub(crate) fn statement(
-    schema: &str,
-    table: &TableName,
-    dialect: Dialect,
-) -> Result<Statement, QuoteError> {
-    let from = dialect.table(schema, table)?;
-    let sql = match dialect {
-        Dialect::PostgreSql => format!(
-            "SELECT t.\"version_num\"::pg_catalog.text FROM {from} AS t ORDER BY 1 LIMIT {}",
-            VERSIONS_MAX + 1
-        ),
-        Dialect::MySql => format!(
-            "SELECT t.`version_num` FROM {from} AS t ORDER BY 1 LIMIT {}",
-            VERSIONS_MAX + 1
-        ),
-    };
-    Ok(engine_statement(sql))
+pub(crate) fn statement(from: &str, dialect: Dialect) -> Statement {
+    engine_statement(format!(
+        "SELECT {} FROM {from} AS t ORDER BY 1 LIMIT {}",
+        dialect.text(&dialect.column("version_num")),
+        VERSIONS_MAX + 1
+    ))
 }
 
 pub(crate) fn interpret(rows: &[Row]) -> Result<ObservedVersion, Why> {

@@ -3,7 +3,6 @@
 //! Text that a server would cut or misread is refused here, before it becomes part of a statement.
 
 use dbop_model::Engine;
-use dbop_model::table::TableName;
 
 /// PostgreSQL cuts longer identifiers, silently but for a notice (manual, section 4.1.1).
 const POSTGRES_IDENTIFIER_BYTES_MAX: usize = 63;
@@ -55,12 +54,28 @@ impl Dialect {
     ///
     /// # Errors
     /// [`QuoteError`] where the server has no object of such a name.
-    pub(crate) fn table(self, schema: &str, table: &TableName) -> Result<String, QuoteError> {
+    pub(crate) fn table(self, schema: &str, table: &str) -> Result<String, QuoteError> {
         Ok(format!(
             "{}.{}",
             self.identifier(schema)?,
-            self.identifier(table.name())?
+            self.identifier(table)?
         ))
+    }
+
+    /// A column of the table that a statement calls `t`; the name is one of ours.
+    pub(crate) fn column(self, name: &'static str) -> String {
+        match self {
+            Dialect::PostgreSql => format!("t.\"{name}\""),
+            Dialect::MySql => format!("t.`{name}`"),
+        }
+    }
+
+    /// An expression's value as text, whatever its type.
+    pub(crate) fn text(self, expression: &str) -> String {
+        match self {
+            Dialect::PostgreSql => format!("{expression}::pg_catalog.text"),
+            Dialect::MySql => format!("CAST({expression} AS CHAR)"),
+        }
     }
 
     /// A name, quoted: it means exactly the object that is so called, whatever characters it is made of.
@@ -135,6 +150,7 @@ mod tests {
     use proptest::prelude::*;
 
     const PG: Dialect = Dialect::PostgreSql;
+    const MY: Dialect = Dialect::MySql;
 
     /// What PostgreSQL's lexer makes of a quoted identifier.
     fn unquoted(sql: &str) -> Option<String> {
@@ -194,8 +210,103 @@ mod tests {
         }
     }
 
+    /// MySQL's modes that change how text is read (MySQL 8.4 manual, section 7.1.11).
+    #[derive(Debug, Clone, Copy)]
+    struct Mode {
+        no_backslash_escapes: bool,
+        ansi_quotes: bool,
+    }
+
+    const MODES: [Mode; 4] = {
+        const fn mode(no_backslash_escapes: bool, ansi_quotes: bool) -> Mode {
+            Mode {
+                no_backslash_escapes,
+                ansi_quotes,
+            }
+        }
+        [
+            mode(false, false),
+            mode(false, true),
+            mode(true, false),
+            mode(true, true),
+        ]
+    };
+
+    #[derive(Debug, Clone, PartialEq)]
+    enum Token {
+        Name(String),
+        Text(String),
+    }
+
+    /// What MySQL's lexer makes of a whole text; `None`: something is left over that is neither a name nor a
+    /// string (sections 11.1.1, 11.1.4 and 11.2).
+    fn mysql(sql: &str, mode: Mode) -> Option<Token> {
+        if let Some(digits) = sql.strip_prefix("_utf8mb4 X'") {
+            let digits = digits.strip_suffix('\'')?;
+            let bytes: Option<Vec<u8>> = (0..digits.len())
+                .step_by(2)
+                .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
+                .collect();
+            return String::from_utf8(bytes?).ok().map(Token::Text);
+        }
+        let quote = sql.chars().next()?;
+        let is_name = quote == '`' || (quote == '"' && mode.ansi_quotes);
+        if !is_name && quote != '\'' && quote != '"' {
+            return None;
+        }
+        let escapes = !is_name && !mode.no_backslash_escapes;
+        let mut out = String::new();
+        let mut chars = sql.chars().skip(1);
+        loop {
+            match chars.next()? {
+                c if c == quote => match chars.next() {
+                    Some(next) if next == quote => out.push(quote),
+                    Some(_) => return None,
+                    None => break,
+                },
+                // None of the texts here has what a letter after a backslash would stand for.
+                '\\' if escapes => out.push(chars.next()?),
+                c => out.push(c),
+            }
+        }
+        Some(if is_name {
+            Token::Name(out)
+        } else {
+            Token::Text(out)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_reads_back_as_itself_in_every_mode_of_mysql(
+            name in "([^\\x00]|[`'\"\\\\;-]){1,40}"
+        ) {
+            let quoted = MY.identifier(&name).unwrap();
+            for mode in MODES {
+                prop_assert_eq!(mysql(&quoted, mode), Some(Token::Name(name.clone())), "{:?}", mode);
+            }
+        }
+
+        #[test]
+        fn a_text_reads_back_as_itself_in_every_mode_of_mysql(
+            text in "([^\\x00]|[`'\"\\\\;-]){0,40}"
+        ) {
+            let quoted = MY.literal(&text).unwrap();
+            for mode in MODES {
+                prop_assert_eq!(mysql(&quoted, mode), Some(Token::Text(text.clone())), "{:?}", mode);
+            }
+        }
+
+        #[test]
+        fn mysql_takes_no_nul_either(before in ".{0,5}", after in ".{0,5}") {
+            let text = format!("{before}\0{after}");
+            prop_assert_eq!(MY.identifier(&text), Err(QuoteError::Nul));
+            prop_assert_eq!(MY.literal(&text), Err(QuoteError::Nul));
+        }
+    }
+
     #[test]
-    fn what_the_server_would_cut_is_refused() {
+    fn what_a_server_would_cut_or_refuse_is_refused() {
         assert!(PG.identifier(&"a".repeat(63)).is_ok());
         assert_eq!(
             PG.identifier(&"a".repeat(64)),
@@ -208,5 +319,16 @@ mod tests {
         // 32 characters, 64 bytes: the limit is in bytes.
         assert!(PG.identifier(&"é".repeat(32)).is_err());
         assert_eq!(PG.identifier(""), Err(QuoteError::Empty));
+        // MySQL's is in characters.
+        assert!(MY.identifier(&"é".repeat(64)).is_ok());
+        assert_eq!(
+            MY.identifier(&"é".repeat(65)),
+            Err(QuoteError::TooLong {
+                length: 65,
+                max: 64,
+                unit: "characters"
+            })
+        );
+        assert_eq!(MY.identifier(""), Err(QuoteError::Empty));
     }
 }

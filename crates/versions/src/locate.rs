@@ -1,5 +1,6 @@
-//! Where the version table is. A name without a schema means the one table of that name, in whichever
-//! schema it is: what the tool's own search path was when it made the table cannot be known.
+//! Where the version table is. On PostgreSQL a name without a schema means the one table of that name, in
+//! whichever schema it is: what the tool's own search path was when it made the table cannot be known. On MySQL a
+//! schema is a database, and a name without one means the database that is connected to.
 
 use dbop_model::Why;
 use dbop_model::table::TableName;
@@ -7,35 +8,55 @@ use dbop_model::table::TableName;
 use crate::dialect::{Dialect, QuoteError};
 use crate::reading::{Row, Statement, engine_statement};
 
-/// Rows of (schema, kind of relation): every relation that bears the name.
-pub(crate) fn statement(table: &TableName, dialect: Dialect) -> Result<Statement, QuoteError> {
+/// A table that exists.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Located {
+    /// The schema that it is in.
+    pub(crate) schema: String,
+    /// Its name, as the catalogue spells it.
+    pub(crate) name: String,
+}
+
+/// Rows of (schema, kind of relation, name): every relation that bears the name.
+///
+/// `spelled_freely`: on MySQL the name may be in other case, as its tables' files may or may not tell case apart
+/// and a tool writes its name in capitals; on PostgreSQL, such a name without quotes is in small letters.
+pub(crate) fn statement(
+    table: &TableName,
+    spelled_freely: bool,
+    dialect: Dialect,
+) -> Result<Statement, QuoteError> {
     // A name that the server would cut cannot be any table's.
     dialect.identifier(table.name())?;
+    let name = dialect.literal(table.name())?;
     let (mut sql, schema_column) = match dialect {
         Dialect::PostgreSql => (
             format!(
-                "SELECT n.nspname::pg_catalog.text, c.relkind::pg_catalog.text \
-             FROM pg_catalog.pg_class c \
-             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' \
-             AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relname = {}",
-                dialect.literal(table.name())?
+                "SELECT n.nspname::pg_catalog.text, c.relkind::pg_catalog.text, \
+                 c.relname::pg_catalog.text FROM pg_catalog.pg_class c \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' \
+                 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+                 AND c.relname = {name}"
             ),
             "n.nspname",
         ),
-        // A schema is a database here, and a name without one means the database that was connected to.
-        Dialect::MySql => (
-            format!(
-                "SELECT t.TABLE_SCHEMA, IF(t.TABLE_TYPE = 'BASE TABLE', 'r', 'v') \
-                 FROM information_schema.TABLES AS t WHERE t.TABLE_NAME = {}{}",
-                dialect.literal(table.name())?,
+        Dialect::MySql => {
+            let is_named = if spelled_freely {
+                format!("LOWER(t.TABLE_NAME) = LOWER({name})")
+            } else {
+                format!("t.TABLE_NAME = {name}")
+            };
+            let sql = format!(
+                "SELECT t.TABLE_SCHEMA, IF(t.TABLE_TYPE = 'BASE TABLE', 'r', 'v'), t.TABLE_NAME \
+                 FROM information_schema.TABLES AS t WHERE {is_named}{}",
                 match table.schema() {
                     Some(_) => "",
                     None => " AND t.TABLE_SCHEMA = DATABASE()",
                 }
-            ),
-            "t.TABLE_SCHEMA",
-        ),
+            );
+            (sql, "t.TABLE_SCHEMA")
+        }
     };
     if let Some(schema) = table.schema() {
         sql.push_str(&format!(
@@ -43,34 +64,43 @@ pub(crate) fn statement(table: &TableName, dialect: Dialect) -> Result<Statement
             dialect.literal(schema)?
         ));
     }
-    sql.push_str(" ORDER BY 1 LIMIT 3");
+    sql.push_str(" ORDER BY 1, 3 LIMIT 3");
     Ok(engine_statement(sql))
 }
 
-/// The schema; `None`: there is no such table.
-pub(crate) fn interpret(table: &TableName, rows: &[Row]) -> Result<Option<String>, Why> {
+/// Where it is; `None`: there is no such table.
+pub(crate) fn interpret(table: &TableName, rows: &[Row]) -> Result<Option<Located>, Why> {
     match rows {
         [] => Ok(None),
         [row] => match row.as_slice() {
-            [Some(schema), Some(kind)] if kind == "r" || kind == "p" => Ok(Some(schema.clone())),
+            [Some(schema), Some(kind), Some(name)] if kind == "r" || kind == "p" => {
+                Ok(Some(Located {
+                    schema: schema.clone(),
+                    name: name.clone(),
+                }))
+            }
             // Whoever may replace a view could make it say any version, or run code as the admin.
-            [Some(schema), Some(_)] => Err(Why::new(format!(
-                "{schema}.{} is not a table; name the table itself",
-                table.name()
+            [Some(schema), Some(_), Some(name)] => Err(Why::new(format!(
+                "{schema}.{name} is not a table; name the table itself"
             ))),
             _ => Err(Why::new(
                 "the server's catalogue gave an answer of another shape",
             )),
         },
         [one, two, ..] => {
-            let schema = |row: &Row| row.first().cloned().flatten().unwrap_or_default();
-            Err(Why::new(format!(
-                "there is more than one table {} (in the schemas {} and {}); \
-                 name one: schemaVersion.schema",
-                table.name(),
-                schema(one),
-                schema(two)
-            )))
+            let part = |row: &Row, nth| row.get(nth).cloned().flatten().unwrap_or_default();
+            Err(Why::new(match (part(one, 0), part(two, 0)) {
+                (schema, same) if schema == same => format!(
+                    "there is more than one table of the name in the schema {schema}: {} and {}",
+                    part(one, 2),
+                    part(two, 2)
+                ),
+                (schema, other) => format!(
+                    "there is more than one table {} (in the schemas {schema} and {other}); \
+                     name one: schemaVersion.schema",
+                    table.name()
+                ),
+            }))
         }
     }
 }

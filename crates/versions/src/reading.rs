@@ -1,9 +1,13 @@
 //! Reading a version, as questions and answers: the order of the statements, and nothing of their text.
 
+use dbop_model::table::TableName;
 use dbop_model::{Fact, ObservedVersion, VersionSource, Why};
 
 use crate::dialect::{Dialect, QuoteError};
-use crate::{alembic, locate, query, sqlx};
+use crate::{
+    alembic, diesel, django, flyway, golang_migrate, goose, liquibase, locate, prisma, query,
+    rails, sqlx,
+};
 
 /// Versions read at most: more heads than this are not a state that anybody works in.
 pub(crate) const VERSIONS_MAX: usize = 32;
@@ -78,13 +82,62 @@ enum Stage {
 
 /// Starts to read the version of a database. There are at most two questions.
 pub fn read(source: &VersionSource, dialect: Dialect) -> Step {
-    let (stage, statement) = match source {
-        VersionSource::Alembic { table } | VersionSource::Sqlx { table } => {
-            (Stage::Locate, locate::statement(table, dialect))
+    let (stage, statement) = match (source, own_table(source)) {
+        (VersionSource::Query { query, .. }, _) => (Stage::Read, query::statement(query)),
+        (_, Some(table)) => {
+            let spelled_freely = matches!(source, VersionSource::Liquibase { .. });
+            let statement = locate::statement(table, spelled_freely, dialect);
+            (Stage::Locate, statement)
         }
-        VersionSource::Query { query, .. } => (Stage::Read, query::statement(query)),
+        (_, None) => return Step::Done(Fact::Unknown(Why::new("no version table is named"))),
     };
     ask(source, dialect, stage, statement)
+}
+
+/// The table that a tool keeps: what must be found before it can be read.
+fn own_table(source: &VersionSource) -> Option<&TableName> {
+    match source {
+        VersionSource::Query { .. } => None,
+        _ => source.table(),
+    }
+}
+
+/// What to ask of a tool's table; `from` is the table, qualified and quoted.
+fn statement(
+    source: &VersionSource,
+    from: &str,
+    dialect: Dialect,
+) -> Result<Statement, QuoteError> {
+    Ok(match source {
+        VersionSource::Alembic { .. } => alembic::statement(from, dialect),
+        VersionSource::Flyway { .. } => flyway::statement(from, dialect),
+        VersionSource::Liquibase { version, .. } => liquibase::statement(from, *version, dialect),
+        VersionSource::Rails { .. } => rails::statement(from, dialect),
+        VersionSource::Django { app, .. } => django::statement(from, app, dialect)?,
+        VersionSource::GolangMigrate { .. } => golang_migrate::statement(from, dialect),
+        VersionSource::Sqlx { .. } => sqlx::statement(from, dialect),
+        VersionSource::Diesel { .. } => diesel::statement(from, dialect),
+        VersionSource::Goose { .. } => goose::statement(from, dialect),
+        VersionSource::Prisma { .. } => prisma::statement(from, dialect),
+        VersionSource::Query { query, .. } => query::statement(query)?,
+    })
+}
+
+/// What its rows say.
+fn interpret(source: &VersionSource, rows: &[Row]) -> Result<ObservedVersion, Why> {
+    match source {
+        VersionSource::Alembic { .. } => alembic::interpret(rows),
+        VersionSource::Flyway { .. } => flyway::interpret(rows),
+        VersionSource::Liquibase { version, .. } => liquibase::interpret(*version, rows),
+        VersionSource::Rails { .. } => rails::interpret(rows),
+        VersionSource::Django { .. } => django::interpret(rows),
+        VersionSource::GolangMigrate { .. } => golang_migrate::interpret(rows),
+        VersionSource::Sqlx { .. } => sqlx::interpret(rows),
+        VersionSource::Diesel { .. } => diesel::interpret(rows),
+        VersionSource::Goose { .. } => goose::interpret(rows),
+        VersionSource::Prisma { .. } => prisma::interpret(rows),
+        VersionSource::Query { .. } => query::interpret(rows),
+    }
 }
 
 impl Question {
@@ -105,29 +158,23 @@ impl Question {
             Answer::Rows(rows) => rows,
             Answer::NoSuchTable => return Step::Done(Fact::Known(ObservedVersion::None)),
         };
-        let table = match (&source, stage) {
-            (VersionSource::Alembic { .. }, Stage::Read) => {
-                return Step::Done(alembic::interpret(&rows).into_fact());
-            }
-            (VersionSource::Sqlx { .. }, Stage::Read) => {
-                return Step::Done(sqlx::interpret(&rows).into_fact());
-            }
-            (VersionSource::Query { .. }, _) => {
-                return Step::Done(query::interpret(&rows).into_fact());
-            }
-            (VersionSource::Alembic { table } | VersionSource::Sqlx { table }, Stage::Locate) => {
-                table
+        let table = match (stage, own_table(&source)) {
+            (Stage::Locate, Some(table)) => table,
+            _ => {
+                return Step::Done(match interpret(&source, &rows) {
+                    Ok(version) => Fact::Known(version),
+                    Err(why) => Fact::Unknown(why),
+                });
             }
         };
-        let schema = match locate::interpret(table, &rows) {
-            Ok(Some(schema)) => schema,
+        let located = match locate::interpret(table, &rows) {
+            Ok(Some(located)) => located,
             Ok(None) => return Step::Done(Fact::Known(ObservedVersion::None)),
             Err(why) => return Step::Done(Fact::Unknown(why)),
         };
-        let statement = match &source {
-            VersionSource::Sqlx { .. } => sqlx::statement(&schema, table, dialect),
-            _ => alembic::statement(&schema, table, dialect),
-        };
+        let statement = dialect
+            .table(&located.schema, &located.name)
+            .and_then(|from| statement(&source, &from, dialect));
         ask(&source, dialect, Stage::Read, statement)
     }
 }
@@ -157,18 +204,5 @@ pub(crate) fn engine_statement(sql: String) -> Statement {
         sql,
         author: Author::Engine,
         rows_max: VERSIONS_MAX + 1,
-    }
-}
-
-trait IntoFact {
-    fn into_fact(self) -> Fact<ObservedVersion>;
-}
-
-impl IntoFact for Result<ObservedVersion, Why> {
-    fn into_fact(self) -> Fact<ObservedVersion> {
-        match self {
-            Ok(version) => Fact::Known(version),
-            Err(why) => Fact::Unknown(why),
-        }
     }
 }

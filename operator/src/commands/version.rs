@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use dbop_api::database::{SchemaVersionSource, VersionEngine};
 use dbop_database::{DatabaseError, Look, Target};
 use dbop_model::table::TableName;
 use dbop_model::{
@@ -13,14 +14,11 @@ use serde::Serialize;
 
 use super::{Console, Done, Exit};
 use crate::backends;
-use crate::cli::{VersionArgs, VersionEngine};
+use crate::cli::VersionArgs;
 use crate::render::Failure;
 
 /// A DSN is a line; what is longer is another file.
 const DSN_BYTES_MAX: u64 = 64 * 1024;
-/// Alembic's and sqlx's names for their tables.
-const ALEMBIC_TABLE: &str = "alembic_version";
-const SQLX_TABLE: &str = "_sqlx_migrations";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -95,12 +93,7 @@ fn look(source: VersionSource) -> std::result::Result<Look, DatabaseError> {
 fn source(args: &VersionArgs) -> std::result::Result<VersionSource, Failure> {
     let wrong =
         |option: &str, error: &dyn std::fmt::Display| Failure::new(format!("{option}: {error}"));
-    let default = match args.engine {
-        VersionEngine::Alembic => Some(ALEMBIC_TABLE),
-        VersionEngine::Sqlx => Some(SQLX_TABLE),
-        VersionEngine::Query => None,
-    };
-    let table = args.table.as_deref().or(default);
+    let table = args.table.as_deref().or(args.engine.table());
     let table: Option<TableName> = table
         .map(str::parse)
         .transpose()
@@ -118,16 +111,32 @@ fn source(args: &VersionArgs) -> std::result::Result<VersionSource, Failure> {
         }
         (table, _) => table,
     };
-    match (args.engine, table, &args.query) {
-        (VersionEngine::Query, table, Some(query)) => Ok(VersionSource::Query {
-            query: query.clone(),
-            table,
-        }),
-        (VersionEngine::Alembic, Some(table), None) => Ok(VersionSource::Alembic { table }),
-        (VersionEngine::Sqlx, Some(table), None) => Ok(VersionSource::Sqlx { table }),
-        (_, _, Some(_)) => Err(Failure::new("--query goes with --engine Query alone")),
-        (_, _, None) => Err(Failure::new("--engine Query needs --query")),
+    for (option, is_given, engine) in [
+        ("--query", args.query.is_some(), VersionEngine::Query),
+        ("--app", args.app.is_some(), VersionEngine::Django),
+        ("--by", args.by.is_some(), VersionEngine::Liquibase),
+    ] {
+        if is_given && args.engine != engine {
+            return Err(Failure::new(format!(
+                "{option} goes with --engine {engine:?} alone"
+            )));
+        }
     }
+    let source = SchemaVersionSource {
+        engine: args.engine,
+        query: args.query.clone(),
+        table: None,
+        schema: None,
+        app: args.app.clone(),
+        version_is: args.by,
+    };
+    source.of_table(table).ok_or_else(|| {
+        let option = match args.engine {
+            VersionEngine::Django => "--app",
+            _ => "--query",
+        };
+        Failure::new(format!("--engine {:?} needs {option}", args.engine))
+    })
 }
 
 /// The DSN of a file, or of stdin. Nothing of it is ever shown.
@@ -222,6 +231,18 @@ mod tests {
         check("--engine Sqlx --schema app", Ok("app._sqlx_migrations"));
         check("--engine Alembic --table app.versions", Ok("app.versions"));
         check("--engine Query --query q", Ok(""));
+        check("--engine Flyway", Ok("flyway_schema_history"));
+        check("--engine Liquibase --by Tag", Ok("databasechangelog"));
+        check("--engine Django --app shop", Ok("django_migrations"));
+        check("--engine GolangMigrate", Ok("schema_migrations"));
+        check(
+            "--engine Rails --app shop",
+            Err("--app goes with --engine Django alone"),
+        );
+        check(
+            "--engine Flyway --by Tag",
+            Err("--by goes with --engine Liquibase alone"),
+        );
         check(
             "--engine Alembic --table app.v --schema app",
             Err("--schema is given, and --table names a schema too"),

@@ -147,6 +147,7 @@ fn wait_key(on: &WaitingOn) -> String {
         }
         WaitingOn::QuietWindow { migration, .. } => format!("quiet {migration}"),
         WaitingOn::MigratorSessions { .. } => "migrator".to_owned(),
+        WaitingOn::ToolLock { .. } => "lock".to_owned(),
         WaitingOn::Run {
             job, not_started, ..
         } => format!("run {job} {not_started:?}"),

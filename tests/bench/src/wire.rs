@@ -292,6 +292,7 @@ impl Introspect for Connection {
             },
             claim: claim_of(&answer["claim"])?,
             version: Fact::Known(version),
+            locks: Fact::Known(Vec::new()),
             has_tables: answer["hasTables"] == true,
             logins,
             migrator,

@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("dbop-versions", &["dbop-model"]),
     ("dbop-plan", &["dbop-model", "dbop-credentials"]),
     ("dbop-api", &["dbop-model", "dbop-credentials", "dbop-plan"]),
+    ("dbop-generate", &["dbop-model"]),
     ("dbop-database", &["dbop-model"]),
     (
         "dbop-postgres",

@@ -5,18 +5,13 @@ use std::time::Duration;
 use dbop_model::finding::{Accept, HintMode, HintPolicy};
 use dbop_model::table::TableName;
 use dbop_model::{
-    CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource, MigrationName, ObjectRef, Orphaned,
-    Privilege, RoleName, RunSettings, SecretName, TlsMode, VersionSource,
+    CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource, LiquibaseVersion, MigrationName,
+    ObjectRef, Orphaned, Privilege, RoleName, RunSettings, SecretName, TlsMode, VersionSource,
 };
 
 use super::Gather;
 use crate::refusal::Refusals;
 use crate::{MANAGED_DATABASE, ManagedDatabase, database, duration};
-
-/// The version tables as the tools name them (alembic.sqlalchemy.org, `version_table`; sqlx
-/// `Migrator`).
-const ALEMBIC_TABLE: &str = "alembic_version";
-const SQLX_TABLE: &str = "_sqlx_migrations";
 
 impl TryFrom<&ManagedDatabase> for DatabaseSpec {
     type Error = Refusals;
@@ -98,18 +93,10 @@ fn version_source(
     source: &database::SchemaVersionSource,
     gather: &mut Gather,
 ) -> Option<VersionSource> {
-    let database::SchemaVersionSource {
-        engine,
-        query,
-        table,
-        schema,
-    } = source;
-    let (default, query) = match engine {
-        database::VersionEngine::Alembic => (Some(ALEMBIC_TABLE), None),
-        database::VersionEngine::Sqlx => (Some(SQLX_TABLE), None),
-        database::VersionEngine::Query => (None, query.clone()),
-    };
-    let table = match (table.as_deref().or(default), schema) {
+    let table = match (
+        source.table.as_deref().or(source.engine.table()),
+        &source.schema,
+    ) {
         (None, _) => None,
         (Some(table), None) => {
             Some(gather.take("spec.schemaVersion.table", table.parse::<TableName>())?)
@@ -128,16 +115,51 @@ fn version_source(
             Some(gather.take("spec.schemaVersion.schema", within)?)
         }
     };
-    match (engine, query, table) {
-        (database::VersionEngine::Query, Some(query), table) => {
-            Some(VersionSource::Query { query, table })
-        }
-        (database::VersionEngine::Alembic, _, Some(table)) => {
-            Some(VersionSource::Alembic { table })
-        }
-        (database::VersionEngine::Sqlx, _, Some(table)) => Some(VersionSource::Sqlx { table }),
-        // The rules refuse a Query without a query, and the tools have a default.
-        _ => None,
+    // The rules refuse a Query without a query and a Django without an app, and the tools have a default.
+    source.of_table(table)
+}
+
+impl database::SchemaVersionSource {
+    /// What it means for the model, with its table and schema already read as one name.
+    ///
+    /// `None`: a part is missing that the engine needs, which the rules of the CRD refuse.
+    pub fn of_table(&self, table: Option<TableName>) -> Option<VersionSource> {
+        let database::SchemaVersionSource {
+            engine,
+            query,
+            table: _,
+            schema: _,
+            app,
+            version_is,
+        } = self;
+        use database::VersionEngine as Engine;
+        Some(match engine {
+            Engine::Alembic => VersionSource::Alembic { table: table? },
+            Engine::Flyway => VersionSource::Flyway { table: table? },
+            Engine::Liquibase => VersionSource::Liquibase {
+                table: table?,
+                version: match version_is {
+                    None | Some(database::LiquibaseVersion::ChangeSet) => {
+                        LiquibaseVersion::ChangeSet
+                    }
+                    Some(database::LiquibaseVersion::Tag) => LiquibaseVersion::Tag,
+                },
+            },
+            Engine::Rails => VersionSource::Rails { table: table? },
+            Engine::Django => VersionSource::Django {
+                table: table?,
+                app: app.clone()?,
+            },
+            Engine::GolangMigrate => VersionSource::GolangMigrate { table: table? },
+            Engine::Sqlx => VersionSource::Sqlx { table: table? },
+            Engine::Diesel => VersionSource::Diesel { table: table? },
+            Engine::Goose => VersionSource::Goose { table: table? },
+            Engine::Prisma => VersionSource::Prisma { table: table? },
+            Engine::Query => VersionSource::Query {
+                query: query.clone()?,
+                table,
+            },
+        })
     }
 }
 

@@ -167,6 +167,7 @@ fn begins(decision: &Decision) -> Option<Event> {
                 } => return None,
                 WaitingOn::Run { .. } => (Warning, "MigrationWaiting"),
                 WaitingOn::Database { .. } => (Warning, "DatabaseUnreachable"),
+                WaitingOn::ToolLock { .. } => (Warning, "ToolLocked"),
                 WaitingOn::CredentialInUse { .. } => (Warning, "CredentialInUse"),
                 WaitingOn::QuietWindow { .. } => (Normal, "CredentialRetiring"),
                 WaitingOn::MigratorSessions { .. }
@@ -178,10 +179,10 @@ fn begins(decision: &Decision) -> Option<Event> {
             };
             Some(event(kind, reason, on.to_string()))
         }
-        // The record of the run told it.
+        // The record of the run told it, but not the lock that it left behind.
         Decision::Blocked {
-            by: Blocker::RunIncomplete { .. },
-        } => None,
+            by: by @ Blocker::RunIncomplete { locks, .. },
+        } => (!locks.is_empty()).then(|| event(Warning, "ToolLocked", by.to_string())),
         Decision::Blocked { by } => {
             let reason = match by {
                 Blocker::Hints { .. } | Blocker::HintsRequired { .. } => "HintsBlocked",

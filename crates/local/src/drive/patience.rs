@@ -79,7 +79,7 @@ impl Patience {
             }
             WaitingOn::Paused | WaitingOn::ReadOnly => return self.free(Verdict::Settled),
             WaitingOn::CredentialInUse { .. } => IN_USE,
-            WaitingOn::MigratorSessions { .. } => MIGRATOR_SESSIONS,
+            WaitingOn::MigratorSessions { .. } | WaitingOn::ToolLock { .. } => MIGRATOR_SESSIONS,
             WaitingOn::Hints { .. } => HINTS,
             WaitingOn::Unknown { .. }
             | WaitingOn::Database { .. }

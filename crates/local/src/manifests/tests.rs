@@ -86,7 +86,7 @@ fn documents_of_other_kinds_are_named_and_skipped() {
 fn all_problems_are_told_at_once_and_show_no_secret() {
     let scratch = Scratch::new();
     scratch.write("1.yaml", "a: b\nc: [\n");
-    scratch.write("2.yaml", &DATABASE.replace("Alembic", "Rails"));
+    scratch.write("2.yaml", &DATABASE.replace("Alembic", "Atlas"));
     scratch.write(
         "3.yaml",
         &MIGRATION.replace(

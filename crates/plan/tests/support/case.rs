@@ -6,9 +6,9 @@ use dbop_credentials::names;
 use dbop_model::finding::{Finding, HintMode, Judgement, Verdict};
 use dbop_model::{
     Chain, Claim, ClaimOwner, DatabaseFacts, DeletionPolicy, Digest, Fact, ForeignObject, JobFacts,
-    JobName, JobPhase, LoginFacts, LoginName, Migration, MigrationName, MigratorFacts,
+    JobName, JobPhase, LockHolder, LoginFacts, LoginName, Migration, MigrationName, MigratorFacts,
     MissingPrivilege, ObjectRef, ObservedVersion, Orphaned, Outcome, Proof, RunRecord,
-    SchemaVersion, Session, Why,
+    SchemaVersion, Session, ToolLock, Why,
 };
 use dbop_plan::{Decision, Desired, Facts, Hints, Quiet, Reference, SecretFacts, decide, example};
 use jiff::{SignedDuration, Timestamp};
@@ -342,6 +342,37 @@ impl Case {
 
     pub(crate) fn migrator_unknown(self) -> Self {
         self.database(|d| d.migrator.as_mut().unwrap().sessions = Fact::Unknown(nobody_says()))
+    }
+
+    /// The tool's lock in a row, taken by `by`.
+    pub(crate) fn lock_row(self, by: &str) -> Self {
+        self.lock(ToolLock {
+            tool: "Liquibase",
+            lock: "row of public.databasechangeloglock".to_owned(),
+            holder: LockHolder::Row {
+                by: Some(by.to_owned()),
+                since: Some("2025-12-31 23:00:00".to_owned()),
+            },
+            frees: "UPDATE it;".to_owned(),
+        })
+    }
+
+    /// The tool's lock that a session holds.
+    pub(crate) fn lock_session(self, pid: i64, user: &str) -> Self {
+        self.lock(ToolLock {
+            tool: "Flyway",
+            lock: "advisory lock 7".to_owned(),
+            holder: LockHolder::Session(session(pid, user)),
+            frees: format!("SELECT pg_catalog.pg_terminate_backend({pid});"),
+        })
+    }
+
+    fn lock(self, lock: ToolLock) -> Self {
+        self.database(|d| d.locks = Fact::Known(vec![lock]))
+    }
+
+    pub(crate) fn locks_unknown(self) -> Self {
+        self.database(|d| d.locks = Fact::Unknown(nobody_says()))
     }
 
     // Credentials.

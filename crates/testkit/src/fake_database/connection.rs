@@ -97,6 +97,7 @@ impl Introspect for Connection {
                 address: format!("{}/{name}", self.address),
             },
             version: database.version.clone(),
+            locks: Fact::Known(Vec::new()),
             has_tables: server.has_tables(name, &look.access),
             logins: BTreeMap::new(),
             migrator: None,

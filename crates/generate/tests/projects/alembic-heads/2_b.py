@@ -1,0 +1,2 @@
+revision = '2'
+down_revision = '1'

@@ -1,0 +1,2 @@
+revision = '3'
+down_revision = '1'

@@ -1,0 +1,2 @@
+# No revision: Alembic's own environment.
+from alembic import context

@@ -1,0 +1,2 @@
+revision = "d00d"
+down_revision = "c0ffee"

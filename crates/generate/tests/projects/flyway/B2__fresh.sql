@@ -1,0 +1,1 @@
+-- B2__fresh.sql

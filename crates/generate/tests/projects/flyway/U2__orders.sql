@@ -1,0 +1,1 @@
+-- U2__orders.sql

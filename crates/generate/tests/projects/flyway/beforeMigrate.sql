@@ -1,0 +1,1 @@
+-- beforeMigrate.sql

@@ -1,0 +1,1 @@
+-- sub/V1_2__add_email.sql
