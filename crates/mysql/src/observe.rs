@@ -28,10 +28,12 @@ pub(crate) async fn observe(
         return Err(DatabaseError::Privilege(missing));
     }
     let marked = Marked::read(hold, server.engine).await?;
+    let (version, locks) = version::read(hold, &look.version_source, server).await?;
     let mut facts = DatabaseFacts {
         server: server.info(),
         claim: claim::seen_by(&marked, &server.database, &look.owner),
-        version: version::read(hold, &look.version_source, server).await?,
+        version,
+        locks,
         has_tables: false,
         logins: BTreeMap::new(),
         migrator: None,

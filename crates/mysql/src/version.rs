@@ -5,8 +5,8 @@
 //! that it must stand alone, so that it cannot reach out of its brackets.
 
 use dbop_database::DatabaseError;
-use dbop_model::{Engine, Fact, ObservedVersion, VersionSource, Why};
-use dbop_versions::{Answer, Author, Dialect, Statement, Step};
+use dbop_model::{Engine, Fact, ObservedVersion, ToolLock, VersionSource, Why};
+use dbop_versions::{Answer, Author, Dialect, LockStep, Statement, Step};
 
 use crate::connect::Server;
 use crate::link::{Hold, STATEMENT_TIMEOUT};
@@ -15,17 +15,49 @@ use crate::query;
 /// Reading a version is one row of a small table.
 const TIMEOUT_SECONDS: u64 = 10;
 
-/// Reads the version.
+/// Reads the version, and who holds the tool's lock.
 pub(crate) async fn read(
     hold: &Hold<'_>,
     source: &VersionSource,
     server: &Server,
-) -> Result<Fact<ObservedVersion>, DatabaseError> {
+) -> Result<(Fact<ObservedVersion>, Fact<Vec<ToolLock>>), DatabaseError> {
     hold.run(&limit(server.engine, TIMEOUT_SECONDS)).await?;
-    let version = within_limit(hold, source).await;
+    let version = within_limit(hold, source).await?;
+    let locks = locks(hold, source).await?;
     hold.run(&limit(server.engine, STATEMENT_TIMEOUT.as_secs()))
         .await?;
-    version
+    Ok((version, locks))
+}
+
+async fn locks(
+    hold: &Hold<'_>,
+    source: &VersionSource,
+) -> Result<Fact<Vec<ToolLock>>, DatabaseError> {
+    let mut step = dbop_versions::locks(source, Dialect::MySql);
+    loop {
+        let question = match step {
+            LockStep::Done(locks) => return Ok(locks),
+            LockStep::Ask(question) => question,
+        };
+        step = match rows_of(hold, question.statement()).await {
+            Ok(answer) => question.answer(answer),
+            Err(lost @ DatabaseError::Lost { .. }) => return Err(lost),
+            Err(error) => return Ok(Fact::Unknown(Why::new(error.to_string()))),
+        };
+    }
+}
+
+/// A table that is not there is an answer.
+async fn rows_of(hold: &Hold<'_>, statement: &Statement) -> Result<Answer, DatabaseError> {
+    let rows = match statement.author {
+        Author::Engine => hold.rows(&statement.sql).await,
+        Author::User => users_rows(hold, statement).await,
+    };
+    match rows {
+        Ok(rows) => Ok(Answer::Rows(rows)),
+        Err(DatabaseError::Server { code, .. }) if code == "1146" => Ok(Answer::NoSuchTable),
+        Err(error) => Err(error),
+    }
 }
 
 fn limit(engine: Engine, seconds: u64) -> String {
@@ -45,16 +77,8 @@ async fn within_limit(
             Step::Done(version) => return Ok(version),
             Step::Ask(question) => question,
         };
-        let answer = match question.statement().author {
-            Author::Engine => hold.rows(&question.statement().sql).await,
-            Author::User => users_rows(hold, question.statement()).await,
-        };
-        step = match answer {
-            Ok(rows) => question.answer(Answer::Rows(rows)),
-            // A table that is not there is an answer.
-            Err(DatabaseError::Server { code, .. }) if code == "1146" => {
-                question.answer(Answer::NoSuchTable)
-            }
+        step = match rows_of(hold, question.statement()).await {
+            Ok(answer) => question.answer(answer),
             Err(lost @ DatabaseError::Lost { .. }) => return Err(lost),
             Err(error) => return Ok(Fact::Unknown(why(source, &error))),
         };
