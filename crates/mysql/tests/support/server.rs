@@ -43,7 +43,7 @@ pub(crate) async fn servers() -> Vec<TestServer> {
     assert!(
         !servers.is_empty(),
         "neither DBOP_TEST_MYSQL nor DBOP_TEST_MARIADB names a server: run `cargo xtask test`, or \
-         `cargo xtask servers mysql-9 mariadb-11 -- cargo test ...`"
+         `cargo xtask servers mysql-9.7 mariadb-11.4 -- cargo test ...`"
     );
     servers
 }
