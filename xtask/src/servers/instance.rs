@@ -66,7 +66,7 @@ pub(crate) struct Running {
 
 /// What is different between engines.
 trait Flavor {
-    /// Makes the first data, in [`Place::data`]; the superuser gets `password` here or at the first start.
+    /// Makes the first data, in its place; the superuser gets `password` here or at the first start.
     fn init(&self, place: &Place<'_>, password: &str) -> Result<()>;
     /// The command that runs the server on `port`; for Pods too, where `for_pods` is said.
     fn server(&self, place: &Place<'_>, port: u16, for_pods: bool) -> Result<Command>;
