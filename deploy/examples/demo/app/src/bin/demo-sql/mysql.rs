@@ -49,27 +49,39 @@ impl Sql for MySql {
         let quoted = password.replace('\\', "\\\\").replace('\'', "''");
         let database = &self.database;
         // The mark is where the server has a place for it: MariaDB at the database, MySQL at an account. And
-        // each has its own name for the right to end other sessions.
-        let (of_database, of_admin, end_sessions) = match is_mariadb(&mut superuser).await? {
-            true => (
-                format!(" COMMENT '{MARK}'"),
-                String::new(),
-                "CONNECTION ADMIN",
-            ),
-            false => (
-                String::new(),
-                format!(" COMMENT '{MARK}'"),
-                "CONNECTION_ADMIN",
-            ),
-        };
+        // each has its own name for the right to end other sessions, and its own table of accounts.
+        let (of_database, of_admin, end_sessions, accounts) =
+            match is_mariadb(&mut superuser).await? {
+                true => (
+                    format!(" COMMENT '{MARK}'"),
+                    String::new(),
+                    "CONNECTION ADMIN",
+                    "SELECT ON mysql.global_priv",
+                ),
+                false => (
+                    String::new(),
+                    format!(" COMMENT '{MARK}'"),
+                    "CONNECTION_ADMIN",
+                    "SELECT (Host, User, account_locked) ON mysql.user",
+                ),
+            };
         let mut statements = vec![
             format!("CREATE DATABASE {database}{of_database}"),
             format!("CREATE USER {database}_admin IDENTIFIED BY '{quoted}'{of_admin}"),
             format!("GRANT ALL PRIVILEGES ON {database}.* TO {database}_admin WITH GRANT OPTION"),
         ];
-        // To make logins, and to see and end their sessions.
-        for privileges in ["CREATE USER, PROCESS", end_sessions] {
-            statements.push(format!("GRANT {privileges} ON *.* TO {database}_admin"));
+        // To make logins, and to see and end their sessions; to see what accounts may do (docs/mysql-admin.md).
+        let end_sessions = format!("{end_sessions} ON *.*");
+        for privileges in [
+            "CREATE USER, PROCESS, SHOW DATABASES ON *.*",
+            &end_sessions,
+            "SELECT ON mysql.db",
+            "SELECT ON mysql.tables_priv",
+            "SELECT ON mysql.columns_priv",
+            "SELECT ON mysql.procs_priv",
+            accounts,
+        ] {
+            statements.push(format!("GRANT {privileges} TO {database}_admin"));
         }
         for statement in statements {
             superuser
