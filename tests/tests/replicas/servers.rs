@@ -126,7 +126,15 @@ async fn many_databases_of_a_dead_server_cost_little() {
         say(&stage, "cannot reach").await == databases
     })
     .await;
-    sleep(Duration::from_secs(5)).await;
+    // The Events of that are written one after the other.
+    until("all of them have told it", 2 * WALK, async || {
+        let audit = stage.audit.from_now();
+        sleep(Duration::from_secs(5)).await;
+        let all = audit.entries();
+        !all.iter()
+            .any(|entry| entry.by == a.name && entry.what == "create events")
+    })
+    .await;
 
     let (audit, came) = (stage.audit.from_now(), dead.came().len());
     sleep(WINDOW).await;
