@@ -16,13 +16,13 @@ const STAYS: Duration = Duration::from_secs(4);
 /// A statement that goes on in the server when its client is gone without a word, as behind a broken network.
 const DEAF: &str = "SET client_connection_check_interval = 0; SELECT pg_sleep(45)";
 
-/// The migrator's sessions that there are now.
+/// The migrator's sessions whose statement runs now: one that has only connected ends with its client.
 async fn migrators(site: &Site) -> BTreeSet<i32> {
     let superuser = site.database.superuser().await;
     let rows = superuser
         .query(
             "SELECT pid FROM pg_stat_activity
-             WHERE datname = $1 AND application_name = 'dbop-migrate' OR datname = $1 AND query LIKE '%pg_sleep(%' AND pid <> pg_backend_pid()",
+             WHERE datname = $1 AND state = 'active' AND query LIKE '%pg_sleep(%' AND pid <> pg_backend_pid()",
             &[&site.database.name()],
         )
         .await
