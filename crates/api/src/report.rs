@@ -323,8 +323,8 @@ pub(crate) mod tests {
     use dbop_credentials::names::login;
     use dbop_model::finding::{Evidence, HintMode, Judgement};
     use dbop_model::{
-        Claim, DatabaseFacts, Digest, JobFacts, JobName, JobPhase, LoginFacts, Outcome, Proof,
-        RunRecord, SchemaVersion, Session, Why,
+        Claim, DatabaseFacts, Digest, Engine, JobFacts, JobName, JobPhase, LoginFacts, Outcome,
+        Proof, RunRecord, SchemaVersion, Session, Why,
     };
     use dbop_plan::{Blocker, Hints, Reference, SecretFacts, Use, WaitingOn, example};
 
@@ -350,7 +350,7 @@ pub(crate) mod tests {
         let Claim::Ours(claim) = &database.claim else {
             panic!("the example is claimed")
         };
-        let user = login(&desired.database.id, &name(of), claim);
+        let user = login(Engine::PostgreSql, &desired.database.id, &name(of), claim);
         let session = |pid: &i64| Session {
             pid: *pid,
             user: user.clone(),

@@ -4,12 +4,12 @@
 //!
 //! ```
 //! use dbop_credentials::names;
-//! use dbop_model::{ClaimId, MigrationName, ObjectRef};
+//! use dbop_model::{ClaimId, Engine, MigrationName, ObjectRef};
 //!
 //! let shop = ObjectRef::new("shop", "shop").unwrap();
 //! let v2: MigrationName = "v2".parse().unwrap();
 //! let claim = ClaimId::new("9f31c0de").unwrap();
-//! assert_eq!(names::login(&shop, &v2, &claim).as_str(), "shop_v2_9f31c0de");
+//! assert_eq!(names::login(Engine::PostgreSql, &shop, &v2, &claim).as_str(), "shop_v2_9f31c0de");
 //! assert_eq!(names::secret(&shop, &v2).as_str(), "shop-v2");
 //! ```
 

@@ -32,13 +32,8 @@ pub fn claim_id(random: [u8; CLAIM_ID_BYTES]) -> ClaimId {
     parsed(hex(&random), ClaimId::new)
 }
 
-/// The login of a migration's credential, on PostgreSQL.
-pub fn login(database: &ObjectRef, migration: &MigrationName, claim: &ClaimId) -> LoginName {
-    login_on(Engine::PostgreSql, database, migration, claim)
-}
-
 /// The login of a migration's credential, within the engine's limit.
-pub fn login_on(
+pub fn login(
     engine: Engine,
     database: &ObjectRef,
     migration: &MigrationName,
@@ -55,13 +50,8 @@ pub fn login_on(
     )
 }
 
-/// The group role that holds the grants of a database's application logins, on PostgreSQL.
-pub fn group_role(database: &ObjectRef, claim: &ClaimId) -> RoleName {
-    group_role_on(Engine::PostgreSql, database, claim)
-}
-
-/// The group role of a database, within the engine's limit.
-pub fn group_role_on(engine: Engine, database: &ObjectRef, claim: &ClaimId) -> RoleName {
+/// The group role that holds the grants of a database's application logins, within the engine's limit.
+pub fn group_role(engine: Engine, database: &ObjectRef, claim: &ClaimId) -> RoleName {
     parsed(role(engine, database, claim, "app"), RoleName::new)
 }
 
@@ -73,13 +63,8 @@ pub fn owner_role(database: &ObjectRef, claim: &ClaimId) -> RoleName {
     )
 }
 
-/// The account that migrations run as, on PostgreSQL.
-pub fn migrator(database: &ObjectRef, claim: &ClaimId) -> LoginName {
-    migrator_on(Engine::PostgreSql, database, claim)
-}
-
 /// The account that migrations run as, within the engine's limit.
-pub fn migrator_on(engine: Engine, database: &ObjectRef, claim: &ClaimId) -> LoginName {
+pub fn migrator(engine: Engine, database: &ObjectRef, claim: &ClaimId) -> LoginName {
     parsed(role(engine, database, claim, "migrator"), LoginName::new)
 }
 
@@ -173,9 +158,12 @@ mod tests {
     #[test]
     fn roles_and_logins_never_meet() {
         let claim = ClaimId::new("9f31c0de").unwrap();
-        assert_eq!(group_role(&shop(), &claim).as_str(), "shop_9f31c0de_app");
         assert_eq!(
-            login(&shop(), &v("app"), &claim).as_str(),
+            group_role(Engine::PostgreSql, &shop(), &claim).as_str(),
+            "shop_9f31c0de_app"
+        );
+        assert_eq!(
+            login(Engine::PostgreSql, &shop(), &v("app"), &claim).as_str(),
             "shop_app_9f31c0de"
         );
     }
@@ -184,8 +172,18 @@ mod tests {
     fn long_names_fit_and_differ() {
         let claim = ClaimId::new("9f31c0de").unwrap();
         let long = ObjectRef::new("ns", "d".repeat(60)).unwrap();
-        let one = login(&long, &v(&format!("{}a", "m".repeat(200))), &claim);
-        let two = login(&long, &v(&format!("{}b", "m".repeat(200))), &claim);
+        let one = login(
+            Engine::PostgreSql,
+            &long,
+            &v(&format!("{}a", "m".repeat(200))),
+            &claim,
+        );
+        let two = login(
+            Engine::PostgreSql,
+            &long,
+            &v(&format!("{}b", "m".repeat(200))),
+            &claim,
+        );
         assert_eq!(one.as_str().len(), POSTGRES_NAME_BYTES_MAX);
         assert_ne!(one, two);
         assert!(one.as_str().ends_with("_9f31c0de"));
@@ -195,21 +193,21 @@ mod tests {
     fn names_fit_mysql_and_keep_the_claim() {
         let claim = ClaimId::new("9f31c0de").unwrap();
         for engine in [Engine::MySql, Engine::MariaDb] {
-            let short = login_on(engine, &shop(), &v("1975ea83b712"), &claim);
+            let short = login(engine, &shop(), &v("1975ea83b712"), &claim);
             assert_eq!(short.as_str(), "shop_1975ea83b712_9f31c0de");
             let long = ObjectRef::new("ns", "d".repeat(60)).unwrap();
             for name in [
-                login_on(engine, &long, &v(&"m".repeat(200)), &claim).to_string(),
-                migrator_on(engine, &long, &claim).to_string(),
-                group_role_on(engine, &long, &claim).to_string(),
+                login(engine, &long, &v(&"m".repeat(200)), &claim).to_string(),
+                migrator(engine, &long, &claim).to_string(),
+                group_role(engine, &long, &claim).to_string(),
             ] {
                 assert!(name.len() <= MYSQL_NAME_BYTES_MAX, "{name}");
                 assert!(name.contains("_9f31c0de"), "{name}");
             }
             let other = ObjectRef::new("ns", format!("{}e", "d".repeat(59))).unwrap();
             assert_ne!(
-                migrator_on(engine, &long, &claim),
-                migrator_on(engine, &other, &claim)
+                migrator(engine, &long, &claim),
+                migrator(engine, &other, &claim)
             );
         }
     }

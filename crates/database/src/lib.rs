@@ -4,6 +4,9 @@
 //! backend keeps to the conformance suite in `dbop-testkit`, which runs against the behaving fake and against
 //! real servers alike. Hint rules and the planner never see a connection, only what came out of these.
 //!
+//! Beside the traits stands what backends would write alike: the common part of a DSN ([`dsn`]), and rows of text
+//! into values ([`columns`]).
+//!
 //! ```
 //! use dbop_database::DatabaseError;
 //!
@@ -19,6 +22,8 @@
 //! assert!(!refused.is_transient());
 //! ```
 
+pub mod columns;
+pub mod dsn;
 pub mod error;
 pub mod ports;
 

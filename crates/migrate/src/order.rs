@@ -17,6 +17,16 @@ pub struct Recorded {
     pub checksum: Vec<u8>,
 }
 
+impl From<(i64, bool, Vec<u8>)> for Recorded {
+    fn from((version, success, checksum): (i64, bool, Vec<u8>)) -> Self {
+        Self {
+            version,
+            success,
+            checksum,
+        }
+    }
+}
+
 /// Why nothing is run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

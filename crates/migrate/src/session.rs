@@ -207,6 +207,11 @@ where
     }
 }
 
+/// What `_sqlx_migrations`, by its full name, has recorded: rows that make a [`Recorded`] each.
+fn select_recorded(table: &str) -> String {
+    format!("SELECT version, success, checksum FROM {table} ORDER BY version LIMIT {RECORDED_MAX}")
+}
+
 fn own(doing: &'static str) -> impl Fn(sqlx::Error) -> SessionError {
     move |error| SessionError::Own {
         doing,

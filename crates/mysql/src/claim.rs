@@ -103,7 +103,7 @@ async fn in_turn(hold: &Hold<'_>, scope: &Scope, server: &Server) -> Result<(), 
         }
         Some(account) => Err(foreign("role", &account.name)),
         None => {
-            let name = names::group_role_on(server.engine, &scope.owner.object, &scope.claim);
+            let name = names::group_role(server.engine, &scope.owner.object, &scope.claim);
             roles::create(hold, server.engine, name.as_str(), &mark, true).await
         }
     }

@@ -93,7 +93,7 @@ impl Connector for MySql {
         let dsn = dsn::parse(&target.dsn)?;
         let tls = dsn.tls(target.tls)?;
         Ok(Endpoint {
-            engine: dsn.engine,
+            engine: dsn::engine(&dsn),
             host: dsn.host,
             port: dsn.port,
             database: dsn.database,

@@ -1,237 +1,51 @@
-//! The admin DSN, parsed by ourselves: `mysql://user:password@host:port/database?...`, with the downgrades left out.
-//!
-//! Nothing of a text that does not parse is ever shown: an error names the part that is wrong, and at most a
-//! parameter's key.
-
-use std::net::IpAddr;
-use std::time::Duration;
+//! The admin DSN: `mysql://user:password@host:port/database?...`, with the downgrades left out.
 
 use dbop_database::DatabaseError;
+use dbop_database::dsn::{Form, SslMode, wrong};
 use dbop_model::{Engine, TlsMode};
-use percent_encoding::percent_decode_str;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
-const DEFAULT_PORT: u16 = 3306;
-/// A key is shown only if it looks like one, so that no part of a password passes for it.
-const KEY_BYTES_MAX: usize = 32;
-/// Longer than any wait that makes sense; it bounds what a DSN can ask for.
-const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(60);
-const KNOWN_KEYS: &str = "ssl-mode, connect_timeout";
-/// Schemes that people mix up with ours; any other text before `://` could be part of a secret.
-const OTHER_SCHEMES: [&str; 8] = [
-    "postgresql",
-    "postgres",
-    "sqlite",
-    "sqlserver",
-    "oracle",
-    "mongodb",
-    "jdbc:mysql",
-    "jdbc:mariadb",
-];
+pub(crate) use dbop_database::dsn::Dsn;
 
-/// A DSN, taken apart.
-#[derive(Debug, Clone)]
-pub(crate) struct Dsn {
-    /// As the scheme says; which of the two it is, the server says.
-    pub(crate) engine: Engine,
-    pub(crate) user: String,
-    pub(crate) password: Option<SecretString>,
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) database: String,
-    pub(crate) connect_timeout: Option<Duration>,
-    ssl_mode: Option<SslMode>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SslMode {
-    Mode(TlsMode),
-    /// `PREFERRED`: whoever is in the way decides that there is no TLS.
-    Downgradable,
-}
-
-impl Dsn {
-    /// `host:port`, for people.
-    pub(crate) fn address(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
-    }
-
-    /// The TLS mode in force: the spec's, else the DSN's, else `Require` unless the host is this machine.
-    pub(crate) fn tls(&self, wanted: Option<TlsMode>) -> Result<TlsMode, DatabaseError> {
-        match (wanted, self.ssl_mode) {
-            (Some(wanted), Some(SslMode::Mode(own))) if wanted != own => Err(wrong(format!(
-                "has ssl-mode={}, and connection.tls.mode is {}; drop one of them",
-                own.sslmode(),
-                wanted.sslmode()
-            ))),
-            (Some(wanted), _) => Ok(wanted),
-            (None, Some(SslMode::Mode(own))) => Ok(own),
-            (None, Some(SslMode::Downgradable)) => Err(wrong(
-                "has ssl-mode=PREFERRED, which anybody in the way can turn off; \
-                 write REQUIRED, VERIFY_CA, VERIFY_IDENTITY or DISABLED",
-            )),
-            (None, None) if is_loopback(&self.host) => Ok(TlsMode::Disable),
-            (None, None) => Ok(TlsMode::Require),
-        }
-    }
-}
+const MARIADB: &str = "mariadb://";
+static FORM: Form = Form {
+    schemes: ["mysql://", MARIADB],
+    other_schemes: &[
+        "postgresql",
+        "postgres",
+        "sqlite",
+        "sqlserver",
+        "oracle",
+        "mongodb",
+        "jdbc:mysql",
+        "jdbc:mariadb",
+    ],
+    port: 3306,
+    known_keys: "ssl-mode, connect_timeout",
+    key_joints: &['_', '-'],
+    tls_key: "ssl-mode",
+    tls_modes: "REQUIRED, VERIFY_CA, VERIFY_IDENTITY or DISABLED",
+};
 
 /// Takes a DSN apart.
 ///
 /// # Errors
 /// [`DatabaseError::Dsn`], which shows nothing of the text.
 pub(crate) fn parse(dsn: &SecretString) -> Result<Dsn, DatabaseError> {
-    let text = dsn.expose_secret().trim();
-    let (engine, rest) = after_scheme(text)?;
-    if rest.contains('#') {
-        return Err(wrong("holds a '#'; write %23"));
-    }
-    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, database) = place.split_once('/').unwrap_or((place, ""));
-    let Some((credentials, host_port)) = authority.rsplit_once('@') else {
-        return Err(wrong(
-            "has no user; write mysql://user:password@host/database",
-        ));
-    };
-    if credentials.contains('@') || database.contains('@') || query.contains('@') {
-        return Err(wrong(
-            "holds more than one '@'; write %40 for those in a name or password",
-        ));
-    }
-    let (user, password) = match credentials.split_once(':') {
-        Some((user, password)) => (user, Some(decoded(password, "password")?)),
-        None => (credentials, None),
-    };
-    let user = decoded(user, "user")?;
-    if user.is_empty() {
-        return Err(wrong("has an empty user"));
-    }
-    let (host, port) = host_and_port(host_port)?;
-    if database.contains('/') {
-        return Err(wrong("has a '/' in the database's name; write %2F"));
-    }
-    let database = decoded(database, "database")?;
-    if database.is_empty() {
-        return Err(wrong(
-            "names no database; write mysql://user:password@host/database",
-        ));
-    }
-    let mut dsn = Dsn {
-        engine,
-        user,
-        password: password
-            .filter(|password| !password.is_empty())
-            .map(SecretString::from),
-        host,
-        port,
-        database,
-        connect_timeout: None,
-        ssl_mode: None,
-    };
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        dsn.take_parameter(parameter)?;
-    }
-    Ok(dsn)
+    Dsn::parse(dsn, &FORM, |dsn, key, value| {
+        if !matches!(key, "ssl-mode" | "sslmode") {
+            return Ok(false);
+        }
+        dsn.ssl_mode = Some(ssl_mode(&value)?);
+        Ok(true)
+    })
 }
 
-impl Dsn {
-    fn take_parameter(&mut self, parameter: &str) -> Result<(), DatabaseError> {
-        let (key, value) = parameter
-            .split_once('=')
-            .ok_or_else(|| wrong("has a parameter without a value after '?'"))?;
-        let value = decoded(value, "parameters")?;
-        match key {
-            "ssl-mode" | "sslmode" => self.ssl_mode = Some(ssl_mode(&value)?),
-            "connect_timeout" => {
-                let seconds: u64 = value
-                    .parse()
-                    .map_err(|_| wrong("has a connect_timeout that is not a number of seconds"))?;
-                // Zero means the default, which here is ours.
-                self.connect_timeout =
-                    (seconds > 0).then(|| Duration::from_secs(seconds).min(CONNECT_TIMEOUT_MAX));
-            }
-            _ if is_key(key) => {
-                return Err(wrong(format!(
-                    "has the parameter '{key}', which is none of those known here: {KNOWN_KEYS}"
-                )));
-            }
-            _ => return Err(wrong("has a parameter that is not known")),
-        }
-        Ok(())
-    }
-}
-
-fn after_scheme(text: &str) -> Result<(Engine, &str), DatabaseError> {
-    for (scheme, engine) in [("mysql://", Engine::MySql), ("mariadb://", Engine::MariaDb)] {
-        if let Some(rest) = text.strip_prefix(scheme) {
-            return Ok((engine, rest));
-        }
-    }
-    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
-    Err(
-        match OTHER_SCHEMES
-            .into_iter()
-            .find(|known| Some(*known) == scheme)
-        {
-            Some(known) => wrong(format!(
-                "names scheme '{known}'; it must start with mysql://"
-            )),
-            None if text.is_empty() => wrong("is empty"),
-            None => wrong("does not start with mysql:// or mariadb://"),
-        },
-    )
-}
-
-fn host_and_port(text: &str) -> Result<(String, u16), DatabaseError> {
-    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-        let (host, port) = rest
-            .split_once(']')
-            .ok_or_else(|| wrong("has an IPv6 address without its closing ']'"))?;
-        if host.parse::<std::net::Ipv6Addr>().is_err() {
-            return Err(wrong(
-                "has brackets around something that is no IPv6 address",
-            ));
-        }
-        let port = match port.strip_prefix(':') {
-            Some(port) => Some(port),
-            None if port.is_empty() => None,
-            None => return Err(wrong("has something other than a port after the ']'")),
-        };
-        (host.to_owned(), port)
-    } else {
-        if text.contains(',') {
-            return Err(wrong("names several hosts; name the one that takes writes"));
-        }
-        let (host, port) = match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        };
-        (decoded(host, "host")?, port)
-    };
-    if host.is_empty() {
-        return Err(wrong("has no host"));
-    }
-    if host.starts_with('/') {
-        return Err(wrong(
-            "names a socket's directory as host; name a host or an address",
-        ));
-    }
-    if host
-        .chars()
-        .any(|c| c.is_control() || c.is_whitespace() || c == '/')
-    {
-        return Err(wrong("has a host that cannot be one"));
-    }
-    match port {
-        None | Some("") => Ok((host, DEFAULT_PORT)),
-        Some(port) => match port.parse() {
-            Ok(port) if port > 0 => Ok((host, port)),
-            _ => Err(wrong("has a port that is not a number from 1 to 65535")),
-        },
+/// As the scheme says; which of the two it is, the server says.
+pub(crate) fn engine(dsn: &Dsn) -> Engine {
+    match dsn.scheme {
+        MARIADB => Engine::MariaDb,
+        _ => Engine::MySql,
     }
 }
 
@@ -239,7 +53,7 @@ fn host_and_port(text: &str) -> Result<(String, u16), DatabaseError> {
 fn ssl_mode(value: &str) -> Result<SslMode, DatabaseError> {
     match value.to_ascii_lowercase().replace('-', "_").as_str() {
         "disabled" | "disable" => Ok(SslMode::Mode(TlsMode::Disable)),
-        "preferred" | "prefer" => Ok(SslMode::Downgradable),
+        "preferred" | "prefer" => Ok(SslMode::Downgradable("PREFERRED")),
         "required" | "require" => Ok(SslMode::Mode(TlsMode::Require)),
         "verify_ca" => Ok(SslMode::Mode(TlsMode::VerifyCa)),
         "verify_identity" | "verify_full" => Ok(SslMode::Mode(TlsMode::VerifyFull)),
@@ -247,48 +61,15 @@ fn ssl_mode(value: &str) -> Result<SslMode, DatabaseError> {
     }
 }
 
-/// Percent-decodes a part; what decodes to no text, or to a NUL, is refused.
-fn decoded(text: &str, part: &'static str) -> Result<String, DatabaseError> {
-    let mut rest = text.split('%');
-    rest.next();
-    let is_escape =
-        |tail: &str| tail.len() >= 2 && tail.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit);
-    if !rest.all(is_escape) {
-        return Err(wrong(format!(
-            "has a '%' in its {part} that is no escape; write %25"
-        )));
-    }
-    let decoded = percent_decode_str(text)
-        .decode_utf8()
-        .map_err(|_| wrong(format!("has a {part} that is not UTF-8")))?;
-    if decoded.contains('\0') {
-        return Err(wrong(format!("has a NUL character in its {part}")));
-    }
-    Ok(decoded.into_owned())
-}
-
-fn is_key(key: &str) -> bool {
-    let fits = |c: char| c.is_ascii_lowercase() || c == '_' || c == '-';
-    !key.is_empty() && key.len() <= KEY_BYTES_MAX && key.chars().all(fits)
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-fn wrong(reason: impl Into<String>) -> DatabaseError {
-    DatabaseError::Dsn {
-        reason: reason.into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
+    use dbop_database::dsn::CONNECT_TIMEOUT_MAX;
     use proptest::prelude::*;
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
 
     fn parsed(text: &str) -> Result<Dsn, DatabaseError> {
         parse(&text.to_owned().into())
@@ -397,8 +178,8 @@ mod tests {
         assert_eq!(timeout("3"), Some(Duration::from_secs(3)));
         assert_eq!(timeout("0"), None);
         assert_eq!(timeout("100000"), Some(CONNECT_TIMEOUT_MAX));
-        assert_eq!(parsed("mysql://u@h/d").unwrap().engine, Engine::MySql);
-        assert_eq!(parsed("mariadb://u@h/d").unwrap().engine, Engine::MariaDb);
+        assert_eq!(engine(&parsed("mysql://u@h/d").unwrap()), Engine::MySql);
+        assert_eq!(engine(&parsed("mariadb://u@h/d").unwrap()), Engine::MariaDb);
     }
 
     #[test]

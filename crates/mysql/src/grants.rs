@@ -12,6 +12,7 @@ use dbop_model::{AccessPolicy, MissingPrivilege, Privilege};
 
 use crate::connect::Server;
 use crate::link::Hold;
+use crate::parse::Values as _;
 use crate::roles::matches;
 use crate::{parse, query};
 
@@ -237,7 +238,7 @@ impl GrantsPlan {
             .await?;
         let mut held: BTreeMap<(&str, &str), BTreeSet<String>> = BTreeMap::new();
         for (user, table, privileges) in parse::all(hold.operation(), &rows, |c| {
-            Ok((c.text()?, c.text()?, c.words()?))
+            Ok((c.text()?, c.text()?, c.privileges()?))
         })? {
             held.entry((table, user)).or_default().extend(privileges);
         }
@@ -295,7 +296,7 @@ impl GrantsPlan {
             .rows(&query::column_grants(database, &parties.logins)?)
             .await?;
         for (user, table, column, privileges) in parse::all(hold.operation(), &rows, |c| {
-            Ok((c.text()?, c.text()?, c.text()?, c.words()?))
+            Ok((c.text()?, c.text()?, c.text()?, c.privileges()?))
         })? {
             if !guarded.contains(table) {
                 continue;
@@ -333,7 +334,7 @@ impl GrantsPlan {
         let is_guarded = version_table(parties.access, &server.database).is_some();
         let rows = hold.rows(&query::database_grants(&users)?).await?;
         let held = parse::all(hold.operation(), &rows, |c| {
-            Ok((c.text()?, c.text()?, c.words()?))
+            Ok((c.text()?, c.text()?, c.privileges()?))
         })?;
         for user in users {
             let is_login = parties.logins.contains(user);

@@ -12,6 +12,7 @@ use crate::connect::Server;
 use crate::grants::{self, Parties};
 use crate::link::Hold;
 use crate::mark::Mark;
+use crate::parse::Values as _;
 use crate::roles::{self, Account};
 use crate::{parse, query};
 
@@ -41,9 +42,7 @@ pub(crate) async fn ensure(
             let before = marked.all().find(|account| account.mark == mark);
             let login = match before {
                 Some(gone) => parsed(hold, &gone.name)?,
-                None => {
-                    names::login_on(server.engine, &scope.owner.object, migration, &scope.claim)
-                }
+                None => names::login(server.engine, &scope.owner.object, migration, &scope.claim),
             };
             roles::create(hold, server.engine, login.as_str(), &mark, false).await?;
             login
@@ -186,7 +185,7 @@ async fn find(
     if let Some(login) = marked.login(&scope.claim, migration) {
         return Ok(Some(login.clone()));
     }
-    let name = names::login_on(server.engine, &scope.owner.object, migration, &scope.claim);
+    let name = names::login(server.engine, &scope.owner.object, migration, &scope.claim);
     roles::refuse_foreign(hold, server.engine, name.as_str()).await?;
     Ok(None)
 }

@@ -59,7 +59,7 @@ async fn find(
     if let Some(migrator) = marked.migrator(&scope.claim) {
         return Ok(Some(migrator.name.clone()));
     }
-    let name = names::migrator_on(server.engine, &scope.owner.object, &scope.claim);
+    let name = names::migrator(server.engine, &scope.owner.object, &scope.claim);
     roles::refuse_foreign(hold, server.engine, name.as_str()).await?;
     Ok(None)
 }

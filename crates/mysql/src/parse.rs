@@ -1,107 +1,29 @@
 //! Rows into model values. Whatever a server answers, nothing here panics: what does not fit is an error.
 
 use std::collections::BTreeSet;
-use std::str::FromStr;
 
 use dbop_database::DatabaseError;
+pub(crate) use dbop_database::columns::{Columns, all, one};
 use dbop_model::{LoginName, Session};
 use dbop_versions::Row;
 
-/// Reads the columns of a row, in order.
-pub(crate) struct Columns<'a> {
-    operation: &'static str,
-    rest: std::slice::Iter<'a, Option<String>>,
-}
-
-impl<'a> Columns<'a> {
-    pub(crate) fn of(operation: &'static str, row: &'a Row) -> Self {
-        Self {
-            operation,
-            rest: row.iter(),
-        }
-    }
-
-    /// The next column, or NULL.
-    pub(crate) fn nullable(&mut self) -> Result<Option<&'a str>, DatabaseError> {
-        let column = self
-            .rest
-            .next()
-            .ok_or_else(|| self.unreadable("a column is missing"))?;
-        Ok(column.as_deref())
-    }
-
-    /// The next column.
-    pub(crate) fn text(&mut self) -> Result<&'a str, DatabaseError> {
-        self.nullable()?
-            .ok_or_else(|| self.unreadable("a column is NULL"))
-    }
-
+/// How these servers write values.
+pub(crate) trait Values {
     /// The next column, a boolean.
-    pub(crate) fn boolean(&mut self) -> Result<bool, DatabaseError> {
-        match self.text()? {
-            "1" => Ok(true),
-            "0" => Ok(false),
-            _ => Err(self.unreadable("a column is no boolean")),
-        }
-    }
-
-    /// The next column, a number.
-    pub(crate) fn number<T: FromStr>(&mut self) -> Result<T, DatabaseError> {
-        self.text()?
-            .parse()
-            .map_err(|_| self.unreadable("a column is no number"))
-    }
-
-    /// The next column, words with commas between them, in capitals.
-    pub(crate) fn words(&mut self) -> Result<BTreeSet<String>, DatabaseError> {
-        let text = self.text()?;
-        Ok(text
-            .split(',')
-            .filter(|word| !word.is_empty())
-            .map(str::to_ascii_uppercase)
-            .collect())
-    }
-
-    fn unreadable(&self, detail: &str) -> DatabaseError {
-        DatabaseError::Unreadable {
-            operation: self.operation,
-            detail: detail.to_owned(),
-        }
-    }
+    fn boolean(&mut self) -> Result<bool, DatabaseError>;
+    /// The next column, names of privileges with commas between them, in capitals.
+    fn privileges(&mut self) -> Result<BTreeSet<String>, DatabaseError>;
 }
 
-/// Reads every row.
-pub(crate) fn all<'a, T>(
-    operation: &'static str,
-    rows: &'a [Row],
-    read: impl Fn(&mut Columns<'a>) -> Result<T, DatabaseError>,
-) -> Result<Vec<T>, DatabaseError> {
-    rows.iter()
-        .map(|row| read(&mut Columns::of(operation, row)))
-        .collect()
-}
+impl Values for Columns<'_> {
+    fn boolean(&mut self) -> Result<bool, DatabaseError> {
+        self.either("0", "1")
+    }
 
-/// Reads the first row, where there is one.
-pub(crate) fn first<'a, T>(
-    operation: &'static str,
-    rows: &'a [Row],
-    read: impl Fn(&mut Columns<'a>) -> Result<T, DatabaseError>,
-) -> Result<Option<T>, DatabaseError> {
-    rows.first()
-        .map(|row| read(&mut Columns::of(operation, row)))
-        .transpose()
-}
-
-/// Reads the one row that there must be.
-pub(crate) fn one<'a, T>(
-    operation: &'static str,
-    rows: &'a [Row],
-    read: impl Fn(&mut Columns<'a>) -> Result<T, DatabaseError>,
-) -> Result<T, DatabaseError> {
-    first(operation, rows, read)?.ok_or_else(|| DatabaseError::Unreadable {
-        operation,
-        detail: "there is no row".to_owned(),
-    })
+    fn privileges(&mut self) -> Result<BTreeSet<String>, DatabaseError> {
+        let words = self.words()?;
+        Ok(words.iter().map(|word| word.to_ascii_uppercase()).collect())
+    }
 }
 
 /// The only column of the only row, a boolean.

@@ -13,6 +13,7 @@ use dbop_model::{ClaimId, ClaimOwner, Engine, ForeignObject, MigrationName, Miss
 use crate::connect::Server;
 use crate::link::Hold;
 use crate::mark::Mark;
+use crate::parse::Values as _;
 use crate::parse::{self, ALL, Held, KnownAccount, On};
 use crate::{password, query};
 
@@ -123,11 +124,11 @@ impl Marked {
         let mut wanted: BTreeSet<String> = self.of(claim).map(|a| a.name.clone()).collect();
         let ours = wanted.clone();
         if self.migrator(claim).is_none() {
-            wanted.insert(names::migrator_on(engine, object, claim).to_string());
+            wanted.insert(names::migrator(engine, object, claim).to_string());
         }
         for migration in migrations {
             if self.login(claim, migration).is_none() {
-                wanted.insert(names::login_on(engine, object, migration, claim).to_string());
+                wanted.insert(names::login(engine, object, migration, claim).to_string());
             }
         }
         let there = known(hold, engine, &wanted.iter().map(String::as_str).collect()).await?;
@@ -411,7 +412,7 @@ pub(crate) fn plan(scope: &Scope, marked: &Marked, admin: &Admin, server: &Serve
         }
     }
     if marked.migrator(claim).is_none() {
-        let name = names::migrator_on(server.engine, &scope.owner.object, claim);
+        let name = names::migrator(server.engine, &scope.owner.object, claim);
         let claim = claim.clone();
         plan.new
             .push((name.as_str().to_owned(), Mark::Migrator { claim }));

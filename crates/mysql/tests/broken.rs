@@ -215,7 +215,7 @@ async fn long_names_are_cut_and_found_again() {
         assert_eq!(facts.logins[&migration].name, login);
         stage.admin.drop_login(scope, &migration).await.unwrap();
         assert!(stage.look().await.logins.is_empty());
-        let group = names::group_role_on(server.engine, &scope.owner.object, &scope.claim);
+        let group = names::group_role(server.engine, &scope.owner.object, &scope.claim);
         server
             .runs(&format!("DROP USER {}@'%'", quoted(group.as_str())))
             .await;

@@ -427,7 +427,7 @@ async fn a_mark_without_its_account_is_nothing() {
             .await
             .unwrap();
         let other = ClaimId::new("ffffffff").unwrap();
-        let name = names::migrator_on(server.engine, &stage.scope.owner.object, &other);
+        let name = names::migrator(server.engine, &stage.scope.owner.object, &other);
         assert!(!site.has_role(name.as_str()).await);
     })
     .await;

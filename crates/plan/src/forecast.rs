@@ -231,7 +231,7 @@ fn create(desired: &Desired, facts: &mut Facts, migration: &MigrationName) {
         return;
     };
     let engine = database.server.engine;
-    let name = names::login_on(engine, &desired.database.id, migration, id);
+    let name = names::login(engine, &desired.database.id, migration, id);
     let sessions = Fact::Known(Vec::new());
     let fresh = LoginFacts {
         name,

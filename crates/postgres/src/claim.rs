@@ -3,7 +3,7 @@
 
 use dbop_credentials::names;
 use dbop_database::{DatabaseError, Scope};
-use dbop_model::{Claim, ClaimId, ClaimOwner, ForeignObject, MissingPrivilege};
+use dbop_model::{Claim, ClaimId, ClaimOwner, Engine, ForeignObject, MissingPrivilege};
 
 use crate::link::Hold;
 use crate::mark::Mark;
@@ -105,7 +105,7 @@ pub(crate) async fn claim(hold: &Hold<'_>, scope: &Scope) -> Result<(), Database
         }
         Some(row) => return Err(foreign_role(&row.group)),
         None => {
-            let group = names::group_role(&scope.owner.object, &scope.claim);
+            let group = names::group_role(Engine::PostgreSql, &scope.owner.object, &scope.claim);
             let mark = Mark::Group {
                 claim: scope.claim.clone(),
                 owner: scope.owner.clone(),

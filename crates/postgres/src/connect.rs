@@ -18,6 +18,7 @@ use crate::backend::Backend;
 use crate::dsn::{self, Dsn};
 use crate::link::{Hold, IDLE_TIMEOUT, LOCK_TIMEOUT, Link, STATEMENT_TIMEOUT};
 use crate::mark::Mark;
+use crate::parse::Values as _;
 use crate::{error, parse, query, tls};
 
 /// How long a connection may take to come about, unless the DSN says otherwise.
@@ -71,19 +72,19 @@ impl Server {
 impl Connector for Postgres {
     fn endpoint(&self, target: &Target) -> Result<Endpoint, DatabaseError> {
         let dsn = dsn::parse(&target.dsn)?;
-        let tls = dsn.tls(target.tls)?;
+        let tls = dsn.common.tls(target.tls)?;
         Ok(Endpoint {
             engine: Engine::PostgreSql,
-            host: dsn.host,
-            port: dsn.port,
-            database: dsn.database,
+            host: dsn.common.host,
+            port: dsn.common.port,
+            database: dsn.common.database,
             tls,
         })
     }
 
     async fn connect(&self, target: &Target) -> Result<Box<dyn Administer>, DatabaseError> {
         let dsn = dsn::parse(&target.dsn)?;
-        let link = open(&dsn, target, &dsn.user, dsn.password.as_ref()).await?;
+        let link = open(&dsn, target, &dsn.common.user, dsn.common.password.as_ref()).await?;
         let hold = link.hold("connect").await?;
         let server = greeted(&hold, &dsn).await;
         let server = hold.release(server)?;
@@ -138,9 +139,9 @@ async fn open(
     user: &str,
     password: Option<&SecretString>,
 ) -> Result<Link, DatabaseError> {
-    let mode = dsn.tls(target.tls)?;
-    let address = dsn.address();
-    let limit = dsn.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+    let mode = dsn.common.tls(target.tls)?;
+    let address = dsn.common.address();
+    let limit = dsn.common.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
     let config = config(dsn, mode, user, password, limit);
     let tls = tls::client_config(mode, target.ca_certificate.as_deref()).map_err(|reason| {
         DatabaseError::Tls {
@@ -148,7 +149,7 @@ async fn open(
             reason,
         }
     })?;
-    let failed = |error| error::connecting(&address, user, &dsn.database, &error);
+    let failed = |error| error::connecting(&address, user, &dsn.common.database, &error);
     let connecting = async {
         match tls {
             None => {
@@ -189,9 +190,9 @@ fn config(
 ) -> Config {
     let mut config = Config::new();
     config
-        .host(&dsn.host)
-        .port(dsn.port)
-        .dbname(&dsn.database)
+        .host(&dsn.common.host)
+        .port(dsn.common.port)
+        .dbname(&dsn.common.database)
         .user(user)
         .application_name(dsn.application_name.as_deref().unwrap_or(APPLICATION_NAME))
         .connect_timeout(limit)
@@ -224,7 +225,7 @@ fn config(
 
 /// Asks the server who it is, and whether it took the pinned settings (a pooler in between may not).
 async fn greeted(hold: &Hold<'_>, dsn: &Dsn) -> Result<Server, DatabaseError> {
-    let address = dsn.address();
+    let address = dsn.common.address();
     let rows = hold.rows(&query::greeting(IDLE_TIMEOUT)).await?;
     let (number, search_path, is_standby) = parse::one(hold.operation(), &rows, |c| {
         Ok((c.number::<u32>()?, c.text()?.to_owned(), c.boolean()?))
@@ -245,7 +246,7 @@ async fn greeted(hold: &Hold<'_>, dsn: &Dsn) -> Result<Server, DatabaseError> {
         let reason = "it is a standby, which takes no writes".to_owned();
         return Err(DatabaseError::NotNow { address, reason });
     }
-    let address = format!("{address}/{}", dsn.database);
+    let address = format!("{address}/{}", dsn.common.database);
     Ok(Server {
         major,
         minor,

@@ -1,84 +1,37 @@
-//! The admin DSN, parsed by ourselves: libpq's form, with the downgrades left out.
-//!
-//! Nothing of a text that does not parse is ever shown: an error names the part that is wrong, and at most a
-//! parameter's key.
-
-use std::net::IpAddr;
-use std::time::Duration;
+//! The admin DSN in libpq's form, with the downgrades left out.
 
 use dbop_database::DatabaseError;
+use dbop_database::dsn::{self, Form, SslMode, wrong};
 use dbop_model::TlsMode;
-use percent_encoding::percent_decode_str;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio_postgres::config::ChannelBinding;
 
-const DEFAULT_PORT: u16 = 5432;
-/// A key is shown only if it looks like one, so that no part of a password passes for it.
-const KEY_BYTES_MAX: usize = 32;
-/// Longer than any wait that makes sense; it bounds what a DSN can ask for.
-const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(60);
-const KNOWN_KEYS: &str = "sslmode, connect_timeout, application_name, channel_binding";
-/// Schemes that people mix up with ours; any other text before `://` could be part of a secret.
-const OTHER_SCHEMES: [&str; 8] = [
-    "mysql",
-    "mariadb",
-    "sqlite",
-    "sqlserver",
-    "oracle",
-    "mongodb",
-    "redis",
-    "jdbc:postgresql",
-];
+static FORM: Form = Form {
+    schemes: ["postgresql://", "postgres://"],
+    other_schemes: &[
+        "mysql",
+        "mariadb",
+        "sqlite",
+        "sqlserver",
+        "oracle",
+        "mongodb",
+        "redis",
+        "jdbc:postgresql",
+    ],
+    port: 5432,
+    known_keys: "sslmode, connect_timeout, application_name, channel_binding",
+    key_joints: &['_'],
+    tls_key: "sslmode",
+    tls_modes: "require, verify-ca, verify-full or disable",
+};
 
 /// A DSN, taken apart.
 #[derive(Debug, Clone)]
 pub(crate) struct Dsn {
-    pub(crate) user: String,
-    pub(crate) password: Option<SecretString>,
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) database: String,
-    pub(crate) connect_timeout: Option<Duration>,
+    /// What every engine's DSN says.
+    pub(crate) common: dsn::Dsn,
     pub(crate) application_name: Option<String>,
     pub(crate) channel_binding: Option<ChannelBinding>,
-    sslmode: Option<SslMode>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SslMode {
-    Mode(TlsMode),
-    /// `allow` or `prefer`: whoever is in the way decides that there is no TLS.
-    Downgradable(&'static str),
-}
-
-impl Dsn {
-    /// `host:port`, for people.
-    pub(crate) fn address(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
-    }
-
-    /// The TLS mode in force: the spec's, else the DSN's, else `Require` unless the host is this machine.
-    pub(crate) fn tls(&self, wanted: Option<TlsMode>) -> Result<TlsMode, DatabaseError> {
-        match (wanted, self.sslmode) {
-            (Some(wanted), Some(SslMode::Mode(own))) if wanted != own => Err(wrong(format!(
-                "has sslmode={}, and connection.tls.mode is {}; drop one of them",
-                own.sslmode(),
-                wanted.sslmode()
-            ))),
-            (Some(wanted), _) => Ok(wanted),
-            (None, Some(SslMode::Mode(own))) => Ok(own),
-            (None, Some(SslMode::Downgradable(name))) => Err(wrong(format!(
-                "has sslmode={name}, which anybody in the way can turn off; \
-                 write require, verify-ca, verify-full or disable"
-            ))),
-            (None, None) if is_loopback(&self.host) => Ok(TlsMode::Disable),
-            (None, None) => Ok(TlsMode::Require),
-        }
-    }
 }
 
 /// Takes a DSN apart.
@@ -86,166 +39,28 @@ impl Dsn {
 /// # Errors
 /// [`DatabaseError::Dsn`], which shows nothing of the text.
 pub(crate) fn parse(dsn: &SecretString) -> Result<Dsn, DatabaseError> {
-    let text = dsn.expose_secret().trim();
-    let rest = after_scheme(text)?;
-    if rest.contains('#') {
-        return Err(wrong("holds a '#'; write %23"));
-    }
-    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, database) = place.split_once('/').unwrap_or((place, ""));
-    let Some((credentials, host_port)) = authority.rsplit_once('@') else {
-        return Err(wrong(
-            "has no user; write postgresql://user:password@host/database",
-        ));
-    };
-    if credentials.contains('@') || database.contains('@') || query.contains('@') {
-        return Err(wrong(
-            "holds more than one '@'; write %40 for those in a name or password",
-        ));
-    }
-    let (user, password) = match credentials.split_once(':') {
-        Some((user, password)) => (user, Some(decoded(password, "password")?)),
-        None => (credentials, None),
-    };
-    let user = decoded(user, "user")?;
-    if user.is_empty() {
-        return Err(wrong("has an empty user"));
-    }
-    let (host, port) = host_and_port(host_port)?;
-    if database.contains('/') {
-        return Err(wrong("has a '/' in the database's name; write %2F"));
-    }
-    let database = decoded(database, "database")?;
-    if database.is_empty() {
-        return Err(wrong(
-            "names no database; write postgresql://user:password@host/database",
-        ));
-    }
-    let mut dsn = Dsn {
-        user,
-        password: password
-            .filter(|password| !password.is_empty())
-            .map(SecretString::from),
-        host,
-        port,
-        database,
-        connect_timeout: None,
-        application_name: None,
-        channel_binding: None,
-        sslmode: None,
-    };
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        dsn.take_parameter(parameter)?;
-    }
-    Ok(dsn)
-}
-
-impl Dsn {
-    fn take_parameter(&mut self, parameter: &str) -> Result<(), DatabaseError> {
-        let (key, value) = parameter
-            .split_once('=')
-            .ok_or_else(|| wrong("has a parameter without a value after '?'"))?;
-        let value = decoded(value, "parameters")?;
+    let (mut application_name, mut channel_binding) = (None, None);
+    let common = dsn::Dsn::parse(dsn, &FORM, |common, key, value| {
         match key {
-            "sslmode" => self.sslmode = Some(sslmode(&value)?),
-            "connect_timeout" => {
-                let seconds: u64 = value
-                    .parse()
-                    .map_err(|_| wrong("has a connect_timeout that is not a number of seconds"))?;
-                // As libpq: zero means its default, which here is ours.
-                self.connect_timeout =
-                    (seconds > 0).then(|| Duration::from_secs(seconds).min(CONNECT_TIMEOUT_MAX));
-            }
-            "application_name" => {
-                self.application_name = Some(value).filter(|name| !name.is_empty());
-            }
+            "sslmode" => common.ssl_mode = Some(sslmode(&value)?),
+            "application_name" => application_name = Some(value).filter(|name| !name.is_empty()),
             "channel_binding" => {
-                self.channel_binding = Some(match value.as_str() {
+                channel_binding = Some(match value.as_str() {
                     "disable" => ChannelBinding::Disable,
                     "prefer" => ChannelBinding::Prefer,
                     "require" => ChannelBinding::Require,
                     _ => return Err(wrong("has a channel_binding that is none of libpq's")),
                 });
             }
-            _ if is_key(key) => {
-                return Err(wrong(format!(
-                    "has the parameter '{key}', which is none of those known here: {KNOWN_KEYS}"
-                )));
-            }
-            _ => return Err(wrong("has a parameter that is not known")),
+            _ => return Ok(false),
         }
-        Ok(())
-    }
-}
-
-fn after_scheme(text: &str) -> Result<&str, DatabaseError> {
-    for scheme in ["postgresql://", "postgres://"] {
-        if let Some(rest) = text.strip_prefix(scheme) {
-            return Ok(rest);
-        }
-    }
-    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
-    Err(
-        match OTHER_SCHEMES
-            .into_iter()
-            .find(|known| Some(*known) == scheme)
-        {
-            Some(known) => wrong(format!(
-                "names scheme '{known}'; it must start with postgresql://"
-            )),
-            None if text.is_empty() => wrong("is empty"),
-            None => wrong("does not start with postgresql:// or postgres://"),
-        },
-    )
-}
-
-fn host_and_port(text: &str) -> Result<(String, u16), DatabaseError> {
-    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-        let (host, port) = rest
-            .split_once(']')
-            .ok_or_else(|| wrong("has an IPv6 address without its closing ']'"))?;
-        if host.parse::<std::net::Ipv6Addr>().is_err() {
-            return Err(wrong(
-                "has brackets around something that is no IPv6 address",
-            ));
-        }
-        let port = match port.strip_prefix(':') {
-            Some(port) => Some(port),
-            None if port.is_empty() => None,
-            None => return Err(wrong("has something other than a port after the ']'")),
-        };
-        (host.to_owned(), port)
-    } else {
-        if text.contains(',') {
-            return Err(wrong("names several hosts; name the one that takes writes"));
-        }
-        let (host, port) = match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        };
-        (decoded(host, "host")?, port)
-    };
-    if host.is_empty() {
-        return Err(wrong("has no host"));
-    }
-    if host.starts_with('/') {
-        return Err(wrong(
-            "names a socket's directory as host; name a host or an address",
-        ));
-    }
-    if host
-        .chars()
-        .any(|c| c.is_control() || c.is_whitespace() || c == '/')
-    {
-        return Err(wrong("has a host that cannot be one"));
-    }
-    match port {
-        None | Some("") => Ok((host, DEFAULT_PORT)),
-        Some(port) => match port.parse() {
-            Ok(port) if port > 0 => Ok((host, port)),
-            _ => Err(wrong("has a port that is not a number from 1 to 65535")),
-        },
-    }
+        Ok(true)
+    })?;
+    Ok(Dsn {
+        common,
+        application_name,
+        channel_binding,
+    })
 }
 
 fn sslmode(value: &str) -> Result<SslMode, DatabaseError> {
@@ -260,48 +75,15 @@ fn sslmode(value: &str) -> Result<SslMode, DatabaseError> {
     }
 }
 
-/// Percent-decodes a part; what decodes to no text, or to a NUL, is refused.
-fn decoded(text: &str, part: &'static str) -> Result<String, DatabaseError> {
-    let mut rest = text.split('%');
-    rest.next();
-    let is_escape =
-        |tail: &str| tail.len() >= 2 && tail.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit);
-    if !rest.all(is_escape) {
-        return Err(wrong(format!(
-            "has a '%' in its {part} that is no escape; write %25"
-        )));
-    }
-    let decoded = percent_decode_str(text)
-        .decode_utf8()
-        .map_err(|_| wrong(format!("has a {part} that is not UTF-8")))?;
-    if decoded.contains('\0') {
-        return Err(wrong(format!("has a NUL character in its {part}")));
-    }
-    Ok(decoded.into_owned())
-}
-
-fn is_key(key: &str) -> bool {
-    let fits = |c: char| c.is_ascii_lowercase() || c == '_';
-    !key.is_empty() && key.len() <= KEY_BYTES_MAX && key.chars().all(fits)
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-fn wrong(reason: impl Into<String>) -> DatabaseError {
-    DatabaseError::Dsn {
-        reason: reason.into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
+    use dbop_database::dsn::CONNECT_TIMEOUT_MAX;
     use proptest::prelude::*;
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
 
     fn parsed(text: &str) -> Result<Dsn, DatabaseError> {
         parse(&text.to_owned().into())
@@ -309,7 +91,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expect: (&str, Option<&str>, &str, u16, &str)) {
-        let dsn = parsed(text).unwrap();
+        let dsn = parsed(text).unwrap().common;
         let password = dsn.password.as_ref().map(|p| p.expose_secret());
         assert_eq!(
             (
@@ -417,10 +199,11 @@ mod tests {
         let dsn = parsed(text).unwrap();
         assert_eq!(dsn.application_name.as_deref(), Some("shop ops"));
         assert_eq!(dsn.channel_binding, Some(ChannelBinding::Require));
-        assert_eq!(dsn.connect_timeout, Some(Duration::from_secs(3)));
+        assert_eq!(dsn.common.connect_timeout, Some(Duration::from_secs(3)));
         let timeout = |seconds: &str| {
             parsed(&format!("postgresql://u@h/d?connect_timeout={seconds}"))
                 .unwrap()
+                .common
                 .connect_timeout
         };
         assert_eq!(timeout("0"), None);
@@ -429,7 +212,7 @@ mod tests {
 
     #[test]
     fn tls_is_the_specs_then_the_dsns_then_required() {
-        let tls = |text: &str, wanted| parsed(text).unwrap().tls(wanted);
+        let tls = |text: &str, wanted| parsed(text).unwrap().common.tls(wanted);
         assert_eq!(tls("postgresql://u@db/s", None), Ok(TlsMode::Require));
         for here in ["localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "[::1]"] {
             assert_eq!(
@@ -479,7 +262,7 @@ mod tests {
                 part, percent_encoding::NON_ALPHANUMERIC).to_string();
             let text = format!(
                 "postgresql://{}:{}@h/{}", encode(&user), encode(&password), encode(&database));
-            let dsn = parsed(&text).unwrap();
+            let dsn = parsed(&text).unwrap().common;
             let read = dsn.password.unwrap();
             prop_assert_eq!(read.expose_secret(), password.as_str());
             prop_assert_eq!((dsn.user, dsn.database), (user, database));

@@ -13,6 +13,7 @@ use dbop_model::{AccessPolicy, MissingPrivilege, Privilege};
 
 use crate::claim::shown;
 use crate::link::Hold;
+use crate::parse::Values as _;
 use crate::parse::{self, Admin, RelationRow, SchemaRow};
 use crate::query::{self, GrantScope};
 

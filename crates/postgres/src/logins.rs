@@ -5,7 +5,7 @@
 
 use dbop_credentials::names;
 use dbop_database::{DatabaseError, Scope};
-use dbop_model::{ForeignObject, LoginName, MigrationName};
+use dbop_model::{Engine, ForeignObject, LoginName, MigrationName};
 
 use crate::claim::{self, hold_claim};
 use crate::link::Hold;
@@ -30,7 +30,12 @@ pub(crate) async fn ensure(
             if let Some(missing) = claim::missing(&admin).into_iter().next() {
                 return Err(DatabaseError::Privilege(missing));
             }
-            let login = names::login(&scope.owner.object, migration, &scope.claim);
+            let login = names::login(
+                Engine::PostgreSql,
+                &scope.owner.object,
+                migration,
+                &scope.claim,
+            );
             let mark = Mark::Login {
                 claim: scope.claim.clone(),
                 migration: migration.clone(),
@@ -131,7 +136,12 @@ async fn find(
     if let Some(login) = marked.login(migration) {
         return Ok(Some(login.to_owned()));
     }
-    let name = names::login(&scope.owner.object, migration, &scope.claim);
+    let name = names::login(
+        Engine::PostgreSql,
+        &scope.owner.object,
+        migration,
+        &scope.claim,
+    );
     if roles::known(hold, [name.as_str()].into()).await?.is_empty() {
         return Ok(None);
     }

@@ -2,7 +2,7 @@
 
 use dbop_credentials::names;
 use dbop_database::{DatabaseError, Scope};
-use dbop_model::{ForeignObject, LoginName};
+use dbop_model::{Engine, ForeignObject, LoginName};
 
 use crate::claim::hold_claim;
 use crate::link::Hold;
@@ -54,7 +54,7 @@ async fn find(hold: &Hold<'_>, scope: &Scope) -> Result<Option<String>, Database
     if let Some(name) = marked.migrator() {
         return Ok(Some(name.to_owned()));
     }
-    let name = names::migrator(&scope.owner.object, &scope.claim);
+    let name = names::migrator(Engine::PostgreSql, &scope.owner.object, &scope.claim);
     if roles::known(hold, [name.as_str()].into()).await?.is_empty() {
         return Ok(None);
     }

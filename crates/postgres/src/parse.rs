@@ -1,115 +1,31 @@
 //! Rows into model values. Whatever a server answers, nothing here panics: what does not fit is an error.
 
 use std::collections::BTreeSet;
-use std::str::FromStr;
 use std::time::Duration;
 
 use dbop_database::DatabaseError;
+pub(crate) use dbop_database::columns::{Columns, all, first, one};
 use dbop_model::{LoginName, Session};
 use dbop_versions::Row;
 
 use crate::mark::Mark;
 
-/// Reads the columns of a row, in order.
-pub(crate) struct Columns<'a> {
-    operation: &'static str,
-    rest: std::slice::Iter<'a, Option<String>>,
+/// How this server writes values.
+pub(crate) trait Values {
+    /// The next column, a boolean.
+    fn boolean(&mut self) -> Result<bool, DatabaseError>;
+    /// The next column, an array of texts in JSON.
+    fn json_texts(&mut self) -> Result<Vec<String>, DatabaseError>;
 }
 
-impl<'a> Columns<'a> {
-    pub(crate) fn of(operation: &'static str, row: &'a Row) -> Self {
-        Self {
-            operation,
-            rest: row.iter(),
-        }
+impl Values for Columns<'_> {
+    fn boolean(&mut self) -> Result<bool, DatabaseError> {
+        self.either("f", "t")
     }
 
-    /// The next column, or NULL.
-    pub(crate) fn nullable(&mut self) -> Result<Option<&'a str>, DatabaseError> {
-        let column = self
-            .rest
-            .next()
-            .ok_or_else(|| self.unreadable("a column is missing"))?;
-        Ok(column.as_deref())
-    }
-
-    /// The next column.
-    pub(crate) fn text(&mut self) -> Result<&'a str, DatabaseError> {
-        self.nullable()?
-            .ok_or_else(|| self.unreadable("a column is NULL"))
-    }
-
-    /// The next column, a boolean.
-    pub(crate) fn boolean(&mut self) -> Result<bool, DatabaseError> {
-        match self.text()? {
-            "t" => Ok(true),
-            "f" => Ok(false),
-            _ => Err(self.unreadable("a column is no boolean")),
-        }
-    }
-
-    /// The next column, a number.
-    pub(crate) fn number<T: FromStr>(&mut self) -> Result<T, DatabaseError> {
-        self.text()?
-            .parse()
-            .map_err(|_| self.unreadable("a column is no number"))
-    }
-
-    /// The next column, words with commas between them.
-    pub(crate) fn words(&mut self) -> Result<BTreeSet<String>, DatabaseError> {
-        let text = self.text()?;
-        Ok(text
-            .split(',')
-            .filter(|word| !word.is_empty())
-            .map(str::to_owned)
-            .collect())
-    }
-
-    /// The next column, an array of texts in JSON.
-    pub(crate) fn json_texts(&mut self) -> Result<Vec<String>, DatabaseError> {
+    fn json_texts(&mut self) -> Result<Vec<String>, DatabaseError> {
         serde_json::from_str(self.text()?).map_err(|_| self.unreadable("a column is no JSON array"))
     }
-
-    fn unreadable(&self, detail: &str) -> DatabaseError {
-        DatabaseError::Unreadable {
-            operation: self.operation,
-            detail: detail.to_owned(),
-        }
-    }
-}
-
-/// Reads every row.
-pub(crate) fn all<T>(
-    operation: &'static str,
-    rows: &[Row],
-    read: impl Fn(&mut Columns<'_>) -> Result<T, DatabaseError>,
-) -> Result<Vec<T>, DatabaseError> {
-    rows.iter()
-        .map(|row| read(&mut Columns::of(operation, row)))
-        .collect()
-}
-
-/// Reads the first row, where there is one.
-pub(crate) fn first<T>(
-    operation: &'static str,
-    rows: &[Row],
-    read: impl Fn(&mut Columns<'_>) -> Result<T, DatabaseError>,
-) -> Result<Option<T>, DatabaseError> {
-    rows.first()
-        .map(|row| read(&mut Columns::of(operation, row)))
-        .transpose()
-}
-
-/// Reads the one row that there must be.
-pub(crate) fn one<T>(
-    operation: &'static str,
-    rows: &[Row],
-    read: impl Fn(&mut Columns<'_>) -> Result<T, DatabaseError>,
-) -> Result<T, DatabaseError> {
-    first(operation, rows, read)?.ok_or_else(|| DatabaseError::Unreadable {
-        operation,
-        detail: "there is no row".to_owned(),
-    })
 }
 
 /// The only column of the only row, a boolean.

@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 use dbop_credentials::names;
 use dbop_database::{DatabaseError, Scope};
 use dbop_model::{
-    AccessPolicy, ClaimId, ClaimOwner, ForeignObject, MigrationName, MissingPrivilege,
+    AccessPolicy, ClaimId, ClaimOwner, Engine, ForeignObject, MigrationName, MissingPrivilege,
 };
 
 use crate::claim::{self, shown};
 use crate::link::Hold;
 use crate::mark::Mark;
+use crate::parse::Values as _;
 use crate::parse::{self, Admin, KnownRole, MarkedRole};
 use crate::query;
 
@@ -80,10 +81,16 @@ impl Marked {
             wanted.push(("role", names::owner_role(object, claim).to_string()));
         }
         if self.migrator().is_none() {
-            wanted.push(("login", names::migrator(object, claim).to_string()));
+            wanted.push((
+                "login",
+                names::migrator(Engine::PostgreSql, object, claim).to_string(),
+            ));
         }
         for migration in migrations.iter().filter(|m| self.login(m).is_none()) {
-            wanted.push(("login", names::login(object, migration, claim).to_string()));
+            wanted.push((
+                "login",
+                names::login(Engine::PostgreSql, object, migration, claim).to_string(),
+            ));
         }
         let there = known(hold, wanted.iter().map(|(_, name)| name.as_str()).collect()).await?;
         wanted.retain(|(_, name)| there.iter().any(|role| role.name == *name));
@@ -279,7 +286,7 @@ async fn plan_migrator(
         Some(there) => there.to_owned(),
         None => {
             let claim = scope.claim.clone();
-            let name = names::migrator(&scope.owner.object, &claim)
+            let name = names::migrator(Engine::PostgreSql, &scope.owner.object, &claim)
                 .as_str()
                 .to_owned();
             plan.new

@@ -40,7 +40,7 @@ pub(super) async fn start(step: &mut Step<'_>, run: &Run) -> Result<Done, StepEr
     // A claim that was taken over keeps the names that it came with.
     let seen = step.seen.facts.database.known();
     let migrator = seen.and_then(|seen| seen.migrator.as_ref()).map_or_else(
-        || names::migrator_on(place.endpoint.engine, step.database, &scope.claim),
+        || names::migrator(place.endpoint.engine, step.database, &scope.claim),
         |migrator| migrator.name.clone(),
     );
     let secrets = place.binding(&migrator, &password).variables();

@@ -14,8 +14,8 @@ use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Connection, Either, Executor};
 
 use super::{
-    CANCEL_INTERVAL, CONNECT_TIMEOUT, Failed, Left, RECORDED_MAX, Session, SessionError, lock_key,
-    migrate, own,
+    CANCEL_INTERVAL, CONNECT_TIMEOUT, Failed, Left, Session, SessionError, lock_key, migrate, own,
+    select_recorded,
 };
 use crate::directives::after_comments;
 use crate::dsn::Dsn;
@@ -142,20 +142,12 @@ impl Session for MySql {
     }
 
     async fn recorded(&mut self) -> Result<Vec<Recorded>, SessionError> {
-        let sql = format!(
-            "SELECT version, success, checksum FROM {} ORDER BY version LIMIT {RECORDED_MAX}",
-            self.table
-        );
-        let rows: Vec<(i64, bool, Vec<u8>)> = sqlx::query_as(AssertSqlSafe(sql))
-            .fetch_all(&mut self.conn)
-            .await
-            .map_err(own("read the table _sqlx_migrations"))?;
-        let recorded = |(version, success, checksum)| Recorded {
-            version,
-            success,
-            checksum,
-        };
-        Ok(rows.into_iter().map(recorded).collect())
+        let rows: Vec<(i64, bool, Vec<u8>)> =
+            sqlx::query_as(AssertSqlSafe(select_recorded(&self.table)))
+                .fetch_all(&mut self.conn)
+                .await
+                .map_err(own("read the table _sqlx_migrations"))?;
+        Ok(rows.into_iter().map(Recorded::from).collect())
     }
 
     async fn renew(&mut self) -> Result<(), SessionError> {

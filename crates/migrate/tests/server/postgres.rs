@@ -198,11 +198,11 @@ async fn one_file_does_not_spoil_the_session_of_the_next() {
                 "SELECT set_config('search_path', '', false);\n\
                     SET ROLE pg_read_all_data;\nRESET ROLE; SET lock_timeout = 1;",
             )
-            .write("0002_role.sql", "SET statement_timeout = 1;")
+            .write("0002_role.sql", "SET statement_timeout = 500;")
             .write(
                 "0003_table.sql",
                 "CREATE TABLE t AS SELECT current_setting('lock_timeout') l, \
-                    current_setting('statement_timeout') s, pg_sleep(0.05)::text x;",
+                    current_setting('statement_timeout') s, pg_sleep(0.6)::text x;",
             );
         run(&database.dsn, &files.dir, &[("DBA_OP_LOCK_TIMEOUT", "7s")])
             .await

@@ -6,7 +6,7 @@ use dbop_database::DatabaseError;
 use dbop_model::Why;
 use dbop_model::table::{ColumnFacts, ColumnName, TableKind, TableName, Volatility};
 
-use crate::parse::Columns;
+use crate::parse::{Columns, Values as _};
 use crate::query;
 
 /// A table that was found.

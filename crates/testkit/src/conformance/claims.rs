@@ -41,7 +41,7 @@ pub async fn a_second_owner_is_refused(site: &dyn Site) {
             matches!(refused, Err(DatabaseError::Foreign(_))),
             "{refused:?}"
         );
-        let group = names::group_role_on(engine, &late.scope.owner.object, &late.scope.claim);
+        let group = names::group_role(engine, &late.scope.owner.object, &late.scope.claim);
         assert!(!site.has_role(group.as_str()).await, "nothing was made");
     }
     assert_eq!(
@@ -113,7 +113,7 @@ pub async fn two_owners_on_one_server_do_not_meet(site: &dyn Site) {
 pub async fn a_foreign_role_in_the_way_is_named(site: &dyn Site) {
     let engine = site.nature().engine;
     let stage = Stage::bare(site).await;
-    let group = names::group_role_on(engine, &stage.scope.owner.object, &stage.scope.claim);
+    let group = names::group_role(engine, &stage.scope.owner.object, &stage.scope.claim);
     site.person_makes_login(group.as_str(), &password("person"))
         .await;
     match stage.admin.claim(&stage.scope).await {

@@ -169,7 +169,7 @@ pub async fn the_version_table_is_not_writable(site: &dyn Site) {
         "reading it is no harm"
     );
 
-    let group = names::group_role_on(engine, &stage.scope.owner.object, &stage.scope.claim);
+    let group = names::group_role(engine, &stage.scope.owner.object, &stage.scope.claim);
     site.person_grants(Privilege::Update, &version_table, group.as_str(), true)
         .await;
     assert!(client.may(Privilege::Update, &version_table).await);
@@ -185,7 +185,7 @@ pub async fn a_grant_lost_by_hand_is_seen_and_given_again(site: &dyn Site) {
     let engine = site.nature().engine;
     let stage = Stage::at_v1(site).await;
     let login = stage.login("v1").await;
-    let group = names::group_role_on(engine, &stage.scope.owner.object, &stage.scope.claim);
+    let group = names::group_role(engine, &stage.scope.owner.object, &stage.scope.claim);
     site.person_grants(Privilege::Insert, &table("items"), group.as_str(), false)
         .await;
     let mut client = site.open(login.as_str(), &password("v1")).await.unwrap();

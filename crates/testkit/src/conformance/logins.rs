@@ -24,14 +24,14 @@ pub async fn a_login_is_made_and_proven(site: &dyn Site) {
     let scope = &stage.scope;
     assert_eq!(
         login,
-        names::login_on(engine, &scope.owner.object, &migration("v1"), &scope.claim)
+        names::login(engine, &scope.owner.object, &migration("v1"), &scope.claim)
     );
     assert_eq!(proof(site, &login, &password("v1")).await, Proof::Works);
     assert_eq!(
         proof(site, &login, &password("wrong")).await,
         Proof::Refused
     );
-    let nobody = names::login_on(engine, &scope.owner.object, &migration("v9"), &scope.claim);
+    let nobody = names::login(engine, &scope.owner.object, &migration("v9"), &scope.claim);
     assert_eq!(proof(site, &nobody, &password("v9")).await, Proof::Refused);
     stage.settles_at(&login, 0).await;
     let facts = stage.look().await;
@@ -223,7 +223,7 @@ pub async fn a_foreign_login_is_never_touched(site: &dyn Site) {
     let engine = site.nature().engine;
     let stage = Stage::at_v1(site).await;
     let v2 = migration("v2");
-    let login = names::login_on(engine, &stage.scope.owner.object, &v2, &stage.scope.claim);
+    let login = names::login(engine, &stage.scope.owner.object, &v2, &stage.scope.claim);
     site.person_makes_login(login.as_str(), &password("person"))
         .await;
     let facts = stage.look().await;

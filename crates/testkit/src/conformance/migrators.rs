@@ -17,7 +17,7 @@ pub async fn the_migrator_opens_and_closes(site: &dyn Site) {
         .unwrap();
     assert_eq!(
         name,
-        names::migrator_on(engine, &stage.scope.owner.object, &stage.scope.claim)
+        names::migrator(engine, &stage.scope.owner.object, &stage.scope.claim)
     );
     stage
         .admin

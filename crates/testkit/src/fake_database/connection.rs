@@ -211,7 +211,7 @@ impl Administer for Connection {
                 }
                 Claim::Ours(_) | Claim::None => {}
             }
-            let group = names::group_role(&scope.owner.object, &scope.claim);
+            let group = names::group_role(Engine::PostgreSql, &scope.owner.object, &scope.claim);
             let mark = Mark::Group {
                 claim: scope.claim.clone(),
                 owner: scope.owner.clone(),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use dbop_credentials::names;
 use dbop_database::{DatabaseError, Scope};
 use dbop_model::{
-    AccessPolicy, Claim, ClaimId, ClaimOwner, Fact, ForeignObject, LoginName, MigrationName,
-    Privilege, Session,
+    AccessPolicy, Claim, ClaimId, ClaimOwner, Engine, Fact, ForeignObject, LoginName,
+    MigrationName, Privilege, Session,
 };
 
 use super::server::{Defaults, Mark, Qualified, Role, Server};
@@ -65,7 +65,9 @@ impl Server {
         let found = self
             .marked(|mark| *mark == wanted)
             .and_then(|name| LoginName::new(name).ok());
-        found.unwrap_or_else(|| names::migrator(&scope.owner.object, &scope.claim))
+        found.unwrap_or_else(|| {
+            names::migrator(Engine::PostgreSql, &scope.owner.object, &scope.claim)
+        })
     }
 
     pub(super) fn login_of(&self, scope: &Scope, migration: &MigrationName) -> LoginName {
@@ -76,7 +78,14 @@ impl Server {
         let found = self
             .marked(|mark| *mark == wanted)
             .and_then(|name| LoginName::new(name).ok());
-        found.unwrap_or_else(|| names::login(&scope.owner.object, migration, &scope.claim))
+        found.unwrap_or_else(|| {
+            names::login(
+                Engine::PostgreSql,
+                &scope.owner.object,
+                migration,
+                &scope.claim,
+            )
+        })
     }
 
     /// The group roles of claims on a database.
