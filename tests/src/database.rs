@@ -271,6 +271,52 @@ impl TestDatabase {
         rows.first().map(|open| open == "1")
     }
 
+    /// The ids of all sessions of the logins whose names are like this pattern, in this database.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn sessions(&self, person: &Session, like: &str) -> Vec<String> {
+        let name = self.name.replace('\'', "''");
+        let sql = match self.engine() {
+            Engine::Postgres => format!(
+                "SELECT pid FROM pg_stat_activity WHERE usename LIKE '{like}' AND datname = '{name}'"
+            ),
+            Engine::MariaDb | Engine::MySql => format!(
+                "SELECT ID FROM information_schema.PROCESSLIST WHERE USER LIKE '{like}' AND DB = '{name}'"
+            ),
+        };
+        let ids = person.read(&sql).await;
+        ids.unwrap_or_else(|error| panic!("`{sql}` fails: {error}"))
+    }
+
+    /// The server ends these sessions, by a person's hand; gives how many there were.
+    ///
+    /// # Panics
+    /// When the server refuses to say which there are.
+    pub async fn end_sessions(&self, person: &Session, like: &str) -> usize {
+        let ids = self.sessions(person, like).await;
+        for id in &ids {
+            let sql = match self.engine() {
+                Engine::Postgres => format!("SELECT pg_terminate_backend({id})"),
+                Engine::MariaDb | Engine::MySql => format!("KILL {id}"),
+            };
+            // One may have ended by itself meanwhile.
+            let _ = person.run(&sql).await;
+        }
+        ids.len()
+    }
+
+    /// What accounts are marked with on MySQL and MariaDB, one line each.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn marks(&self) -> Vec<String> {
+        match self.engine() {
+            Engine::Postgres => Vec::new(),
+            Engine::MariaDb | Engine::MySql => mysql::marks_as_text(self).await,
+        }
+    }
+
     async fn removal(&self) -> Vec<String> {
         match self.engine() {
             Engine::Postgres => postgres::removal(self).await,

@@ -126,6 +126,15 @@ struct Mark {
     account: String,
     /// MariaDB: the roles that are the mark.
     roles: Vec<String>,
+    /// All that it says.
+    text: String,
+}
+
+pub(super) async fn marks_as_text(database: &TestDatabase) -> Vec<String> {
+    let marks = marks(database).await.into_iter();
+    marks
+        .map(|mark| format!("{} bears {}", mark.account, mark.text))
+        .collect()
 }
 
 /// The marks of all accounts of the claims that are on the database.
@@ -141,7 +150,7 @@ async fn marks_in_attributes(database: &TestDatabase) -> Vec<Mark> {
         |of: &str, name: &str| format!("JSON_UNQUOTE(JSON_EXTRACT({of}.ATTRIBUTE, '$.{name}'))");
     let attributes = "information_schema.USER_ATTRIBUTES";
     let sql = format!(
-        "SELECT {}, a.USER FROM {attributes} a WHERE {} IN (SELECT {} FROM {attributes} g WHERE {} = {})",
+        "SELECT {}, a.USER, a.ATTRIBUTE FROM {attributes} a WHERE {} IN (SELECT {} FROM {attributes} g WHERE {} = {})",
         field("a", "kind"),
         field("a", "claim"),
         field("g", "claim"),
@@ -151,7 +160,8 @@ async fn marks_in_attributes(database: &TestDatabase) -> Vec<Mark> {
     let rows = database.server.read(&sql).await;
     rows.iter()
         .filter_map(|row| {
-            let (kind, account) = row.split_once(' ')?;
+            let (kind, rest) = row.split_once(' ')?;
+            let (account, text) = rest.split_once(' ')?;
             let kind = match kind {
                 "group" => Kind::Group,
                 "migrator" => Kind::Migrator,
@@ -161,6 +171,7 @@ async fn marks_in_attributes(database: &TestDatabase) -> Vec<Mark> {
                 kind,
                 account: account.to_owned(),
                 roles: Vec::new(),
+                text: text.to_owned(),
             })
         })
         .collect()
@@ -210,6 +221,7 @@ async fn marks_in_roles(database: &TestDatabase) -> Vec<Mark> {
             },
             account: fields[2].clone(),
             roles,
+            text: fields.join(" "),
         })
         .collect()
 }
