@@ -1,7 +1,5 @@
 //! The support for tests is tested itself: nothing of a test stays on the server.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
-
 use dbop_tests::{Engine, TestServer, newest, on_each_engine};
 
 /// Everything on a server that is called like this.

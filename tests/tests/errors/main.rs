@@ -1,8 +1,6 @@
 //! What goes wrong: each time one sentence that names what and where, then the way out; the exit status of
 //! the contract; and nothing changed that should not be. Nearly all of it is the same on every engine.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
-
 mod manifests;
 mod reach;
 mod runs;
