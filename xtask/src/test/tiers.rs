@@ -80,9 +80,9 @@ impl Tier {
             ),
             Tier::MySql => (
                 "mysql",
-                "real MariaDB 10.11 and 11.4, MySQL 9.7",
+                "real MariaDB 10.11, 11.4, MySQL 9.7: walks too",
                 "curl, openssl",
-                "2 min",
+                "5 min",
             ),
             Tier::Cluster => (
                 "cluster",
