@@ -128,6 +128,12 @@ fn alembic_s_heads_are_one_or_named() {
 }
 
 #[test]
+fn alembic_s_settings_may_be_those_of_an_installed_package() {
+    let chain = alembic::read(&project("alembic-package"), None).unwrap();
+    assert_eq!(lines(Tool::Alembic, &chain), ["1-a = 1 after nothing"]);
+}
+
+#[test]
 fn flyway_s_versions_are_numbers() {
     let chain = flyway::read(&project("flyway")).unwrap();
     assert_eq!(
