@@ -216,7 +216,7 @@ async fn secret(site: &Site, names: &Names, name: &str) -> String {
         let client = connected.unwrap_or_else(|error| {
             panic!("{credential:?} is published and does not work: {error:?}")
         });
-        let worked = client.batch_execute(WORK).await;
+        let worked = client.run(WORK).await;
         worked.unwrap_or_else(|error| panic!("{credential:?} may not do its work: {error:?}"));
     }
     let shown: Vec<String> = credential

@@ -68,7 +68,7 @@ async fn what_somebody_breaks_by_hand_is_mended() {
             // The Secret is the truth about the password, so it is the same one.
             assert!(site.published("v2") == v2, "the Secret was changed after: {damage}");
             let application = v2.connect().await.unwrap();
-            if let Err(error) = application.batch_execute(WORK).await {
+            if let Err(error) = application.run(WORK).await {
                 panic!("after {damage}: {error:?}");
             }
         }

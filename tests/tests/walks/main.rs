@@ -11,9 +11,11 @@ use std::time::Duration;
 use dbop_tests::local::{Site, Step};
 use dbop_tests::{majors, server};
 
-const CREATE: &str = "CREATE TABLE customers (
-        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, email text);
-    INSERT INTO customers (name) SELECT 'customer ' || n FROM generate_series(1, 200) n;";
+const CREATE: &str =
+    "CREATE TABLE customers (id serial PRIMARY KEY, name text NOT NULL, email text);
+    INSERT INTO customers (name)
+    WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 200)
+    SELECT concat('customer ', n) FROM counted;";
 const ADD_PHONE: &str = "ALTER TABLE customers ADD COLUMN phone text;";
 const ADD_CITY: &str = "ALTER TABLE customers ADD COLUMN city text;";
 /// What the application of `v1` does: it reads and writes.
