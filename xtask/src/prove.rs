@@ -14,8 +14,11 @@ use crate::cache::Cache;
 use crate::clock;
 use crate::cluster::Cluster;
 use crate::python;
-use crate::servers::{MYSQL, Name, OUTER_POSTGRES, POSTGRES, Server};
-use crate::test::{self, CRASHES, NODE, Node, Program, Programs, REPLICAS, SIMULATION, Tally};
+use crate::servers::{MYSQL, Name, OUTER_POSTGRES, POSTGRES, Server, TOOL_SERVERS};
+use crate::test::{
+    self, CRASHES, NODE, Node, Program, Programs, REPLICAS, SIMULATION, TOOLS, Tally,
+};
+use crate::tools::{self, Tool};
 use crate::workspace::{self, capture};
 
 /// Where the pages are.
@@ -39,6 +42,8 @@ pub(crate) enum Proof {
     Replicas,
     /// The operator and its Jobs as Pods, with five idle minutes at its end.
     Node,
+    /// Every migration tool itself, walked, failing and killed, on PostgreSQL, MariaDB and MySQL.
+    Tools,
 }
 
 impl Proof {
@@ -50,6 +55,7 @@ impl Proof {
             Proof::Conformance => "conformance",
             Proof::Replicas => "replicas",
             Proof::Node => "node",
+            Proof::Tools => "tools",
         }
     }
 
@@ -63,6 +69,7 @@ impl Proof {
                 "Operators that fail, and what they stand on: nothing runs twice, nothing is lost"
             }
             Proof::Node => "The operator and its Jobs as Pods, its requests, and five idle minutes",
+            Proof::Tools => "Real migration tools: walked, failing, and killed in the middle",
         }
     }
 }
@@ -139,6 +146,17 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
                 Vec::new(),
                 &Node::ROUNDS,
                 |program| program.is(NODE),
+            )?
+        }
+        Proof::Tools => {
+            let environment = tools::environment(&Tool::ALL, &Cache::open()?)?;
+            with_programs(
+                &root,
+                seed,
+                environment,
+                start(&TOOL_SERVERS)?,
+                ONCE,
+                |program| program.is(TOOLS),
             )?
         }
         Proof::Conformance => {

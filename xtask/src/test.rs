@@ -23,8 +23,9 @@ use crate::clock;
 use crate::cluster::Cluster;
 use crate::progress::{self, Progress};
 use crate::python;
-use crate::servers::{self, Name, OUTER_MYSQL, OUTER_POSTGRES, Server};
+use crate::servers::{self, Name, OUTER_MYSQL, OUTER_POSTGRES, Server, TOOL_SERVERS};
 use crate::tidy;
+use crate::tools;
 use crate::workspace;
 use libtest::Reader;
 
@@ -46,6 +47,8 @@ const INSTALL: (&str, &str) = ("dbop-tests", "install");
 pub(crate) const NODE: (&str, &str) = ("dbop-tests", "cluster");
 /// The operator when it fails, or what it stands on does, and the package that these tests are in.
 pub(crate) const REPLICAS: (&str, &str) = ("dbop-tests", "replicas");
+/// Walks with real migration tools, and the package that they are in.
+pub(crate) const TOOLS: (&str, &str) = ("dbop-tests", "tools");
 /// The package whose own tests need an API server.
 const WITH_API_SERVER: &str = "dbop-kubernetes";
 /// Tests with servers mostly wait, so that more of them run side by side than there are cores.
@@ -185,11 +188,17 @@ impl Run {
                         && !program.is(INSTALL)
                         && !program.is(REPLICAS)
                         && !program.is(NODE)
+                        && !program.is(TOOLS)
                 })
             }
             Tier::MySql => {
                 let environment = self.servers(&OUTER_MYSQL)?;
                 self.select_with(tally, &environment, &[], needs_mysql)
+            }
+            Tier::Tools => {
+                let mut environment = tools::environment(&tools::ONE_PER_FAMILY, &Cache::open()?)?;
+                environment.extend(self.servers(&TOOL_SERVERS)?);
+                self.select_with(tally, &environment, &[], |program| program.is(TOOLS))
             }
             Tier::Cluster => {
                 let cluster = Cluster::light("tests")?;

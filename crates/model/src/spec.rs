@@ -1,6 +1,7 @@
 //! What users ask for: the two custom resources, parsed.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use crate::finding::{Accept, HintPolicy};
@@ -46,7 +47,7 @@ pub struct DsnSource {
     pub key: String,
 }
 
-/// How a connection uses TLS (libpq's names; PostgreSQL manual, section 32.19).
+/// How a connection uses TLS. What each mode is called where is here and nowhere else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsMode {
     /// Never.
@@ -59,12 +60,44 @@ pub enum TlsMode {
     VerifyFull,
 }
 
+/// In the words of `connection.tls.mode`.
+impl fmt::Display for TlsMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TlsMode::Disable => "Disable",
+            TlsMode::Require => "Require",
+            TlsMode::VerifyCa => "VerifyCa",
+            TlsMode::VerifyFull => "VerifyFull",
+        })
+    }
+}
+
 impl TlsMode {
-    /// libpq's `sslmode` of it.
-    pub fn sslmode(self) -> &'static str {
+    /// In the words of libpq's `sslmode` (PostgreSQL manual, section 32.19).
+    pub fn libpq(self) -> &'static str {
         match self {
             TlsMode::Disable => "disable",
             TlsMode::Require => "require",
+            TlsMode::VerifyCa => "verify-ca",
+            TlsMode::VerifyFull => "verify-full",
+        }
+    }
+
+    /// In those of MySQL's `ssl-mode` (MySQL 8.4 manual, section 6.2.5), which are Connector/J's `sslMode` as well.
+    pub fn mysql(self) -> &'static str {
+        match self {
+            TlsMode::Disable => "DISABLED",
+            TlsMode::Require => "REQUIRED",
+            TlsMode::VerifyCa => "VERIFY_CA",
+            TlsMode::VerifyFull => "VERIFY_IDENTITY",
+        }
+    }
+
+    /// In those of `sslMode` of MariaDB's Connector/J, from 3.0 on.
+    pub fn mariadb_jdbc(self) -> &'static str {
+        match self {
+            TlsMode::Disable => "disable",
+            TlsMode::Require => "trust",
             TlsMode::VerifyCa => "verify-ca",
             TlsMode::VerifyFull => "verify-full",
         }
