@@ -10,6 +10,7 @@ mod cluster;
 mod codegen;
 mod demo;
 mod dist;
+mod histories;
 mod maven;
 mod process;
 mod progress;
@@ -20,6 +21,7 @@ mod test;
 mod tidy;
 mod tools;
 mod workspace;
+mod zip;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

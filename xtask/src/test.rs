@@ -21,6 +21,7 @@ use anyhow::{Context as _, Result};
 use crate::cache::Cache;
 use crate::clock;
 use crate::cluster::Cluster;
+use crate::histories::{self, History};
 use crate::progress::{self, Progress};
 use crate::python;
 use crate::servers::{self, Name, OUTER_MYSQL, OUTER_POSTGRES, Server, TOOL_SERVERS};
@@ -47,6 +48,10 @@ const INSTALL: (&str, &str) = ("dbop-tests", "install");
 pub(crate) const NODE: (&str, &str) = ("dbop-tests", "cluster");
 /// The operator when it fails, or what it stands on does, and the package that these tests are in.
 pub(crate) const REPLICAS: (&str, &str) = ("dbop-tests", "replicas");
+/// Walks of published applications' migrations, and the package that they are in.
+pub(crate) const HISTORIES: (&str, &str) = ("dbop-tests", "histories");
+/// Of these, the one that is only walked by `prove histories`: it takes long, and a large environment.
+const LONG_HISTORY: &str = "mlflow";
 /// Walks with real migration tools, and the package that they are in.
 pub(crate) const TOOLS: (&str, &str) = ("dbop-tests", "tools");
 /// The package whose own tests need an API server.
@@ -189,6 +194,7 @@ impl Run {
                         && !program.is(REPLICAS)
                         && !program.is(NODE)
                         && !program.is(TOOLS)
+                        && !program.is(HISTORIES)
                 })
             }
             Tier::MySql => {
@@ -198,7 +204,10 @@ impl Run {
             Tier::Tools => {
                 let mut environment = tools::environment(&tools::ONE_PER_FAMILY, &Cache::open()?)?;
                 environment.extend(self.servers(&TOOL_SERVERS)?);
-                self.select_with(tally, &environment, &[], |program| program.is(TOOLS))
+                self.select_with(tally, &environment, &[], |program| program.is(TOOLS))?;
+                environment.extend(histories::environment(&[History::Uaa], &Cache::open()?)?);
+                let slice = ["--show-output", "--skip", LONG_HISTORY];
+                self.select_with(tally, &environment, &slice, |program| program.is(HISTORIES))
             }
             Tier::Cluster => {
                 let cluster = Cluster::light("tests")?;
