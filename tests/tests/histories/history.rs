@@ -42,7 +42,7 @@ impl fmt::Display for Way {
             Way::FromEmpty => f.write_str("`fromEmpty` at the newest"),
             Way::FromEmptyThenOn(first) => write!(
                 f,
-                "`fromEmpty` at number {first}, then each revision desired by itself"
+                "`fromEmpty` at number {first}, then each revision desired by itself, with a quiet window of 1 s"
             ),
         }
     }
@@ -130,19 +130,20 @@ impl History {
             Way::EachRevision | Way::FromEmpty => &self.objects[self.revisions() - 1..],
             Way::FromEmptyThenOn(first) => &self.objects[first - 1..],
         };
-        let mut took = Duration::ZERO;
+        let (mut took, mut told) = (Duration::ZERO, 0);
         for object in desired {
             site.desire(object.name());
             let walk = site.directory.start(&[]).finish(PATIENCE).await;
             walk.exits(0);
             assert_eq!(site.status()["currentVersion"], object.name(), "{walk}");
             took += walk.took;
+            told += walk.stdout.matches("MigrationSucceeded").count();
         }
         let spans = spans(&site.directory);
         assert_eq!(
             spans.len(),
-            site.directory.job_logs().len(),
-            "each run is one of the tool's"
+            told,
+            "each run that was told is one of the tool's"
         );
         Walk {
             runs: spans.len(),
