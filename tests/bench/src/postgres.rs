@@ -73,16 +73,16 @@ impl Server {
         self.log.as_ref().context("the server's log is not known")
     }
 
-    /// Statements that our databases were given since a mark.
-    fn statements(&self, from: u64) -> Result<u64> {
+    /// Statements that the databases with this prefix were given since a mark.
+    fn statements(&self, prefix: &str, from: u64) -> Result<u64> {
         let mut file = std::fs::File::open(self.log()?)?;
         file.seek(SeekFrom::Start(from))?;
-        let mut count = 0;
+        let (mut count, database) = (0, format!("@{prefix}"));
         for line in BufReader::new(file).split(b'\n') {
             let line = line?;
             let line = String::from_utf8_lossy(&line);
             let is_one = line.contains("LOG:  statement: ") || line.contains("LOG:  execute ");
-            count += u64::from(is_one && line.contains("@real-"));
+            count += u64::from(is_one && line.contains(&database));
         }
         Ok(count)
     }
@@ -90,14 +90,17 @@ impl Server {
 
 async fn make(server: &Server, names: &[String]) -> Result<()> {
     let client = server.connect("postgres").await?;
-    client
-        .batch_execute(&format!(
-            "CREATE ROLE {ADMIN} LOGIN CREATEROLE PASSWORD '{PASSWORD}'"
-        ))
-        .await?;
-    client
-        .batch_execute(&format!("CREATE DATABASE bench_template OWNER {ADMIN}"))
-        .await?;
+    // The role and the template may be there from the number before.
+    for sql in [
+        format!(
+            "DO $$ BEGIN CREATE ROLE {ADMIN} LOGIN CREATEROLE PASSWORD '{PASSWORD}'; \
+             EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+        ),
+        "DROP DATABASE IF EXISTS bench_template".to_owned(),
+        format!("CREATE DATABASE bench_template OWNER {ADMIN}"),
+    ] {
+        client.batch_execute(&sql).await?;
+    }
     let template = server.connect("bench_template").await?;
     template
         .batch_execute(&format!(
@@ -130,10 +133,12 @@ async fn make(server: &Server, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Sessions that each of our databases has had so far.
-async fn sessions(client: &Client) -> Result<Vec<(String, i64)>> {
-    let sql = "SELECT datname::text, sessions FROM pg_stat_database WHERE datname LIKE 'real-%'";
-    let rows = client.simple_query(sql).await?;
+/// Sessions that each of the databases with this prefix has had so far.
+async fn sessions(client: &Client, prefix: &str) -> Result<Vec<(String, i64)>> {
+    let sql = format!(
+        "SELECT datname::text, sessions FROM pg_stat_database WHERE starts_with(datname, '{prefix}')"
+    );
+    let rows = client.simple_query(&sql).await?;
     let mut all = Vec::new();
     for row in rows {
         if let tokio_postgres::SimpleQueryMessage::Row(row) = row {
@@ -148,7 +153,8 @@ async fn sessions(client: &Client) -> Result<Vec<(String, i64)>> {
 /// Everything about so many real databases.
 pub async fn real(bench: &Bench, count: usize) -> Result<Real> {
     let server = Server::of_environment()?;
-    let names: Vec<String> = (0..count).map(|nth| format!("real-{nth:05}")).collect();
+    let prefix = &format!("real-{count}-");
+    let names: Vec<String> = (0..count).map(|nth| format!("{prefix}{nth:05}")).collect();
     say(&format!("{count} real databases: they are made"));
     make(&server, &names).await?;
     let site = Site::new(bench.client.clone(), &format!("bench-real-{count}")).await?;
@@ -168,10 +174,10 @@ pub async fn real(bench: &Bench, count: usize) -> Result<Real> {
     let client = server.connect("postgres").await?;
     // Sessions are counted when they end.
     sleep(Duration::from_secs(2)).await;
-    let before = sessions(&client).await?;
+    let before = sessions(&client, prefix).await?;
     let mut operator = Operator::start(&program)?;
     let restart = loop {
-        let now = sessions(&client).await?;
+        let now = sessions(&client, prefix).await?;
         let seen = now
             .iter()
             .zip(&before)
@@ -193,22 +199,22 @@ pub async fn real(bench: &Bench, count: usize) -> Result<Real> {
     sleep(SETTLE).await;
     let total = |all: &[(String, i64)]| all.iter().map(|(_, count)| count).sum::<i64>();
     let (before, mark, from) = (
-        sessions(&client).await?,
+        sessions(&client, prefix).await?,
         server.mark()?,
         bench.audit.mark()?,
     );
     let (begin, processor) = (Instant::now(), operator.processor()?);
     sleep(bench.window).await;
-    let after = sessions(&client).await?;
-    let statements = server.statements(mark)?;
+    let after = sessions(&client, prefix).await?;
+    let statements = server.statements(prefix, mark)?;
     let connections = u64::try_from(total(&after) - total(&before))?;
     let looks = begin.elapsed().as_secs_f64() / bench.heartbeat.as_secs_f64() * count as f64;
     operator.lives()?;
     let open = client
         .query_one(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'real-%' AND state LIKE 'idle%' \
+            "SELECT count(*) FROM pg_stat_activity WHERE starts_with(datname, $1) AND state LIKE 'idle%' \
              AND state_change < now() - interval '5 s'",
-            &[],
+            &[prefix],
         )
         .await?;
     let open: i64 = open.get(0);
