@@ -26,7 +26,7 @@ use crate::progress::{self, Progress};
 use crate::python;
 use crate::servers::{self, Name, OUTER_MYSQL, OUTER_POSTGRES, Server, TOOL_SERVERS};
 use crate::tidy;
-use crate::tools;
+use crate::tools::{self, Tool};
 use crate::workspace;
 use libtest::Reader;
 
@@ -204,7 +204,10 @@ impl Run {
             Tier::Tools => {
                 let mut environment = tools::environment(&tools::ONE_PER_FAMILY, &Cache::open()?)?;
                 environment.extend(self.servers(&TOOL_SERVERS)?);
-                self.select_with(tally, &environment, &[], |program| program.is(TOOLS))?;
+                let filters = tools::ONE_PER_FAMILY.map(Tool::filter);
+                let mut arguments: Vec<&str> = filters.iter().map(String::as_str).collect();
+                arguments.push("--show-output");
+                self.select_with(tally, &environment, &arguments, |program| program.is(TOOLS))?;
                 environment.extend(histories::environment(&[History::Uaa], &Cache::open()?)?);
                 let slice = ["--show-output", "--skip", LONG_HISTORY];
                 self.select_with(tally, &environment, &slice, |program| program.is(HISTORIES))

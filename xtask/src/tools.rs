@@ -84,6 +84,11 @@ impl Tool {
         }
     }
 
+    /// What chooses its tests: their module.
+    pub(crate) fn filter(self) -> String {
+        format!("{}::", self.name().replace('-', "_"))
+    }
+
     /// The variable that tells tests its folder.
     fn variable(self) -> String {
         let name = self.name().to_uppercase().replace('-', "_");
@@ -131,10 +136,9 @@ pub(crate) fn run(names: &[Tool], command: &[String]) -> Result<bool> {
     Ok(process::run_shared(&mut command, &mut || {})?.success())
 }
 
-/// Provides these tools, and gives the variables by which tests find them and know that there are no others.
+/// Provides these tools, and gives the variables by which tests find them.
 pub(crate) fn environment(tools: &[Tool], cache: &Cache) -> Result<Vec<(String, String)>> {
-    let names: Vec<&str> = tools.iter().map(|tool| tool.name()).collect();
-    let mut variables = vec![("DBOP_TEST_TOOLS".to_owned(), names.join(","))];
+    let mut variables = Vec::new();
     for tool in tools {
         let folder = tool.provide(cache)?;
         variables.push((tool.variable(), folder.display().to_string()));

@@ -2,6 +2,7 @@
 //! that starts the tool's own command line.
 //!
 //! Flyway's distribution has 270 MB for databases that are not ours: only what its command line needs here is named.
+//! (Without `flyway-reports` it would exit with 0 after a migration that failed.)
 //! Liquibase is the last with an open-source licence.
 
 use std::os::unix::fs::PermissionsExt;
@@ -9,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use sha2::{Digest as _, Sha256};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, hex};
 use crate::maven;
 use crate::workspace::capture;
 
@@ -55,7 +57,13 @@ impl Program {
                 "it runs on Java, and there is no `java` (Debian: apt-get install default-jre-headless)"
             );
         }
-        let entry = format!("tools-{}-{}", self.name, self.version);
+        // A jar more is another entry.
+        let mut hash = Sha256::new();
+        for jar in self.jars.iter().chain(DRIVERS) {
+            hash.update(jar.sha256);
+        }
+        let pins = hex(&hash.finalize()[..4]);
+        let entry = format!("tools-{}-{}-{pins}", self.name, self.version);
         cache.folder(&entry, |folder| self.fill(cache, folder))
     }
 
@@ -120,6 +128,7 @@ const FLYWAY_JARS: &[Jar] = &[
     jar("org/flywaydb", "flyway-nc-callbacks", "11.20.3", "95540fd1ca82886c8f674dbb673a3dc0c0275196972e2a9ef5f70741328b60a5"),
     jar("org/flywaydb", "flyway-nc-core", "11.20.3", "ec15c92d8cbc59496b24943f2409e6ef9f5579bf9552f9e5d60b92c701e9f83a"),
     jar("org/flywaydb", "flyway-nc-scanners", "11.20.3", "d4fde5860fba97bd914520e42270c7c77de76a6905a4caa8aa63af5b3260fcf6"),
+    jar("org/flywaydb", "flyway-reports", "11.20.3", "6cafb03ab0764fd9bc85d0bad332e08ddb318ad07cbb03eee5e5a36ff5e7ce6a"),
     jar("org/flywaydb", "flyway-verb-baseline", "11.20.3", "037945ff09efc6972b71aacb319f26b23d9a97fa33113802432f537d01316c93"),
     jar("org/flywaydb", "flyway-verb-info", "11.20.3", "c43759d5658d65de1a823434492dc9df41b8728f831a2542a8940912dbb69fb8"),
     jar("org/flywaydb", "flyway-verb-migrate", "11.20.3", "6a8cc7d09848d11177f8c8dd13273668cb31b8277f0584ac2c65cbe3792f3b11"),

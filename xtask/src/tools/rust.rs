@@ -18,11 +18,11 @@ pub(super) struct Package {
     takes: &'static str,
 }
 
-/// With the same TLS as ours, so that no library of the system is needed.
+/// With rustls, so that no library of the system is needed; the last is for a login of MySQL without TLS.
 pub(super) const SQLX: Package = Package {
     name: "sqlx-cli",
     version: "0.9.0",
-    features: "postgres,mysql,rustls",
+    features: "postgres,mysql,rustls,mysql-rsa",
     takes: "two minutes",
 };
 
