@@ -21,10 +21,12 @@ use anyhow::{Context as _, Result};
 use crate::cache::Cache;
 use crate::clock;
 use crate::cluster::Cluster;
+use crate::histories::{self, History};
 use crate::progress::{self, Progress};
 use crate::python;
-use crate::servers::{self, MYSQL, Name, OUTER_MYSQL, OUTER_POSTGRES, Server};
+use crate::servers::{self, MYSQL, Name, OUTER_MYSQL, OUTER_POSTGRES, Server, TOOL_SERVERS};
 use crate::tidy;
+use crate::tools::{self, Tool};
 use crate::workspace;
 use libtest::Reader;
 
@@ -51,6 +53,12 @@ const INSTALL: (&str, &str) = ("dbop-tests", "install");
 pub(crate) const NODE: (&str, &str) = ("dbop-tests", "cluster");
 /// The operator when it fails, or what it stands on does, and the package that these tests are in.
 pub(crate) const REPLICAS: (&str, &str) = ("dbop-tests", "replicas");
+/// Walks of published applications' migrations, and the package that they are in.
+pub(crate) const HISTORIES: (&str, &str) = ("dbop-tests", "histories");
+/// Of these, the one that is only walked by `prove histories`: it takes long, and a large environment.
+const LONG_HISTORY: &str = "mlflow";
+/// Walks with real migration tools, and the package that they are in.
+pub(crate) const TOOLS: (&str, &str) = ("dbop-tests", "tools");
 /// The package whose own tests need an API server.
 const WITH_API_SERVER: &str = "dbop-kubernetes";
 /// Tests with servers mostly wait, so that more of them run side by side than there are cores.
@@ -190,6 +198,8 @@ impl Run {
                         && !program.is(INSTALL)
                         && !program.is(REPLICAS)
                         && !program.is(NODE)
+                        && !program.is(TOOLS)
+                        && !program.is(HISTORIES)
                 })
             }
             Tier::MySql => {
@@ -201,6 +211,17 @@ impl Run {
                     let mut names = ON_ANY_ENGINE.iter();
                     names.any(|name| program.is(("dbop-tests", name)))
                 })
+            }
+            Tier::Tools => {
+                let mut environment = tools::environment(&tools::ONE_PER_FAMILY, &Cache::open()?)?;
+                environment.extend(self.servers(&TOOL_SERVERS)?);
+                let filters = tools::ONE_PER_FAMILY.map(Tool::filter);
+                let mut arguments: Vec<&str> = filters.iter().map(String::as_str).collect();
+                arguments.push("--show-output");
+                self.select_with(tally, &environment, &arguments, |program| program.is(TOOLS))?;
+                environment.extend(histories::environment(&[History::Uaa], &Cache::open()?)?);
+                let slice = ["--show-output", "--skip", LONG_HISTORY];
+                self.select_with(tally, &environment, &slice, |program| program.is(HISTORIES))
             }
             Tier::Cluster => {
                 let cluster = Cluster::light("tests")?;
