@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dbop_database::{Connector, Target};
 use dbop_model::table::TableName;
-use dbop_model::{Engine, Privilege, RoleName};
+use dbop_model::{Privilege, RoleName};
 use dbop_mysql::MySql;
 use dbop_testkit::conformance::{Client, Nature, OpenRefused, Site};
 use dbop_tests::TestDatabase;
