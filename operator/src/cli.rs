@@ -368,6 +368,10 @@ pub struct GenerateArgs {
     /// The namespace of the objects; by default they have none.
     #[arg(long, short)]
     pub namespace: Option<String>,
+    /// Take an empty database to the newest version in one run, as the tools do by themselves, and not through
+    /// each version before it.
+    #[arg(long)]
+    pub from_empty: bool,
     /// With alembic: the revision at which the chain ends, where there are several heads.
     #[arg(long, value_name = "REVISION")]
     pub head: Option<String>,

@@ -1,41 +1,31 @@
 //! A database of one test's own, with the least admin that the operator promises to work with.
 //!
-//! The admin may create roles and owns the database; it is no superuser and has no other right:
-//! what managed services give. All that the test leaves behind goes with the [`TestDatabase`].
+//! On PostgreSQL the admin may create roles and owns the database; on MySQL and MariaDB it has what
+//! `docs/mysql-admin.md` says. It is no superuser and has no other right: what managed services give. All
+//! that the test leaves behind goes with the [`TestDatabase`].
 
+mod mysql;
+mod postgres;
+
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio_postgres::Client;
 
 use crate::random;
-use crate::server::TestServer;
+use crate::server::{Engine, TestServer};
+use crate::session::Session;
 
-/// Names are cut to 63 bytes by the server: this leaves room for a process and a number.
+/// Names are cut to 63 bytes by PostgreSQL: this leaves room for a process and a number.
 const PREFIX_BYTES_MAX: usize = 30;
+/// What stays as it is in a connection string.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
 /// Distinguishes the databases of one process.
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// All roles that have to do with a database: named in it as owner or in a privilege, or connected
-/// with such a role by membership. Superusers and the server's own roles (below the first number
-/// given to users) are left out, and nothing is followed through them.
-const ROLES_OF_DATABASE: &str = "
-    WITH RECURSIVE removable AS (
-        SELECT oid, rolname FROM pg_roles WHERE NOT rolsuper AND oid >= 16384
-    ), found AS (
-        SELECT r.oid FROM removable r
-        WHERE r.rolname = $2 OR r.oid IN (
-            SELECT d.refobjid FROM pg_shdepend d JOIN pg_database b ON b.datname = $1
-            WHERE d.refclassid = 'pg_authid'::regclass
-              AND (d.dbid = b.oid OR (d.classid = 'pg_database'::regclass AND d.objid = b.oid)))
-        UNION
-        SELECT r.oid FROM found f
-        JOIN pg_auth_members m ON f.oid IN (m.roleid, m.member)
-        JOIN removable r ON r.oid IN (m.roleid, m.member)
-    )
-    SELECT r.rolname::text FROM found JOIN removable r USING (oid)";
-
-/// A fresh database. Dropping it drops the database, its admin, and every role made for it.
+/// A fresh database. Dropping it drops the database, its admin, and every account made for it.
 pub struct TestDatabase {
     server: TestServer,
     name: String,
@@ -56,15 +46,47 @@ impl TestServer {
         );
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{prefix}_{}_{number}", std::process::id());
+        let admin = match self.engine() {
+            Engine::Postgres => format!("{name}_admin"),
+            // An account's name has 32 characters at most.
+            Engine::MariaDb | Engine::MySql => admin_of(number),
+        };
+        self.database_of(name, admin).await
+    }
+
+    /// A new empty database of exactly this name.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn database_named(&self, name: &str) -> TestDatabase {
+        let admin = admin_of(NEXT.fetch_add(1, Ordering::Relaxed));
+        self.database_of(name.to_owned(), admin).await
+    }
+
+    async fn database_of(&self, name: String, admin: String) -> TestDatabase {
         let database = TestDatabase {
             server: self.clone(),
-            admin: format!("{name}_admin"),
+            admin,
             password: format!("{:016x}{:016x}", random(), random()),
             name,
         };
-        database.create().await;
+        let statements = match self.engine() {
+            Engine::Postgres => postgres::creation(&database),
+            Engine::MariaDb | Engine::MySql => mysql::creation(&database),
+        };
+        let person = self.person(None).await;
+        for statement in statements {
+            if let Err(error) = person.run(&statement).await {
+                panic!("database {} cannot be created: {error}", database.name);
+            }
+        }
+        person.close().await;
         database
     }
+}
+
+fn admin_of(number: u32) -> String {
+    format!("adm_{}_{number}", std::process::id())
 }
 
 impl TestDatabase {
@@ -80,10 +102,32 @@ impl TestDatabase {
         &self.server
     }
 
+    /// The kind of that server.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.server.engine()
+    }
+
     /// The name of its admin.
     #[must_use]
     pub fn admin(&self) -> &str {
         &self.admin
+    }
+
+    /// Its admin, as an account is called in a statement.
+    #[must_use]
+    pub fn admin_account(&self) -> String {
+        self.account(&self.admin)
+    }
+
+    /// A login, as an account is called in a statement.
+    #[must_use]
+    pub fn account(&self, login: &str) -> String {
+        let quoted = self.engine().quoted(login);
+        match self.engine() {
+            Engine::Postgres => quoted,
+            Engine::MariaDb | Engine::MySql => format!("{quoted}@'%'"),
+        }
     }
 
     /// The password of its admin.
@@ -98,60 +142,205 @@ impl TestDatabase {
         self.dsn(&self.admin, &self.password)
     }
 
-    /// The DSN of some other login; the password must need no escape in a URL.
+    /// The DSN of some other login; the password must need no escape in a URL, or have it.
     #[must_use]
     pub fn dsn(&self, user: &str, password: &str) -> String {
-        let (host, port) = self.server.address();
-        format!("postgresql://{user}:{password}@{host}:{port}/{}", self.name)
+        self.dsn_in(&self.name, user, password)
     }
 
-    /// A connection of the superuser to this database: for what the operator must not be able to
-    /// do, and to look at what it did.
+    /// The same for another database of this server.
+    #[must_use]
+    pub fn dsn_in(&self, database: &str, user: &str, password: &str) -> String {
+        let (host, port) = self.server.address();
+        let (scheme, user) = (self.engine().scheme(), utf8_percent_encode(user, ESCAPED));
+        let database = utf8_percent_encode(database, ESCAPED);
+        format!("{scheme}://{user}:{password}@{host}:{port}/{database}")
+    }
+
+    /// A person with every right, in this database: for what the operator must not be able to do, and to look
+    /// at what it did.
     ///
     /// # Panics
     /// When the server does not let it in.
+    pub async fn person(&self) -> Session {
+        self.server.person(Some(&self.name)).await
+    }
+
+    /// A person with every right runs statements in this database.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn run(&self, sql: &str) {
+        let person = self.person().await;
+        if let Err(error) = person.run(sql).await {
+            panic!("`{sql}` fails on {}: {error}", self.server.title());
+        }
+        person.close().await;
+    }
+
+    /// The rows that a person with every right reads in this database: each as text, a blank between its values.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn read(&self, sql: &str) -> Vec<String> {
+        let person = self.person().await;
+        let rows = person.read(sql).await;
+        person.close().await;
+        rows.unwrap_or_else(|error| panic!("`{sql}` fails on {}: {error}", self.server.title()))
+    }
+
+    /// A connection as the admin, by whom a database was used before the operator came.
+    ///
+    /// # Panics
+    /// When the server does not let it in.
+    pub async fn as_admin(&self) -> Session {
+        match Session::by_uri(&self.admin_dsn()).await {
+            Ok(session) => session,
+            Err(error) => panic!(
+                "the admin cannot log in to {}: {error}",
+                self.server.title()
+            ),
+        }
+    }
+
+    /// A connection of PostgreSQL's superuser to this database.
+    ///
+    /// # Panics
+    /// When the server does not let it in, or is no PostgreSQL.
     pub async fn superuser(&self) -> Client {
         self.server.superuser_in(&self.name).await
     }
 
-    /// The names of all roles made for this database, its admin among them, in order.
+    /// The names of all roles and accounts made for this database, its admin among them, in order; on MariaDB
+    /// also those roles that are marks.
     ///
     /// # Panics
     /// When the server refuses.
     pub async fn roles(&self) -> Vec<String> {
-        roles(&self.server.superuser().await, &self.name, &self.admin).await
+        let mut names = match self.engine() {
+            Engine::Postgres => postgres::roles(self).await,
+            Engine::MariaDb | Engine::MySql => mysql::roles(self).await,
+        };
+        names.sort();
+        names.dedup();
+        names
     }
 
-    async fn create(&self) {
-        let superuser = self.server.superuser().await;
-        let TestDatabase {
-            name,
-            admin,
-            password,
-            ..
-        } = self;
-        for statement in [
-            format!("CREATE ROLE {admin} LOGIN CREATEROLE PASSWORD '{password}'"),
-            // Nobody ever connects to template0, so tests side by side do not disturb each other.
-            format!("CREATE DATABASE {name} OWNER {admin} TEMPLATE template0 ENCODING 'UTF8'"),
-        ] {
-            if let Err(error) = superuser.batch_execute(&statement).await {
-                panic!("database {name} cannot be created: {}", spell(&error));
+    /// The names of the logins of applications that were made for this database.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn logins(&self) -> Vec<String> {
+        let mut names = match self.engine() {
+            Engine::Postgres => postgres::logins(self).await,
+            Engine::MariaDb | Engine::MySql => mysql::logins(self).await,
+        };
+        names.sort();
+        names
+    }
+
+    /// The logins of migrations that were made for this database, and whether each can be logged in to now.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn migrators(&self) -> Vec<(String, bool)> {
+        match self.engine() {
+            Engine::Postgres => postgres::migrators(self).await,
+            Engine::MariaDb | Engine::MySql => mysql::migrators(self).await,
+        }
+    }
+
+    /// Whether an account of this name can be logged in to; `None`: there is none.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn is_open(&self, login: &str) -> Option<bool> {
+        let sql = match self.engine() {
+            Engine::Postgres => {
+                format!("SELECT rolcanlogin::int FROM pg_roles WHERE rolname = '{login}'")
             }
+            Engine::MariaDb => format!(
+                "SELECT COALESCE(JSON_VALUE(Priv, '$.account_locked'), '0') NOT IN ('1', 'true') \
+                 FROM mysql.global_priv WHERE User = '{login}' AND Host = '%'"
+            ),
+            Engine::MySql => format!(
+                "SELECT account_locked = 'N' FROM mysql.user WHERE User = '{login}' AND Host = '%'"
+            ),
+        };
+        let rows = self.server.read(&sql).await;
+        rows.first().map(|open| open == "1")
+    }
+
+    /// The ids of all sessions of the logins whose names are like this pattern, in this database.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn sessions(&self, person: &Session, like: &str) -> Vec<String> {
+        let name = self.name.replace('\'', "''");
+        let sql = match self.engine() {
+            Engine::Postgres => format!(
+                "SELECT pid FROM pg_stat_activity WHERE usename LIKE '{like}' AND datname = '{name}'"
+            ),
+            Engine::MariaDb | Engine::MySql => format!(
+                "SELECT ID FROM information_schema.PROCESSLIST WHERE USER LIKE '{like}' AND DB = '{name}'"
+            ),
+        };
+        let ids = person.read(&sql).await;
+        ids.unwrap_or_else(|error| panic!("`{sql}` fails: {error}"))
+    }
+
+    /// The server ends these sessions, by a person's hand; gives how many there were.
+    ///
+    /// # Panics
+    /// When the server refuses to say which there are.
+    pub async fn end_sessions(&self, person: &Session, like: &str) -> usize {
+        let ids = self.sessions(person, like).await;
+        for id in &ids {
+            let sql = match self.engine() {
+                Engine::Postgres => format!("SELECT pg_terminate_backend({id})"),
+                Engine::MariaDb | Engine::MySql => format!("KILL {id}"),
+            };
+            // One may have ended by itself meanwhile.
+            let _ = person.run(&sql).await;
+        }
+        ids.len()
+    }
+
+    /// What accounts are marked with on MySQL and MariaDB, one line each.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn marks(&self) -> Vec<String> {
+        match self.engine() {
+            Engine::Postgres => Vec::new(),
+            Engine::MariaDb | Engine::MySql => mysql::marks_as_text(self).await,
+        }
+    }
+
+    async fn removal(&self) -> Vec<String> {
+        match self.engine() {
+            Engine::Postgres => postgres::removal(self).await,
+            Engine::MariaDb | Engine::MySql => mysql::removal(self).await,
         }
     }
 }
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let (server, name, admin) = (self.server.clone(), self.name.clone(), self.admin.clone());
+        // It must not be dropped once more, whatever happens to it.
+        let gone = ManuallyDrop::new(TestDatabase {
+            server: self.server.clone(),
+            name: self.name.clone(),
+            admin: self.admin.clone(),
+            password: String::new(),
+        });
         // A runtime of its own: this may run inside a test's runtime, which must not be blocked on.
         let cleaning = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
             if let Ok(runtime) = runtime {
-                runtime.block_on(remove(&server, &name, &admin));
+                runtime.block_on(remove(&gone));
             }
         });
         if cleaning.join().is_err() {
@@ -160,45 +349,14 @@ impl Drop for TestDatabase {
     }
 }
 
-async fn remove(server: &TestServer, name: &str, admin: &str) {
-    let superuser = server.superuser().await;
-    // Roles are found through the database, so they are looked up before it goes.
-    let roles = roles(&superuser, name, admin).await;
-    let quoted: Vec<String> = roles
-        .iter()
-        .map(|role| format!("\"{}\"", role.replace('"', "\"\"")))
-        .collect();
-    for statement in [
-        format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
-        // In one statement, because of grants that they made to each other.
-        format!("DROP ROLE IF EXISTS {}", quoted.join(", ")),
-    ] {
-        if let Err(error) = superuser.batch_execute(&statement).await {
-            eprintln!("after the test, `{statement}` failed: {}", spell(&error));
+async fn remove(database: &TestDatabase) {
+    // Accounts are found through the database, so they are looked up before it goes.
+    let statements = database.removal().await;
+    let person = database.server.person(None).await;
+    for statement in statements {
+        if let Err(error) = person.run(&statement).await {
+            eprintln!("after the test, `{statement}` failed: {error}");
         }
     }
-}
-
-async fn roles(superuser: &Client, database: &str, admin: &str) -> Vec<String> {
-    let rows = match superuser
-        .query(ROLES_OF_DATABASE, &[&database, &admin])
-        .await
-    {
-        Ok(rows) => rows,
-        Err(error) => panic!(
-            "the roles of {database} cannot be listed: {}",
-            spell(&error)
-        ),
-    };
-    let mut names: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// The server's own words: the error's `Display` says only `db error`.
-fn spell(error: &tokio_postgres::Error) -> String {
-    error
-        .as_db_error()
-        .map_or_else(|| error.to_string(), |error| error.message().to_owned())
+    person.close().await;
 }

@@ -2,7 +2,7 @@
 //! operator promises to work with, the built binaries, and the seed of a run.
 //!
 //! Servers are not started here: `cargo xtask test` and `cargo xtask servers` do that and name
-//! them in `DBOP_TEST_POSTGRES_18` and the like. A test that lacks its server fails and says so.
+//! them in `DBOP_TEST_POSTGRES_18`, `DBOP_TEST_MYSQL_9_7` and the like. A test that lacks its server fails and says so.
 //! Everything here panics with a sentence instead of returning errors, because only tests call it.
 
 pub mod argocd;
@@ -10,9 +10,13 @@ mod database;
 pub mod kubernetes;
 pub mod local;
 mod server;
+mod session;
 
 pub use database::TestDatabase;
-pub use server::{TestServer, majors, on_each, server};
+pub use server::{
+    Engine, TestServer, majors, named, newest, on_each, on_each_engine, on_newest, server, servers,
+};
+pub use session::{Refused, Session};
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};

@@ -106,14 +106,13 @@ async fn five_revisions_are_walked_one_by_one() {
 
         let application = site.published("v5").connect().await.unwrap();
         application
-            .batch_execute(
+            .run(
                 "INSERT INTO users (name) VALUES ('a'); INSERT INTO orders (user_id) SELECT id FROM users",
             )
             .await
             .unwrap();
-        let forged = application.execute("UPDATE alembic_version SET version_num = '1'", &[]).await;
-        let code = forged.unwrap_err().code().map(|code| code.code().to_owned());
-        assert_eq!(code.as_deref(), Some("42501"), "an application may not forge the version");
+        let forged = application.run("UPDATE alembic_version SET version_num = '1'").await;
+        assert!(forged.unwrap_err().is_denied(), "an application may not forge the version");
     })
     .await;
 }

@@ -11,10 +11,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dbop_tests::local::{Application, Directory, Site, Step, migration, secret};
-use dbop_tests::{TestServer, binary, majors, server};
+use dbop_tests::{Engine, TestServer, binary, newest, on_newest};
 use serde_json::json;
 
-const CREATE: &str = "CREATE TABLE customers (id bigserial PRIMARY KEY, name text);";
+const CREATE: &str = "CREATE TABLE customers (id serial PRIMARY KEY, name text);";
 const ADD_PHONE: &str = "ALTER TABLE customers ADD COLUMN phone text;";
 const ADD_CITY: &str = "ALTER TABLE customers ADD COLUMN city text;";
 
@@ -140,29 +140,17 @@ fn files(state: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
     }
 }
 
-/// The newest server, which must show its log.
-fn server_with_log() -> (TestServer, PathBuf) {
-    let server = server(majors().into_iter().max().expect("there is a server"));
-    let log = server.log().map(Path::to_owned);
-    let log = log.unwrap_or_else(|| {
-        panic!(
-            "DBOP_TEST_POSTGRES_{}_LOG names no log of the server: run `cargo xtask test postgres`, or \
-             `cargo xtask servers -- cargo test -p dbop-tests`",
-            server.major()
-        )
-    });
-    (server, log)
-}
-
 /// Gives the admin another password without the server writing down the statement.
 async fn set_admin_password(site: &Site, password: &str) {
-    let superuser = site.database.superuser().await;
-    superuser
-        .batch_execute("SET log_statement = 'none'")
-        .await
-        .unwrap();
-    let statement = format!("ALTER ROLE {} PASSWORD '{password}'", site.database.admin());
-    superuser.batch_execute(&statement).await.unwrap();
+    let (silently, identified) = match site.engine() {
+        Engine::Postgres => ("SET log_statement = 'none'", "PASSWORD"),
+        Engine::MariaDb | Engine::MySql => ("SET sql_log_off = 1", "IDENTIFIED BY"),
+    };
+    let account = site.database.admin_account();
+    let statement = format!("ALTER USER {account} {identified} '{password}'");
+    let person = site.database.person().await;
+    person.run(silently).await.unwrap();
+    person.run(&statement).await.unwrap();
 }
 
 /// Every command there is, on this directory, in both forms.
@@ -222,8 +210,12 @@ fn there_was_a_log(files: &Directory) {
 
 #[tokio::test]
 async fn no_password_shows_anywhere() {
-    let (server, log) = server_with_log();
-    let log_start = std::fs::metadata(&log).unwrap().len();
+    on_newest(nothing_shows).await;
+}
+
+async fn nothing_shows(server: TestServer) {
+    let log = server.statements();
+    let log_start = std::fs::metadata(log).unwrap().len();
     let mut canaries = Canaries::default();
     let database = server.database("canary").await;
     let files = Directory::new("canary")
@@ -299,11 +291,12 @@ async fn no_password_shows_anywhere() {
 
     // A login that somebody changed, and a Secret that somebody spoilt.
     let spoilt = site.published("v3").get("username").to_owned();
-    let superuser = site.database.superuser().await;
-    superuser
-        .batch_execute(&format!("ALTER ROLE \"{spoilt}\" NOLOGIN"))
-        .await
-        .unwrap();
+    let spoilt = site.database.account(&spoilt);
+    let spoil = match site.engine() {
+        Engine::Postgres => format!("ALTER ROLE {spoilt} NOLOGIN"),
+        Engine::MariaDb | Engine::MySql => format!("ALTER USER {spoilt} ACCOUNT LOCK"),
+    };
+    site.database.run(&spoil).await;
     files.local().await.exits(0);
     site.published("v3").connect().await.unwrap();
 
@@ -312,7 +305,8 @@ async fn no_password_shows_anywhere() {
     site.set_dsn(&site.database.dsn(site.database.admin(), &wrong));
     files.local().await.exits(1);
     say_everything(&site).await;
-    site.set_dsn(&format!("postgresql://admin:{wrong}@127.0.0.1:1/shop"));
+    let scheme = site.engine().scheme();
+    site.set_dsn(&format!("{scheme}://admin:{wrong}@127.0.0.1:1/shop"));
     files.local().await.exits(1);
     let seen = sampler.stop();
 
@@ -347,13 +341,19 @@ async fn no_password_shows_anywhere() {
     }
 
     use std::io::{Read as _, Seek as _};
-    let mut file = std::fs::File::open(&log).unwrap();
+    let mut file = std::fs::File::open(log).unwrap();
     file.seek(std::io::SeekFrom::Start(log_start)).unwrap();
     let mut logged = Vec::new();
     file.read_to_end(&mut logged).unwrap();
     let text = String::from_utf8_lossy(&logged);
+    // A verifier, a hash, or what the server shows in its place.
+    let shown = match site.engine() {
+        Engine::Postgres => "SCRAM-SHA-256$",
+        Engine::MariaDb => "IDENTIFIED VIA",
+        Engine::MySql => "IDENTIFIED WITH",
+    };
     assert!(
-        text.contains(published[0].get("username")) && text.contains("SCRAM-SHA-256$"),
+        text.contains(published[0].get("username")) && text.contains(shown),
         "the server's log shows the statements that make logins"
     );
     canaries.are_absent("the server's log", &logged);
@@ -361,29 +361,35 @@ async fn no_password_shows_anywhere() {
 
 #[tokio::test]
 async fn a_dsn_that_cannot_be_read_shows_nothing_of_itself() {
-    let server = server(majors().into_iter().max().expect("there is a server"));
+    let server = newest().remove(0);
     let files = Directory::new("canary_dsn").with_environment("RUST_LOG", "trace");
     let site = Site::of(server.database("canary_dsn").await, files);
     site.steps(0, &[Step::new(CREATE)]);
     let mut canaries = Canaries::default();
     let word = canaries.new_word("dsn");
-    for dsn in [
+    let of_scheme = |scheme: &str| {
+        [
+            format!("{scheme}:/{word}"),
+            format!("{scheme}://{word}"),
+            format!("{scheme}://user:{word}@ho@st/db"),
+            format!("{scheme}://user:{word}%@host/db"),
+            format!("{scheme}://user:{word}@host:port/db"),
+            format!("{scheme}://user:{word}@[::1/db"),
+            format!("{scheme}://user:{word}@host/db?options={word}"),
+            format!("{scheme}://user:{word}@host/db?{word}=1"),
+            format!("{scheme}://user:x#{word}@host/db"),
+            format!("{scheme}://user:x/{word}@host/db"),
+        ]
+    };
+    let of_none = [
         word.clone(),
         format!("{word}://user:secret@host/db"),
-        format!("postgresql:/{word}"),
-        format!("postgresql://{word}"),
-        format!("postgresql://user:{word}@ho@st/db"),
-        format!("postgresql://user:{word}%@host/db"),
-        format!("postgresql://user:{word}@host:port/db"),
-        format!("postgresql://user:{word}@[::1/db"),
-        format!("postgresql://user:{word}@host/db?options={word}"),
-        format!("postgresql://user:{word}@host/db?{word}=1"),
-        format!("postgresql://user:x#{word}@host/db"),
-        format!("postgresql://user:x/{word}@host/db"),
+        format!("oracle://user:{word}@host/db"),
         format!("host=127.0.0.1 user=admin password={word} dbname=shop"),
-        format!("mysql://user:{word}@host/db"),
-    ] {
-        site.set_dsn(&dsn);
+    ];
+    let of_schemes = ["postgresql", "mysql", "mariadb"].map(of_scheme);
+    for dsn in of_schemes.as_flattened().iter().chain(&of_none) {
+        site.set_dsn(dsn);
         let ended = site.directory.local().await;
         ended.exits(1);
         assert!(ended.words().contains("DSN"), "{ended}");

@@ -10,6 +10,8 @@ mod cluster;
 mod codegen;
 mod demo;
 mod dist;
+mod histories;
+mod maven;
 mod process;
 mod progress;
 mod prove;
@@ -17,7 +19,9 @@ mod python;
 mod servers;
 mod test;
 mod tidy;
+mod tools;
 mod workspace;
+mod zip;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,6 +89,19 @@ enum Task {
         /// Default: the oldest and the newest PostgreSQL.
         names: Vec<servers::Name>,
         /// Run this with the servers, then stop them.
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+    /// Provides real migration tools for development: fetches or builds them once, and prints the variables by which
+    /// tests find them.
+    ///
+    /// With a command, the command gets them: cargo xtask servers postgres-18 -- cargo xtask tools flyway --
+    /// cargo test -p dbop-tests --test tools
+    Tools {
+        /// Which ones: alembic, django, flyway, liquibase, golang-migrate, goose, sqlx, diesel. Default: one of each
+        /// family.
+        names: Vec<tools::Tool>,
+        /// Run this with the tools.
         #[arg(last = true)]
         command: Vec<String>,
     },
@@ -163,6 +180,7 @@ fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Helm { arguments } => dist::helm::run(&arguments)?,
         Task::Servers { names, command } => servers::serve(&names, &command)?,
+        Task::Tools { names, command } => tools::run(&names, &command)?,
         Task::Cluster(arguments) => cluster::run(arguments)?,
         Task::KeepCluster {
             name,

@@ -13,9 +13,13 @@ use clap::ValueEnum;
 use crate::cache::Cache;
 use crate::clock;
 use crate::cluster::Cluster;
+use crate::histories::{self, History};
 use crate::python;
-use crate::servers::{MYSQL, Name, OUTER_POSTGRES, POSTGRES, Server};
-use crate::test::{self, CRASHES, NODE, Node, Program, Programs, REPLICAS, SIMULATION, Tally};
+use crate::servers::{MYSQL, Name, OUTER_POSTGRES, POSTGRES, Server, TOOL_SERVERS};
+use crate::test::{
+    self, CRASHES, HISTORIES, NODE, Node, Program, Programs, REPLICAS, SIMULATION, TOOLS, Tally,
+};
+use crate::tools::{self, Tool};
 use crate::workspace::{self, capture};
 
 /// Where the pages are.
@@ -39,6 +43,10 @@ pub(crate) enum Proof {
     Replicas,
     /// The operator and its Jobs as Pods, with five idle minutes at its end.
     Node,
+    /// Published applications' own migrations, walked one revision at a time.
+    Histories,
+    /// Every migration tool itself, walked, failing and killed, on PostgreSQL, MariaDB and MySQL.
+    Tools,
 }
 
 impl Proof {
@@ -50,6 +58,8 @@ impl Proof {
             Proof::Conformance => "conformance",
             Proof::Replicas => "replicas",
             Proof::Node => "node",
+            Proof::Histories => "histories",
+            Proof::Tools => "tools",
         }
     }
 
@@ -63,6 +73,10 @@ impl Proof {
                 "Operators that fail, and what they stand on: nothing runs twice, nothing is lost"
             }
             Proof::Node => "The operator and its Jobs as Pods, its requests, and five idle minutes",
+            Proof::Histories => {
+                "Published applications, walked one revision at a time to the schema that their tool makes"
+            }
+            Proof::Tools => "Real migration tools: walked, failing, and killed in the middle",
         }
     }
 }
@@ -84,7 +98,7 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
     };
     let commit = commit(&root)?;
     // A measurement has nothing that a seed could repeat.
-    let shown_seed = (!matches!(proof, Proof::Size)).then_some(seed);
+    let shown_seed = (!matches!(proof, Proof::Size | Proof::Histories)).then_some(seed);
     println!(
         "{}{}",
         proof.title(),
@@ -108,14 +122,14 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
                 "DBOP_TEST_ALEMBIC_VENV".to_owned(),
                 alembic.display().to_string(),
             )];
-            with_programs(
-                &root,
-                seed,
-                environment,
-                start(&OUTER_POSTGRES)?,
-                ONCE,
-                |program| program.is(CRASHES),
-            )?
+            // Of MariaDB the newer one: a walk takes the same statements on both.
+            let names: Vec<Name> = OUTER_POSTGRES
+                .into_iter()
+                .chain([MYSQL[1], MYSQL[3]])
+                .collect();
+            with_programs(&root, seed, environment, start(&names)?, ONCE, |program| {
+                program.is(CRASHES)
+            })?
         }
         Proof::Replicas => {
             let cluster = Cluster::light("prove")?;
@@ -139,6 +153,25 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
                 Vec::new(),
                 &Node::ROUNDS,
                 |program| program.is(NODE),
+            )?
+        }
+        Proof::Histories => with_programs(
+            &root,
+            seed,
+            histories::environment(&History::ALL, &Cache::open()?)?,
+            start(&TOOL_SERVERS)?,
+            ONCE,
+            |program| program.is(HISTORIES),
+        )?,
+        Proof::Tools => {
+            let environment = tools::environment(&Tool::ALL, &Cache::open()?)?;
+            with_programs(
+                &root,
+                seed,
+                environment,
+                start(&TOOL_SERVERS)?,
+                ONCE,
+                |program| program.is(TOOLS),
             )?
         }
         Proof::Conformance => {

@@ -18,7 +18,9 @@ mod sweep;
 mod user;
 
 pub(crate) use keeper::{Keeper, keep, watch_for_the_end};
-pub(crate) use name::{MYSQL, NEWEST_POSTGRES, Name, OUTER_MYSQL, OUTER_POSTGRES, POSTGRES};
+pub(crate) use name::{
+    MYSQL, NEWEST_POSTGRES, Name, OUTER_MYSQL, OUTER_POSTGRES, POSTGRES, TOOL_SERVERS,
+};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

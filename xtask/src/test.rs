@@ -21,10 +21,12 @@ use anyhow::{Context as _, Result};
 use crate::cache::Cache;
 use crate::clock;
 use crate::cluster::Cluster;
+use crate::histories::{self, History};
 use crate::progress::{self, Progress};
 use crate::python;
-use crate::servers::{self, Name, OUTER_MYSQL, OUTER_POSTGRES, Server};
+use crate::servers::{self, MYSQL, Name, OUTER_MYSQL, OUTER_POSTGRES, Server, TOOL_SERVERS};
 use crate::tidy;
+use crate::tools::{self, Tool};
 use crate::workspace;
 use libtest::Reader;
 
@@ -34,6 +36,11 @@ const WITH_SERVERS: &[&str] = &["dbop-postgres", "dbop-migrate", "dbop-tests"];
 const WITH_MYSQL: &[&str] = &["dbop-mysql"];
 /// The test that needs MySQL and MariaDB, in packages whose other tests need PostgreSQL.
 const MYSQL_TEST: &str = "mysql";
+/// The programs of `dbop-tests` whose tests are the same on every engine, or are apart by the names of their modules.
+const ON_ANY_ENGINE: &[&str] = &["support", "errors", "canary", "walks", "crashes"];
+/// What a module is called whose tests are for one kind of server alone, as libtest leaves it out.
+const SKIP_ON_MYSQL: &[&str] = &["--skip", "on_mysql::"];
+const SKIP_ON_POSTGRES: &[&str] = &["--skip", "on_postgres::", "--show-output"];
 /// The simulation, and the package that it is in.
 pub(crate) const SIMULATION: (&str, &str) = ("dbop-testkit", "simulation");
 /// The walks that are killed at many points, and the package that they are in.
@@ -46,6 +53,12 @@ const INSTALL: (&str, &str) = ("dbop-tests", "install");
 pub(crate) const NODE: (&str, &str) = ("dbop-tests", "cluster");
 /// The operator when it fails, or what it stands on does, and the package that these tests are in.
 pub(crate) const REPLICAS: (&str, &str) = ("dbop-tests", "replicas");
+/// Walks of published applications' migrations, and the package that they are in.
+pub(crate) const HISTORIES: (&str, &str) = ("dbop-tests", "histories");
+/// Of these, the one that is only walked by `prove histories`: it takes long, and a large environment.
+const LONG_HISTORY: &str = "mlflow";
+/// Walks with real migration tools, and the package that they are in.
+pub(crate) const TOOLS: (&str, &str) = ("dbop-tests", "tools");
 /// The package whose own tests need an API server.
 const WITH_API_SERVER: &str = "dbop-kubernetes";
 /// Tests with servers mostly wait, so that more of them run side by side than there are cores.
@@ -176,7 +189,7 @@ impl Run {
                     "DBOP_TEST_ALEMBIC_VENV".into(),
                     alembic.display().to_string(),
                 ));
-                self.select_with(tally, &environment, &[], |program| {
+                self.select_with(tally, &environment, SKIP_ON_MYSQL, |program| {
                     program.is_integration()
                         && WITH_SERVERS.contains(&program.package.as_str())
                         && !needs_mysql(program)
@@ -185,11 +198,30 @@ impl Run {
                         && !program.is(INSTALL)
                         && !program.is(REPLICAS)
                         && !program.is(NODE)
+                        && !program.is(TOOLS)
+                        && !program.is(HISTORIES)
                 })
             }
             Tier::MySql => {
                 let environment = self.servers(&OUTER_MYSQL)?;
-                self.select_with(tally, &environment, &[], needs_mysql)
+                self.select_with(tally, &environment, &[], needs_mysql)?;
+                // A walk is the same on the older MariaDB, whose backend was tested just now.
+                let environment = self.servers(&[MYSQL[1], MYSQL[3]])?;
+                self.select_with(tally, &environment, SKIP_ON_POSTGRES, |program| {
+                    let mut names = ON_ANY_ENGINE.iter();
+                    names.any(|name| program.is(("dbop-tests", name)))
+                })
+            }
+            Tier::Tools => {
+                let mut environment = tools::environment(&tools::ONE_PER_FAMILY, &Cache::open()?)?;
+                environment.extend(self.servers(&TOOL_SERVERS)?);
+                let filters = tools::ONE_PER_FAMILY.map(Tool::filter);
+                let mut arguments: Vec<&str> = filters.iter().map(String::as_str).collect();
+                arguments.push("--show-output");
+                self.select_with(tally, &environment, &arguments, |program| program.is(TOOLS))?;
+                environment.extend(histories::environment(&[History::Uaa], &Cache::open()?)?);
+                let slice = ["--show-output", "--skip", LONG_HISTORY];
+                self.select_with(tally, &environment, &slice, |program| program.is(HISTORIES))
             }
             Tier::Cluster => {
                 let cluster = Cluster::light("tests")?;

@@ -99,7 +99,7 @@ pub struct DsnSecret {
     /// The name of a Secret in the namespace of this object.
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
     pub name: String,
-    /// The key in it that holds postgresql://user:password@host:port/database.
+    /// The key in it that holds postgresql://user:password@host:port/database (or mysql://, mariadb://).
     #[serde(default = "dsn_key")]
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SECRET_KEY))]
     pub key: String,

@@ -1,16 +1,26 @@
 //! What an application Secret holds: a Service Binding (servicebinding.io, specification 1.1) with the
 //! well-known keys of a database, and nothing that would have to be assembled by the application.
+//!
+//! How a connection uses TLS is said in the words of the engine's own clients:
+//!
+//! | server | URI | JDBC URL |
+//! |---|---|---|
+//! | PostgreSQL | `sslmode`, libpq's | the same |
+//! | MySQL | `ssl-mode`, MySQL Shell's | `sslMode` of Connector/J |
+//! | MariaDB | the same | `sslMode` of MariaDB Connector/J, whose URLs begin with `jdbc:mariadb:` |
+//!
+//! What other drivers make of it is in docs/applications.md; there is no word that all of them take.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use dbop_model::{Engine, LoginName};
+use dbop_model::{Engine, LoginName, TlsMode};
 use secrecy::{ExposeSecret, SecretString};
 
 /// Where and how an application connects. Its `data` is a Secret's content.
 #[derive(Debug, Clone)]
 pub struct Binding {
-    /// The engine, which gives `type`.
+    /// The engine, as the server says: it gives `type`, and the words for TLS.
     pub engine: Engine,
     /// Host name or address.
     pub host: String,
@@ -22,8 +32,8 @@ pub struct Binding {
     pub username: LoginName,
     /// Its password.
     pub password: SecretString,
-    /// `sslmode` of the URI (libpq's name of the mode).
-    pub sslmode: &'static str,
+    /// How to use TLS.
+    pub tls: TlsMode,
     /// The CA certificate, PEM, where TLS is verified.
     pub ca_certificate: Option<String>,
 }
@@ -59,35 +69,47 @@ impl Binding {
         }
     }
 
-    /// The connection URI, percent-encoded (RFC 3986): `postgresql://user:password@host:port/db?sslmode=...`.
+    /// The connection URI, percent-encoded (RFC 3986): `postgresql://user:password@host:port/db?sslmode=...`,
+    /// `mysql://user:password@host:port/db?ssl-mode=...`.
     pub fn uri(&self) -> SecretString {
+        let tls = match self.engine {
+            Engine::PostgreSql => format!("sslmode={}", self.tls.libpq()),
+            Engine::MySql | Engine::MariaDb => format!("ssl-mode={}", self.tls.mysql()),
+        };
         format!(
-            "{}://{}:{}@{}:{}/{}?sslmode={}",
+            "{}://{}:{}@{}:{}/{}?{tls}",
             self.kind(),
             encoded(self.username.as_str()),
             encoded(self.password.expose_secret()),
-            if self.host.contains(':') {
-                format!("[{}]", self.host)
-            } else {
-                encoded(&self.host)
-            },
+            self.url_host(),
             self.port,
             encoded(&self.database),
-            self.sslmode,
         )
         .into()
     }
 
-    /// The JDBC URL, without login and password: drivers take these apart (PostgreSQL JDBC, "Connecting to
-    /// the Database").
+    /// The JDBC URL of the engine's own driver, without login and password: drivers take these apart
+    /// (PostgreSQL JDBC, "Connecting to the Database"; Connector/J, "Connection URL Syntax"; MariaDB
+    /// Connector/J, "About").
     pub fn jdbc_url(&self) -> String {
+        let (scheme, tls) = match self.engine {
+            Engine::PostgreSql => ("postgresql", format!("sslmode={}", self.tls.libpq())),
+            Engine::MySql => ("mysql", format!("sslMode={}", self.tls.mysql())),
+            // It takes no jdbc:mysql, unless told to (permitMysqlScheme).
+            Engine::MariaDb => ("mariadb", format!("sslMode={}", self.tls.mariadb_jdbc())),
+        };
+        // Without TLS, `caching_sha2_password` sends a password that the server has not in its cache encrypted by
+        // the server's key. Connector/J asks for that key only when told to: else nobody can log in. Whoever stands
+        // in the way could send a key of his own; the spec's Disable says that nobody does.
+        let key = match (self.engine, self.tls) {
+            (Engine::MySql, TlsMode::Disable) => "&allowPublicKeyRetrieval=true",
+            _ => "",
+        };
         format!(
-            "jdbc:{}://{}:{}/{}?sslmode={}",
-            self.kind(),
+            "jdbc:{scheme}://{}:{}/{}?{tls}{key}",
             self.url_host(),
             self.port,
             encoded(&self.database),
-            self.sslmode
         )
     }
 
@@ -167,7 +189,7 @@ mod tests {
             database: "shop/1".into(),
             username: LoginName::new("shop_v2").unwrap(),
             password: "p@ss:w/rd%".to_owned().into(),
-            sslmode: "require",
+            tls: TlsMode::Require,
             ca_certificate: None,
         };
         assert_eq!(
@@ -189,5 +211,75 @@ mod tests {
                 && !variables[name].expose_secret().contains("p@ss");
             assert_eq!(shown, MIGRATOR_VARIABLES_SHOWN.contains(&name), "{name}");
         }
+    }
+
+    #[test]
+    fn tls_is_said_in_the_words_of_each_engine_s_drivers() {
+        const MODES: [TlsMode; 4] = [
+            TlsMode::Disable,
+            TlsMode::Require,
+            TlsMode::VerifyCa,
+            TlsMode::VerifyFull,
+        ];
+        #[track_caller]
+        fn check(engine: Engine, uri: [&str; 4], jdbc: [&str; 4]) {
+            for ((tls, uri), jdbc) in MODES.into_iter().zip(uri).zip(jdbc) {
+                let binding = Binding {
+                    engine,
+                    host: "db".into(),
+                    port: 1,
+                    database: "s".into(),
+                    username: LoginName::new("u").unwrap(),
+                    password: "p".to_owned().into(),
+                    tls,
+                    ca_certificate: None,
+                };
+                let kind = binding.kind();
+                let expect = format!("{kind}://u:p@db:1/s?{uri}");
+                assert_eq!(binding.uri().expose_secret(), expect);
+                assert_eq!(binding.jdbc_url(), format!("jdbc:{jdbc}"));
+            }
+        }
+        check(
+            Engine::PostgreSql,
+            [
+                "sslmode=disable",
+                "sslmode=require",
+                "sslmode=verify-ca",
+                "sslmode=verify-full",
+            ],
+            [
+                "postgresql://db:1/s?sslmode=disable",
+                "postgresql://db:1/s?sslmode=require",
+                "postgresql://db:1/s?sslmode=verify-ca",
+                "postgresql://db:1/s?sslmode=verify-full",
+            ],
+        );
+        let mysql = [
+            "ssl-mode=DISABLED",
+            "ssl-mode=REQUIRED",
+            "ssl-mode=VERIFY_CA",
+            "ssl-mode=VERIFY_IDENTITY",
+        ];
+        check(
+            Engine::MySql,
+            mysql,
+            [
+                "mysql://db:1/s?sslMode=DISABLED&allowPublicKeyRetrieval=true",
+                "mysql://db:1/s?sslMode=REQUIRED",
+                "mysql://db:1/s?sslMode=VERIFY_CA",
+                "mysql://db:1/s?sslMode=VERIFY_IDENTITY",
+            ],
+        );
+        check(
+            Engine::MariaDb,
+            mysql,
+            [
+                "mariadb://db:1/s?sslMode=disable",
+                "mariadb://db:1/s?sslMode=trust",
+                "mariadb://db:1/s?sslMode=verify-ca",
+                "mariadb://db:1/s?sslMode=verify-full",
+            ],
+        );
     }
 }

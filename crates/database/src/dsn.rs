@@ -35,6 +35,8 @@ pub struct Form {
     pub tls_key: &'static str,
     /// The modes that nobody in the way can turn off, in the engine's words, for messages.
     pub tls_modes: &'static str,
+    /// What the engine calls a mode.
+    pub tls_word: fn(TlsMode) -> &'static str,
 }
 
 /// A DSN, taken apart.
@@ -155,9 +157,8 @@ impl Dsn {
         let key = self.form.tls_key;
         match (wanted, self.ssl_mode) {
             (Some(wanted), Some(SslMode::Mode(own))) if wanted != own => Err(wrong(format!(
-                "has {key}={}, and connection.tls.mode is {}; drop one of them",
-                own.sslmode(),
-                wanted.sslmode()
+                "has {key}={}, and connection.tls.mode is {wanted}; drop one of them",
+                (self.form.tls_word)(own)
             ))),
             (Some(wanted), _) => Ok(wanted),
             (None, Some(SslMode::Mode(own))) => Ok(own),

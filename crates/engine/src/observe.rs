@@ -8,7 +8,7 @@ use dbop_database::{Administer, DatabaseError, Endpoint, Look, Target};
 use dbop_model::finding::{HintMode, Judgement};
 use dbop_model::{
     ClaimOwner, DatabaseFacts, DatabaseSpec, Fact, ForeignObject, LoginName, MigrationName,
-    ObjectRef, Proof, SecretName, TlsMode, Why,
+    ObjectRef, Proof, SecretName, ServerInfo, TlsMode, Why,
 };
 use dbop_plan::{
     Action, Decision, DeletionStep, Desired, Facts, Hints, SecretFacts, decide, forecast,
@@ -77,6 +77,16 @@ fn server(endpoint: &Endpoint) -> String {
 }
 
 impl Place {
+    /// Where a server was found that says what it is: a DSN of scheme `mysql` may lead to a MariaDB, whose drivers
+    /// must be told.
+    fn found(target: Target, endpoint: Endpoint, server: &ServerInfo) -> Self {
+        let endpoint = Endpoint {
+            engine: server.engine,
+            ..endpoint
+        };
+        Place { target, endpoint }
+    }
+
     /// The server that it is on: `host:port`.
     pub(crate) fn server(&self) -> String {
         server(&self.endpoint)
@@ -93,7 +103,7 @@ impl Place {
             database: endpoint.database.clone(),
             username: login.clone(),
             password: password.clone(),
-            sslmode: endpoint.tls.sslmode(),
+            tls: endpoint.tls,
             ca_certificate: self.target.ca_certificate.clone().filter(|_| verified),
         }
     }
@@ -298,7 +308,7 @@ async fn reach(
         }
     };
     match admin.observe(look).await {
-        Ok(seen) => Ok((admin, Place { target, endpoint }, seen)),
+        Ok(seen) => Ok((admin, Place::found(target, endpoint, &seen.server), seen)),
         Err(error) => {
             // A connection that failed once may be broken; the next pass opens a new one.
             memory.disconnect();
@@ -509,5 +519,48 @@ pub(crate) async fn judge(
             engine.clock.now(),
         )),
         Err(error) => Fact::Unknown(Why::new(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dbop_model::Engine;
+
+    use super::*;
+
+    #[test]
+    fn a_binding_is_in_the_words_of_the_server_that_was_found() {
+        let found = |server: Engine| {
+            let target = Target {
+                dsn: "mysql://admin:x@db/shop".to_owned().into(),
+                tls: None,
+                ca_certificate: None,
+            };
+            let endpoint = Endpoint {
+                engine: Engine::MySql,
+                host: "db".to_owned(),
+                port: 3306,
+                database: "shop".to_owned(),
+                tls: TlsMode::Require,
+            };
+            let server = ServerInfo {
+                engine: server,
+                major: 11,
+                minor: 4,
+                address: "db:3306/shop".to_owned(),
+            };
+            let login = LoginName::new("shop_v1").unwrap();
+            Place::found(target, endpoint, &server)
+                .binding(&login, &"p".to_owned().into())
+                .jdbc_url()
+        };
+        assert_eq!(
+            found(Engine::MySql),
+            "jdbc:mysql://db:3306/shop?sslMode=REQUIRED"
+        );
+        assert_eq!(
+            found(Engine::MariaDb),
+            "jdbc:mariadb://db:3306/shop?sslMode=trust"
+        );
     }
 }

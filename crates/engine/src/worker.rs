@@ -7,7 +7,7 @@ use std::time::Duration;
 use dbop_database::Connector;
 use dbop_model::finding::Judgement;
 use dbop_model::{Fact, LoginName, MigrationName, ObjectRef};
-use dbop_plan::{Action, Decision, DeletionStep, Desired, Facts, WaitingOn, decide, forecast};
+use dbop_plan::{Action, Decision, DeletionStep, Desired, Facts, Use, WaitingOn, decide, forecast};
 use futures_util::future::join;
 use jiff::Timestamp;
 
@@ -311,10 +311,16 @@ impl Worker {
                 ..
             }) => true,
             Some(Decision::Wait { on, .. }) => {
-                let somebody_else = matches!(
-                    on,
-                    WaitingOn::Paused | WaitingOn::ReadOnly | WaitingOn::Database { .. }
-                );
+                let somebody_else = match on {
+                    WaitingOn::Paused | WaitingOn::ReadOnly | WaitingOn::Database { .. } => true,
+                    // For want of a right, perhaps, and one that a person grants shows in a new session alone: on
+                    // MySQL and MariaDB a session keeps those that it began with.
+                    WaitingOn::Unknown { .. } => true,
+                    WaitingOn::CredentialInUse { credentials, .. } => credentials
+                        .iter()
+                        .any(|(_, usage)| matches!(usage, Use::Unknown(_))),
+                    _ => false,
+                };
                 // The server ends a session that is idle for longer.
                 !somebody_else && next.wake_at <= soon
             }

@@ -105,7 +105,14 @@ fn versions(dir: &Path) -> Result<PathBuf, GenerateError> {
                         "name the directory of the scripts itself",
                     ));
                 }
-                return Ok(dir.join(value).join("versions"));
+                let named = dir.join(value).join("versions");
+                // Packages carry the file among the scripts, which it names as they are seen from elsewhere.
+                let beside = dir.join("versions");
+                return Ok(if !named.is_dir() && beside.is_dir() {
+                    beside
+                } else {
+                    named
+                });
             }
             _ => {}
         }

@@ -13,6 +13,7 @@
 //!     image: "registry.example.com/shop-migrations:7".to_owned(),
 //!     namespace: Some("shop".to_owned()),
 //!     change_log: None,
+//!     from_empty: false,
 //! };
 //! print!("{}", dbop_generate::manifests::yaml(Tool::Flyway, &chain, &settings)?);
 //! # Ok(())

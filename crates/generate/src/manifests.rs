@@ -22,6 +22,8 @@ pub struct Settings {
     pub namespace: Option<String>,
     /// With Liquibase, the change log as the container finds it.
     pub change_log: Option<String>,
+    /// Is an empty database taken straight to the newest version? Every tool here does that by itself.
+    pub from_empty: bool,
 }
 
 /// A DatabaseMigration, in the order in which people write its fields.
@@ -86,7 +88,8 @@ pub fn manifests(
     let mut versions: BTreeMap<&str, &Step> = BTreeMap::new();
     let mut previous = None;
     let mut manifests = Vec::with_capacity(chain.steps.len());
-    for (step, name) in chain.steps.iter().zip(&names) {
+    let newest = chain.steps.len().saturating_sub(1);
+    for (nth, (step, name)) in chain.steps.iter().zip(&names).enumerate() {
         SchemaVersion::new(step.version.as_str()).map_err(|error| {
             GenerateError::file(&step.source, format!("its version {error}"), "")
         })?;
@@ -116,7 +119,7 @@ pub fn manifests(
             spec: Spec {
                 version: step.version.clone(),
                 previous: previous.replace(name.clone()),
-                from_empty: step.from_empty,
+                from_empty: step.from_empty || (settings.from_empty && nth == newest),
                 container: Container {
                     name: "migrate",
                     image: settings.image.replace(NAME, name),

@@ -21,6 +21,7 @@ fn settings(image: &str) -> Settings {
         image: image.to_owned(),
         namespace: Some("shop".to_owned()),
         change_log: None,
+        from_empty: false,
     }
 }
 
@@ -125,6 +126,27 @@ fn alembic_s_heads_are_one_or_named() {
         alembic::read(&project("nowhere"), None),
         "nowhere cannot be read",
     );
+}
+
+#[test]
+fn alembic_s_settings_may_be_those_of_an_installed_package() {
+    let chain = alembic::read(&project("alembic-package"), None).unwrap();
+    assert_eq!(lines(Tool::Alembic, &chain), ["1-a = 1 after nothing"]);
+}
+
+#[test]
+fn an_empty_database_may_go_straight_to_the_newest() {
+    let chain = flyway::read(&project("flyway")).unwrap();
+    let settings = Settings {
+        from_empty: true,
+        ..settings("i")
+    };
+    let from_empty: Vec<bool> = objects(Tool::Flyway, &chain, &settings)
+        .iter()
+        .map(|object| object.spec.from_empty)
+        .collect();
+    // The fourth by its baseline migration.
+    assert_eq!(from_empty, [false, false, false, true, true]);
 }
 
 #[test]

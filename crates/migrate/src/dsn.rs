@@ -55,7 +55,10 @@ impl DsnError {
     #[must_use]
     pub fn advice(self) -> &'static str {
         match self {
-            Self::SslMode => "known are disable, prefer, require, verify-ca and verify-full",
+            Self::SslMode => {
+                "known are disable, prefer, require, verify-ca and verify-full (ssl-mode of MySQL: DISABLED, \
+                 PREFERRED, REQUIRED, VERIFY_CA and VERIFY_IDENTITY)"
+            }
             Self::Scheme | Self::Malformed | Self::Unescaped => {
                 "its form is postgresql://user:password@host:port/db (or mysql://...), and in user and password \
                  the characters @ : / ? # [ ] % stand as %40 %3A %2F %3F %23 %5B %5D %25"
@@ -339,9 +342,13 @@ mod tests {
             ("REQUIRED", "Required"),
             ("verify-ca", "VerifyCa"),
             ("verify-full", "VerifyIdentity"),
+            ("DISABLED", "Disabled"),
+            ("VERIFY_CA", "VerifyCa"),
             ("VERIFY_IDENTITY", "VerifyIdentity"),
         ] {
-            assert_eq!(mode(&format!("mysql://u:p@h/d?sslmode={word}")), meant);
+            for name in ["sslmode", "ssl-mode"] {
+                assert_eq!(mode(&format!("mysql://u:p@h/d?{name}={word}")), meant);
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ pub struct DatabaseFacts {
     pub version: Fact<ObservedVersion>,
     /// The migration tool's own lock, where somebody holds it.
     pub locks: Fact<Vec<ToolLock>>,
-    /// Is there any user table besides the version table?
+    /// Is there any table besides those that the migration tool keeps for itself?
     pub has_tables: bool,
     /// Our application logins, by the migration that each belongs to (from its mark).
     pub logins: BTreeMap<MigrationName, LoginFacts>,

@@ -1,6 +1,7 @@
 //! What users ask for: the two custom resources, parsed.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use crate::finding::{Accept, HintPolicy};
@@ -46,7 +47,7 @@ pub struct DsnSource {
     pub key: String,
 }
 
-/// How a connection uses TLS (libpq's names; PostgreSQL manual, section 32.19).
+/// How a connection uses TLS. What each mode is called where is here and nowhere else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsMode {
     /// Never.
@@ -59,12 +60,44 @@ pub enum TlsMode {
     VerifyFull,
 }
 
+/// In the words of `connection.tls.mode`.
+impl fmt::Display for TlsMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TlsMode::Disable => "Disable",
+            TlsMode::Require => "Require",
+            TlsMode::VerifyCa => "VerifyCa",
+            TlsMode::VerifyFull => "VerifyFull",
+        })
+    }
+}
+
 impl TlsMode {
-    /// libpq's `sslmode` of it.
-    pub fn sslmode(self) -> &'static str {
+    /// In the words of libpq's `sslmode` (PostgreSQL manual, section 32.19).
+    pub fn libpq(self) -> &'static str {
         match self {
             TlsMode::Disable => "disable",
             TlsMode::Require => "require",
+            TlsMode::VerifyCa => "verify-ca",
+            TlsMode::VerifyFull => "verify-full",
+        }
+    }
+
+    /// In those of MySQL's `ssl-mode` (MySQL 8.4 manual, section 6.2.5), which are Connector/J's `sslMode` as well.
+    pub fn mysql(self) -> &'static str {
+        match self {
+            TlsMode::Disable => "DISABLED",
+            TlsMode::Require => "REQUIRED",
+            TlsMode::VerifyCa => "VERIFY_CA",
+            TlsMode::VerifyFull => "VERIFY_IDENTITY",
+        }
+    }
+
+    /// In those of `sslMode` of MariaDB's Connector/J, from 3.0 on.
+    pub fn mariadb_jdbc(self) -> &'static str {
+        match self {
+            TlsMode::Disable => "disable",
+            TlsMode::Require => "trust",
             TlsMode::VerifyCa => "verify-ca",
             TlsMode::VerifyFull => "verify-full",
         }
@@ -165,6 +198,51 @@ impl VersionSource {
     }
 }
 
+/// Liquibase's lock, unless it is told another name.
+const LIQUIBASE_LOCK: &str = "databasechangeloglock";
+/// Where goose's table lockers keep their locks, unless they are told another name.
+const GOOSE_LOCK: &str = "goose_lock";
+/// Rails' two tables; a prefix or a suffix of tables' names is on both.
+const RAILS: [&str; 2] = ["schema_migrations", "ar_internal_metadata"];
+
+impl VersionSource {
+    /// The tables that the tool makes for itself beside the version table, and beside it: nobody's data, and no
+    /// application login may write them either.
+    ///
+    /// There may be none of them. Where a person named the version table, the tool's own name is one of these, and
+    /// so is the one that follows from the person's as the tool's own names follow from each other.
+    pub fn companions(&self) -> Vec<TableName> {
+        let Some(version_table) = self.table() else {
+            return Vec::new();
+        };
+        let name = version_table.name();
+        let names = match self {
+            VersionSource::Liquibase { .. } => [format!("{name}lock"), LIQUIBASE_LOCK.to_owned()],
+            VersionSource::Rails { .. } => [name.replace(RAILS[0], RAILS[1]), RAILS[1].to_owned()],
+            VersionSource::Goose { .. } => [format!("{name}_lock"), GOOSE_LOCK.to_owned()],
+            VersionSource::Alembic { .. }
+            | VersionSource::Flyway { .. }
+            | VersionSource::Django { .. }
+            | VersionSource::GolangMigrate { .. }
+            | VersionSource::Sqlx { .. }
+            | VersionSource::Diesel { .. }
+            | VersionSource::Prisma { .. }
+            | VersionSource::Query { .. } => return Vec::new(),
+        };
+        let mut companions: Vec<TableName> = Vec::new();
+        for name in names {
+            // A name that no server takes is no table's.
+            let Ok(table) = TableName::new(version_table.schema(), &name) else {
+                continue;
+            };
+            if table != *version_table && !companions.contains(&table) {
+                companions.push(table);
+            }
+        }
+        companions
+    }
+}
+
 /// What holds for every migration run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunSettings {
@@ -242,6 +320,9 @@ pub struct AccessPolicy {
     pub schemas: Option<BTreeSet<String>>,
     /// The table that holds the schema version: never written by applications.
     pub version_table: Option<TableName>,
+    /// Other tables that the migration tool keeps for itself, where they are there: as little written, and no more
+    /// of a user's.
+    pub tool_tables: BTreeSet<TableName>,
     /// The role that owns the objects, where the user names one of theirs.
     pub owner_role: Option<RoleName>,
 }
@@ -253,6 +334,7 @@ impl DatabaseSpec {
             privileges: self.credentials.privileges.clone(),
             schemas: self.credentials.schemas.clone(),
             version_table: self.version_source.table().cloned(),
+            tool_tables: self.version_source.companions().into_iter().collect(),
             owner_role: self.runs.owner_role.clone(),
         }
     }
@@ -295,4 +377,56 @@ pub struct Migration {
     pub hints: Option<Vec<Operation>>,
     /// Findings that a person takes responsibility for.
     pub accept: Vec<Accept>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(source: VersionSource, expect: &[&str]) {
+        let found: Vec<String> = source
+            .companions()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(found, expect, "{source:?}");
+    }
+
+    #[test]
+    fn the_tables_that_a_tool_keeps_besides_follow_the_name_of_its_version_table() {
+        let table = |name: &str| -> TableName { name.parse().unwrap() };
+        let liquibase = |name: &str| VersionSource::Liquibase {
+            table: table(name),
+            version: LiquibaseVersion::Tag,
+        };
+        let rails = |name: &str| VersionSource::Rails { table: table(name) };
+        let goose = |name: &str| VersionSource::Goose { table: table(name) };
+        check(liquibase("databasechangelog"), &["databasechangeloglock"]);
+        check(
+            liquibase("app.shop_log"),
+            &["app.shop_loglock", "app.databasechangeloglock"],
+        );
+        let long = "x".repeat(64);
+        check(liquibase(&long), &["databasechangeloglock"]);
+        check(rails("schema_migrations"), &["ar_internal_metadata"]);
+        check(
+            rails("app.shop_schema_migrations"),
+            &["app.shop_ar_internal_metadata", "app.ar_internal_metadata"],
+        );
+        check(rails("versions"), &["ar_internal_metadata"]);
+        check(
+            goose("goose_db_version"),
+            &["goose_db_version_lock", "goose_lock"],
+        );
+        let alembic = VersionSource::Alembic {
+            table: table("alembic_version"),
+        };
+        check(alembic, &[]);
+        let query = VersionSource::Query {
+            query: "SELECT 1".to_owned(),
+            table: None,
+        };
+        check(query, &[]);
+    }
 }

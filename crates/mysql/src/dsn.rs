@@ -25,6 +25,7 @@ static FORM: Form = Form {
     key_joints: &['_', '-'],
     tls_key: "ssl-mode",
     tls_modes: "REQUIRED, VERIFY_CA, VERIFY_IDENTITY or DISABLED",
+    tls_word: TlsMode::mysql,
 };
 
 /// Takes a DSN apart.
@@ -205,7 +206,9 @@ mod tests {
         );
         let conflict = tls(&with("disable"), Some(TlsMode::VerifyFull)).unwrap_err();
         assert!(
-            conflict.to_string().contains("ssl-mode=disable"),
+            conflict
+                .to_string()
+                .contains("ssl-mode=DISABLED, and connection.tls.mode is VerifyFull"),
             "{conflict}"
         );
         for weak in ["PREFERRED", "prefer"] {

@@ -2,7 +2,8 @@
 //! empty, `prepare` and the making of a login carry it out.
 //!
 //! Privileges only add up on these servers, so none that writes is given on the whole database: each table has its
-//! own, but the version table, which is readable at most, and so is a view of it. What a migration makes is
+//! own, but the version table and what else the migration tool keeps for itself: these are readable at most, and so
+//! is a view of one. What a migration makes is
 //! therefore given when its run ends. A grant is on a name: it outlives a table that is made anew or swapped.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,7 +58,7 @@ pub(crate) struct GrantsPlan {
     pub(crate) statements: Vec<String>,
     /// Accounts that they are about.
     pub(crate) unready: BTreeSet<String>,
-    /// Is there a table besides the version table?
+    /// Is there a table besides the migration tool's own?
     pub(crate) has_tables: bool,
 }
 
@@ -132,7 +133,7 @@ async fn tables(
         .filter(|(schema, _, _)| *schema == database)
         .map(|(_, name, is_view)| (name, is_view))
         .collect();
-    let mut guarded: Vec<String> = version_table(access, database).into_iter().collect();
+    let mut guarded = tools_tables(access, database);
     let is_covered = access
         .schemas
         .as_ref()
@@ -163,11 +164,12 @@ async fn tables(
     Ok(found.into_iter().map(table).collect())
 }
 
-/// The version table, where it is one of this database.
-fn version_table(access: &AccessPolicy, database: &str) -> Option<String> {
-    let table = access.version_table.as_ref()?;
-    let is_here = table.schema().is_none_or(|schema| schema == database);
-    is_here.then(|| table.name().to_owned())
+/// The version table and the others that the migration tool keeps for itself, where they are of this database.
+fn tools_tables(access: &AccessPolicy, database: &str) -> Vec<String> {
+    let own = access.version_table.iter().chain(&access.tool_tables);
+    own.filter(|table| table.schema().is_none_or(|schema| schema == database))
+        .map(|table| table.name().to_owned())
+        .collect()
 }
 
 /// Servers may tell letters' cases apart in names or not; guarding one table too many is the lesser harm.
@@ -331,7 +333,7 @@ impl GrantsPlan {
         let is_literal = server.names_are_literal;
         let own = query::pattern(&server.database, is_literal);
         let whole = query::whole(&server.database, is_literal);
-        let is_guarded = version_table(parties.access, &server.database).is_some();
+        let is_guarded = !tools_tables(parties.access, &server.database).is_empty();
         let rows = hold.rows(&query::database_grants(&users)?).await?;
         let held = parse::all(hold.operation(), &rows, |c| {
             Ok((c.text()?, c.text()?, c.privileges()?))

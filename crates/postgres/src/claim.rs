@@ -6,7 +6,7 @@ use dbop_database::{DatabaseError, Scope};
 use dbop_model::{Claim, ClaimId, ClaimOwner, Engine, ForeignObject, MissingPrivilege};
 
 use crate::link::Hold;
-use crate::mark::Mark;
+use crate::mark::{self, Mark};
 use crate::parse::{self, Admin, Claimed};
 use crate::{query, roles};
 
@@ -19,8 +19,25 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
-    pub(crate) async fn read(hold: &Hold<'_>) -> Result<Claims, DatabaseError> {
-        let rows = hold.rows(&query::claims()?).await?;
+    /// Those that are tied to the database, and `asking`'s own elsewhere.
+    pub(crate) async fn seen(
+        hold: &Hold<'_>,
+        asking: &ClaimOwner,
+    ) -> Result<Claims, DatabaseError> {
+        Self::read(hold, &[mark::owned_by(&asking.object)]).await
+    }
+
+    /// The same, and the claim that is written, whoever has it.
+    async fn written(hold: &Hold<'_>, scope: &Scope) -> Result<Claims, DatabaseError> {
+        let marks = [
+            mark::owned_by(&scope.owner.object),
+            mark::of_claim(&scope.claim),
+        ];
+        Self::read(hold, &marks).await
+    }
+
+    async fn read(hold: &Hold<'_>, marks: &[String]) -> Result<Claims, DatabaseError> {
+        let rows = hold.rows(&query::claims(marks)?).await?;
         Ok(Claims {
             rows: parse::all(hold.operation(), &rows, parse::claimed)?,
         })
@@ -67,7 +84,7 @@ impl Claims {
 /// Refuses what is to be written under a claim that is not on the database, or not its owner's; gives the
 /// group role.
 pub(crate) async fn hold_claim(hold: &Hold<'_>, scope: &Scope) -> Result<String, DatabaseError> {
-    let claims = Claims::read(hold).await?;
+    let claims = Claims::written(hold, scope).await?;
     match claims.seen_by(&scope.owner) {
         (Claim::Ours(id), Some(group)) if id == scope.claim => Ok(group.to_owned()),
         (Claim::Ours(id), _) => Err(foreign_claim(id.as_str())),
@@ -83,7 +100,7 @@ pub(crate) async fn hold_claim(hold: &Hold<'_>, scope: &Scope) -> Result<String,
 /// Marks the database, in the caller's transaction.
 pub(crate) async fn claim(hold: &Hold<'_>, scope: &Scope) -> Result<(), DatabaseError> {
     hold.run(&query::claim_turn(TURN)).await?;
-    let claims = Claims::read(hold).await?;
+    let claims = Claims::written(hold, scope).await?;
     match claims.seen_by(&scope.owner) {
         (Claim::Elsewhere { owner, .. }, _) => return Err(foreign_claim(&owner.to_string())),
         (Claim::Ours(id), _) if id != scope.claim => return Err(foreign_claim(id.as_str())),
@@ -125,7 +142,7 @@ pub(crate) async fn claim(hold: &Hold<'_>, scope: &Scope) -> Result<(), Database
 /// Writes another owner into the mark, in the caller's transaction.
 pub(crate) async fn take_over(hold: &Hold<'_>, scope: &Scope) -> Result<(), DatabaseError> {
     hold.run(&query::claim_turn(TURN)).await?;
-    let claims = Claims::read(hold).await?;
+    let claims = Claims::written(hold, scope).await?;
     let Some(row) = claims.group_of(&scope.claim).filter(|row| row.is_here) else {
         return Err(DatabaseError::Server {
             operation: hold.operation(),

@@ -23,6 +23,7 @@ static FORM: Form = Form {
     key_joints: &['_'],
     tls_key: "sslmode",
     tls_modes: "require, verify-ca, verify-full or disable",
+    tls_word: TlsMode::libpq,
 };
 
 /// A DSN, taken apart.
@@ -233,7 +234,9 @@ mod tests {
         );
         let conflict = tls(&with("disable"), Some(TlsMode::VerifyFull)).unwrap_err();
         assert!(
-            conflict.to_string().contains("sslmode=disable"),
+            conflict
+                .to_string()
+                .contains("sslmode=disable, and connection.tls.mode is VerifyFull"),
             "{conflict}"
         );
         for weak in ["allow", "prefer"] {

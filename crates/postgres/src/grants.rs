@@ -1,8 +1,8 @@
 //! Grants: what the group role has, against what the policy wants. One plan serves both sides: a look asks
 //! whether it is empty and what the admin lacks for it, `prepare` carries it out.
 //!
-//! The version table is readable at most, and so is whatever can be written in its stead (a view on it, a
-//! table that it inherits from). What the owner role makes later is given by default privileges; these wait
+//! The version table and what else the migration tool keeps for itself are readable at most, and so is whatever can
+//! be written in their stead (a view on one, a table that it inherits from). What the owner role makes later is given by default privileges; these wait
 //! until the version table is there, because it would be given like any other. A version table that a
 //! migration drops and makes anew is writable until the run's end, when `prepare` takes that back.
 
@@ -32,7 +32,7 @@ pub(crate) struct GrantsPlan {
     pub(crate) statements: Vec<String>,
     /// What the admin lacks.
     pub(crate) missing: Vec<MissingPrivilege>,
-    /// Is there a table besides the version table?
+    /// Is there a table besides the migration tool's own?
     pub(crate) has_tables: bool,
 }
 
@@ -58,6 +58,7 @@ pub(crate) async fn plan(
         owner: parties.owner,
         schemas: access.schemas.as_ref(),
         version_table: access.version_table.as_ref(),
+        tool_tables: &access.tool_tables,
     };
     let rows = hold.rows(&query::tables(&scope)?).await?;
     let (has_tables, has_version) =

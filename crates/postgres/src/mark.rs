@@ -124,7 +124,23 @@ impl Mark {
 
 /// What SQL's LIKE finds the marks of a claim by. A claim's id holds no wildcard, by its type.
 pub(crate) fn pattern_of(claim: &ClaimId) -> String {
-    format!("{PREFIX}%\"claim\":\"{claim}\"%")
+    format!("{PREFIX}%{}%", of_claim(claim))
+}
+
+/// What stands in the mark of every claim of this object's, whatever its cluster.
+pub(crate) fn owned_by(object: &ObjectRef) -> String {
+    // As serde_json writes two strings that stand one after the other in a map.
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    format!(
+        "\"namespace\":{},\"name\":{}",
+        quoted(object.namespace()),
+        quoted(object.name())
+    )
+}
+
+/// What stands in every mark of this claim.
+pub(crate) fn of_claim(claim: &ClaimId) -> String {
+    format!("\"claim\":\"{claim}\"")
 }
 
 #[cfg(test)]
@@ -137,7 +153,7 @@ mod tests {
         let object = ObjectRef::new("shop", "shop").unwrap();
         let owner = ClaimOwner {
             cluster: "it's \"one\"".into(),
-            object,
+            object: object.clone(),
         };
         let marks = [
             Mark::Group {
@@ -151,12 +167,14 @@ mod tests {
                 claim: claim.clone(),
             },
             Mark::Login {
-                claim,
+                claim: claim.clone(),
                 migration: MigrationName::new("v2").unwrap(),
             },
         ];
+        assert!(marks[0].to_comment().contains(&owned_by(&object)));
         for mark in marks {
             let comment = mark.to_comment();
+            assert!(comment.contains(&of_claim(&claim)), "{comment}");
             assert!(comment.starts_with(PREFIX), "{comment}");
             assert!(comment.contains("\"claim\":\"9f31c0de\""), "{comment}");
             assert_eq!(Mark::of_comment(&comment), Some(mark));

@@ -39,7 +39,7 @@ async fn in_snapshot(
     server: &Server,
 ) -> Result<DatabaseFacts, DatabaseError> {
     let admin = roles::admin(hold).await?;
-    let claims = Claims::read(hold).await?;
+    let claims = Claims::seen(hold, &look.owner).await?;
     let (claim, group) = claims.seen_by(&look.owner);
     let mut facts = DatabaseFacts {
         server: server.info(),

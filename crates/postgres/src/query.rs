@@ -69,22 +69,31 @@ pub(crate) const ADMIN: &str = "SELECT r.rolname, r.rolsuper, r.rolcreaterole, \
     FROM pg_catalog.pg_roles r, pg_catalog.pg_database d \
     WHERE r.rolname = CURRENT_USER AND d.datname = pg_catalog.current_database()";
 
-/// The group roles that bear a claim: name, mark, whether it is tied to this database, whether to any.
+/// The group roles whose claim matters to a look or a step: those that are tied to this database, and those that
+/// bear one of `marks`, wherever they are tied: name, mark, whether it is tied to this database, whether to any.
 ///
-/// The tie is the CONNECT privilege: it moves with a database that is renamed, and with a server's backup.
-pub(crate) fn claims() -> Result<String, DatabaseError> {
+/// The tie is the CONNECT privilege: it moves with a database that is renamed, and with a server's backup. Where a
+/// thousand databases share a server, others' ties must not be unfolded for each of their roles: that was a second
+/// of the server's time in each look.
+pub(crate) fn claims(marks: &[String]) -> Result<String, DatabaseError> {
+    let mut matters = "r.oid = ANY (here.roles)".to_owned();
+    for mark in marks {
+        matters.push_str(&format!(
+            " OR pg_catalog.strpos(s.description, {}) > 0",
+            text(mark)?
+        ));
+    }
     Ok(format!(
-        "SELECT r.rolname, s.description, \
-         COALESCE(t.here, false), COALESCE(t.anywhere, false) \
-         FROM pg_catalog.pg_roles r \
+        "WITH here AS MATERIALIZED (SELECT COALESCE(pg_catalog.array_agg(a.grantee), '{{}}') AS roles \
+         FROM pg_catalog.pg_database d, LATERAL pg_catalog.aclexplode(d.datacl) a \
+         WHERE d.datname = pg_catalog.current_database() AND a.privilege_type = 'CONNECT') \
+         SELECT r.rolname, s.description, r.oid = ANY (here.roles), \
+         EXISTS (SELECT 1 FROM pg_catalog.pg_database d, LATERAL pg_catalog.aclexplode(d.datacl) a \
+         WHERE a.grantee = r.oid AND a.privilege_type = 'CONNECT') \
+         FROM here, pg_catalog.pg_roles r \
          JOIN pg_catalog.pg_shdescription s ON s.objoid = r.oid \
          AND s.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass \
-         LEFT JOIN LATERAL (SELECT \
-         pg_catalog.bool_or(d.datname = pg_catalog.current_database()) AS here, true AS anywhere \
-         FROM pg_catalog.pg_database d, LATERAL pg_catalog.aclexplode(d.datacl) a \
-         WHERE a.grantee = r.oid AND a.privilege_type = 'CONNECT' \
-         HAVING pg_catalog.count(*) > 0) t ON true \
-         WHERE s.description LIKE {} ORDER BY r.rolname LIMIT {CLAIMS_MAX}",
+         WHERE s.description LIKE {} AND ({matters}) ORDER BY r.rolname LIMIT {CLAIMS_MAX}",
         text(&format!("{}%\"kind\":\"group\"%", mark::PREFIX))?
     ))
 }
@@ -232,6 +241,8 @@ pub(crate) struct GrantScope<'a> {
     pub(crate) schemas: Option<&'a BTreeSet<String>>,
     /// The table that holds the version.
     pub(crate) version_table: Option<&'a TableName>,
+    /// Other tables that the migration tool keeps for itself.
+    pub(crate) tool_tables: &'a BTreeSet<TableName>,
 }
 
 impl GrantScope<'_> {
@@ -259,18 +270,34 @@ impl GrantScope<'_> {
 
     /// Is `c` in `n` the version table?
     fn is_version_table(&self) -> Result<String, DatabaseError> {
-        let Some(table) = self.version_table else {
-            return Ok("false".to_owned());
-        };
-        let mut sql = format!(
-            "c.relkind IN ('r', 'p') AND c.relname = {}",
-            text(table.name())?
-        );
-        if let Some(schema) = table.schema() {
-            sql.push_str(&format!(" AND n.nspname = {}", text(schema)?));
-        }
-        Ok(sql)
+        self.version_table
+            .map_or_else(|| Ok("false".to_owned()), is_table)
     }
+
+    /// Is `c` in `n` a table that the migration tool keeps for itself?
+    fn is_tools_table(&self) -> Result<String, DatabaseError> {
+        let own = self.version_table.into_iter().chain(self.tool_tables);
+        let own: Vec<String> = own
+            .map(|table| Ok(format!("({})", is_table(table)?)))
+            .collect::<Result<_, DatabaseError>>()?;
+        Ok(if own.is_empty() {
+            "false".to_owned()
+        } else {
+            format!("({})", own.join(" OR "))
+        })
+    }
+}
+
+/// Is `c` in `n` this table? One without a schema can be in any.
+fn is_table(table: &TableName) -> Result<String, DatabaseError> {
+    let mut sql = format!(
+        "c.relkind IN ('r', 'p') AND c.relname = {}",
+        text(table.name())?
+    );
+    if let Some(schema) = table.schema() {
+        sql.push_str(&format!(" AND n.nspname = {}", text(schema)?));
+    }
+    Ok(sql)
 }
 
 /// Schemas that users make: not the server's, not temporary, not an extension's.
@@ -285,17 +312,18 @@ const USER_RELATION: &str = "c.relpersistence <> 't' \
     WHERE x.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND x.objid = c.oid \
     AND x.deptype = 'e')";
 
-/// Is there a table besides the version table, in the policy's schemas; and is there the version table?
+/// Is there a table besides the migration tool's own, in the policy's schemas; and is there the version table?
 pub(crate) fn tables(scope: &GrantScope<'_>) -> Result<String, DatabaseError> {
     let from = format!(
         "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE {USER_SCHEMA} AND {USER_RELATION}"
     );
-    let is_version = scope.is_version_table()?;
     Ok(format!(
         "SELECT EXISTS (SELECT 1 {from} AND c.relkind IN ('r', 'p', 'f') \
-         AND ({}) AND NOT ({is_version})), EXISTS (SELECT 1 {from} AND {is_version})",
-        scope.covers()?
+         AND ({covers}) AND NOT {is_tools}), EXISTS (SELECT 1 {from} AND {is_version})",
+        covers = scope.covers()?,
+        is_tools = scope.is_tools_table()?,
+        is_version = scope.is_version_table()?,
     ))
 }
 
@@ -326,7 +354,7 @@ pub(crate) fn schemas(scope: &GrantScope<'_>) -> Result<String, DatabaseError> {
 
 /// Relations whose grants are not as the policy has them: kind (`t` or `s`), schema, name, owner, and as
 /// lists: what the group lacks, which of that we can grant, what it has too much and we can revoke;
-/// who may write it although it holds the version (`PUBLIC` or roles, as a JSON array), can we revoke that.
+/// who may write it although it is the migration tool's (`PUBLIC` or roles, as a JSON array), can we revoke that.
 pub(crate) fn relations(
     scope: &GrantScope<'_>,
     privileges: &BTreeSet<Privilege>,
@@ -339,7 +367,7 @@ pub(crate) fn relations(
          guarded (oid) AS ( \
          SELECT c.oid FROM pg_catalog.pg_class c \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE {USER_SCHEMA} AND {USER_RELATION} AND {is_version} \
+         WHERE {USER_SCHEMA} AND {USER_RELATION} AND {is_tools} \
          UNION \
          SELECT x.oid FROM guarded, LATERAL ( \
          SELECT w.ev_class AS oid FROM pg_catalog.pg_depend d \
@@ -393,7 +421,7 @@ pub(crate) fn relations(
          OR pg_catalog.cardinality(surplus) > 0 OR pg_catalog.cardinality(writers) > 0 \
          ORDER BY nspname, relname LIMIT {OBJECTS_PER_ROUND}",
         group = GrantScope::oid_of(scope.group)?,
-        is_version = scope.is_version_table()?,
+        is_tools = scope.is_tools_table()?,
         covers = scope.covers()?,
         on_sequences = array(&sequence_keywords(privileges)),
         on_guarded = array(&on_guarded),

@@ -11,9 +11,10 @@ mod support;
 
 use dbop_database::Look;
 use dbop_model::{
-    DatabaseFacts, Fact, LiquibaseVersion, LockHolder, ObservedVersion, ToolLock, VersionSource,
+    DatabaseFacts, Engine, Fact, LiquibaseVersion, LockHolder, ToolLock, VersionSource,
 };
 use dbop_testkit::conformance::Stage;
+use dbop_testkit::tools;
 use dbop_tests::majors;
 use secrecy::SecretString;
 use tokio_postgres::Client;
@@ -31,7 +32,11 @@ struct Kept {
 impl Kept {
     async fn new(major: u8, source: VersionSource) -> Self {
         let site = PgSite::new(major).await;
-        let stage = Stage::prepared(&site).await;
+        let mut stage = Stage::bare(&site).await;
+        stage.scope.access.version_table = source.table().cloned();
+        stage.scope.access.tool_tables = source.companions().into_iter().collect();
+        stage.admin.claim(&stage.scope).await.unwrap();
+        stage.admin.prepare(&stage.scope).await.unwrap();
         let password: SecretString = "m".to_owned().into();
         let migrator = stage.admin.open_migrator(&stage.scope, &password).await;
         let run = site.login(migrator.unwrap().as_str(), "m").await.unwrap();
@@ -53,16 +58,12 @@ impl Kept {
         self.stage.admin.observe(&look).await.unwrap()
     }
 
-    /// The version after a statement: `-` for none, with `!` before it where it is dirty.
-    async fn after(&self, sql: &str) -> String {
-        self.run.batch_execute(sql).await.unwrap();
-        match self.look().await.version {
-            Fact::Known(ObservedVersion::None) => "-".to_owned(),
-            Fact::Known(ObservedVersion::At(version)) => version.to_string(),
-            Fact::Known(ObservedVersion::Several(several)) => format!("{several:?}"),
-            Fact::Known(ObservedVersion::Dirty { version, .. }) => format!("!{version}"),
-            Fact::Unknown(why) => format!("not known: {why}"),
+    /// What is seen after a statement.
+    async fn after(&self, sql: &str) -> DatabaseFacts {
+        if let Err(error) = self.run.batch_execute(sql).await {
+            panic!("{sql}: {error:?}");
         }
+        self.look().await
     }
 
     async fn locks(&self) -> Vec<ToolLock> {
@@ -74,267 +75,54 @@ impl Kept {
 }
 
 /// Runs statements one after the other, on the oldest and the newest server, and compares the version after each.
-async fn check(source: VersionSource, rows: &[(&str, &str)]) {
+async fn check(cases: Vec<tools::Case>) {
     for major in majors() {
-        let kept = Kept::new(major, source.clone()).await;
-        assert_eq!(kept.after("").await, "-", "there is no table yet");
-        for (sql, expect) in rows {
-            assert_eq!(kept.after(sql).await, *expect, "after {sql}");
+        for case in &cases {
+            let kept = Kept::new(major, case.source.clone()).await;
+            let there = tools::shown(&kept.look().await.version);
+            assert_eq!(there, "-", "there is no table yet");
+            for (sql, expect) in &case.steps {
+                let seen = tools::shown(&kept.after(sql).await.version);
+                assert_eq!(seen, *expect, "after {sql}");
+            }
         }
     }
 }
+
+macro_rules! on_each {
+    ($($tool:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $tool() {
+                check(tools::$tool(Engine::PostgreSql)).await;
+            }
+        )*
+    };
+}
+
+dbop_testkit::tools_cases!(on_each);
 
 fn table(name: &str) -> dbop_model::table::TableName {
     name.parse().unwrap()
 }
 
-const FLYWAY: &str = "CREATE TABLE public.flyway_schema_history (installed_rank INT NOT NULL, \
-    version VARCHAR(50), description VARCHAR(200) NOT NULL, type VARCHAR(20) NOT NULL, \
-    script VARCHAR(1000) NOT NULL, checksum INTEGER, installed_by VARCHAR(100) NOT NULL, \
-    installed_on TIMESTAMP NOT NULL DEFAULT now(), execution_time INTEGER NOT NULL, \
-    success BOOLEAN NOT NULL, \
-    CONSTRAINT flyway_schema_history_pk PRIMARY KEY (installed_rank))";
-
 #[tokio::test]
-async fn flyway() {
-    let source = VersionSource::Flyway {
-        table: table("flyway_schema_history"),
-    };
-    let row = |rank: u32, version: &str, kind: &str, success: bool| {
-        format!(
-            "INSERT INTO flyway_schema_history VALUES ({rank}, {version}, 'd', '{kind}', 'f.sql', 1, \
-             'u', now(), 5, {success})"
-        )
-    };
-    check(
-        source,
-        &[
-            (FLYWAY, "-"),
-            (&row(0, "NULL", "SCHEMA", true), "-"),
-            (&row(1, "'1'", "BASELINE", true), "1"),
-            (&row(2, "'2'", "SQL", true), "2"),
-            (&row(3, "NULL", "SQL", true), "2"),
-            // Out of order: what was installed last is where the schema is.
-            (&row(4, "'1.5'", "JDBC", true), "1.5"),
-            (&row(5, "'1.5'", "UNDO_SQL", true), "2"),
-            (&row(6, "'1.5'", "SQL", true), "1.5"),
-            (&row(7, "'1.5'", "DELETE", true), "2"),
-            (&row(8, "'3'", "SQL", false), "!3"),
-            ("DELETE FROM flyway_schema_history WHERE NOT success", "2"),
-            (&row(9, "NULL", "SQL", false), "!f.sql"),
-        ],
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn liquibase() {
-    const LOG: &str = "CREATE TABLE public.databasechangelog (ID VARCHAR(255) NOT NULL, \
-        AUTHOR VARCHAR(255) NOT NULL, FILENAME VARCHAR(255) NOT NULL, \
-        DATEEXECUTED TIMESTAMP WITHOUT TIME ZONE NOT NULL, ORDEREXECUTED INTEGER NOT NULL, \
-        EXECTYPE VARCHAR(10) NOT NULL, MD5SUM VARCHAR(35), DESCRIPTION VARCHAR(255), \
-        COMMENTS VARCHAR(255), TAG VARCHAR(255), LIQUIBASE VARCHAR(20), CONTEXTS VARCHAR(255), \
-        LABELS VARCHAR(255), DEPLOYMENT_ID VARCHAR(10))";
-    let row = |order: u32, id: &str, kind: &str, tag: &str| {
-        format!(
-            "INSERT INTO databasechangelog (ID, AUTHOR, FILENAME, DATEEXECUTED, ORDEREXECUTED, EXECTYPE, \
-             TAG) VALUES ('{id}', 'ada', 'log.xml', now(), {order}, '{kind}', {tag})"
-        )
-    };
-    let of = |version| VersionSource::Liquibase {
-        table: table("databasechangelog"),
-        version,
-    };
-    let rows = [
-        row(1, "init", "EXECUTED", "NULL"),
-        row(2, "t1", "EXECUTED", "'1.0'"),
-        row(10, "email", "MARK_RAN", "NULL"),
-    ];
-    check(
-        of(LiquibaseVersion::ChangeSet),
-        &[
-            (LOG, "-"),
-            (&rows[0], "log.xml::init::ada"),
-            (&rows[1], "log.xml::t1::ada"),
-            (&rows[2], "log.xml::email::ada"),
-            (
-                "UPDATE databasechangelog SET EXECTYPE = 'RERAN', ORDEREXECUTED = 11 WHERE ID = 'init'",
-                "not known: the change set that ran last, log.xml::init::ada, ran before, too (runOnChange \
-                 or runAlways), so the order of DATABASECHANGELOG names no version; give versions tags, and \
-                 write schemaVersion.versionIs: Tag",
-            ),
-        ],
-    )
-    .await;
-    check(
-        of(LiquibaseVersion::Tag),
-        &[
-            (LOG, "-"),
-            (&rows[0], "-"),
-            (&rows[1], "1.0"),
-            (&rows[2], "1.0"),
-        ],
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn rails_and_diesel() {
-    check(
-        VersionSource::Rails {
-            table: table("schema_migrations"),
-        },
-        &[
-            (
-                "CREATE TABLE schema_migrations (version character varying NOT NULL PRIMARY KEY)",
-                "-",
-            ),
-            ("INSERT INTO schema_migrations VALUES ('9'), ('10')", "10"),
-            (
-                "INSERT INTO schema_migrations VALUES ('20240102030405')",
-                "20240102030405",
-            ),
-            (
-                "INSERT INTO schema_migrations VALUES ('20240101000000')",
-                "20240102030405",
-            ),
-            (
-                "INSERT INTO schema_migrations VALUES ('x')",
-                "not known: the migrations table holds a version that is not a number",
-            ),
-        ],
-    )
-    .await;
-    check(
-        VersionSource::Diesel {
-            table: table("__diesel_schema_migrations"),
-        },
-        &[
-            (
-                "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL, \
-                 run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)",
-                "-",
-            ),
-            (
-                "INSERT INTO __diesel_schema_migrations (version) VALUES ('00000000000000')",
-                "00000000000000",
-            ),
-            (
-                "INSERT INTO __diesel_schema_migrations (version) VALUES ('20240102030405'), \
-                 ('20230102030405')",
-                "20240102030405",
-            ),
-        ],
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn django() {
-    check(
-        VersionSource::Django {
-            table: table("django_migrations"),
-            app: "shop".to_owned(),
-        },
-        &[
-            (
-                "CREATE TABLE django_migrations (id bigint NOT NULL PRIMARY KEY GENERATED BY DEFAULT AS \
-                 IDENTITY, app varchar(255) NOT NULL, name varchar(255) NOT NULL, applied timestamp with \
-                 time zone NOT NULL)",
-                "-",
-            ),
-            (
-                "INSERT INTO django_migrations (app, name, applied) VALUES ('auth', '0001_initial', now())",
-                "-",
-            ),
-            (
-                "INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0001_initial', now()), \
-                 ('shop', '0002_add_email', now()), ('auth', '0002_x', now())",
-                "0002_add_email",
-            ),
-            (
-                "DELETE FROM django_migrations WHERE app = 'shop' AND name = '0002_add_email'",
-                "0001_initial",
-            ),
-        ],
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn golang_migrate_and_goose() {
-    check(
-        VersionSource::GolangMigrate {
-            table: table("schema_migrations"),
-        },
-        &[
-            (
-                "CREATE TABLE schema_migrations (version bigint not null primary key, dirty boolean not null)",
-                "-",
-            ),
-            ("INSERT INTO schema_migrations VALUES (1, false)", "1"),
-            ("UPDATE schema_migrations SET version = 2, dirty = true", "!2"),
-            ("UPDATE schema_migrations SET dirty = false", "2"),
-        ],
-    )
-    .await;
-    let step = |version: u32, is_applied: bool| {
-        format!(
-            "INSERT INTO goose_db_version (version_id, is_applied) VALUES ({version}, {is_applied})"
-        )
-    };
-    check(
-        VersionSource::Goose {
-            table: table("goose_db_version"),
-        },
-        &[
-            (
-                "CREATE TABLE goose_db_version (id integer PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY, \
-                 version_id bigint NOT NULL, is_applied boolean NOT NULL, tstamp timestamp NOT NULL DEFAULT \
-                 now())",
-                "-",
-            ),
-            (&step(0, true), "-"),
-            (&step(1, true), "1"),
-            (&step(2, true), "2"),
-            (&step(2, false), "1"),
-            (&step(3, true), "3"),
-            ("DELETE FROM goose_db_version WHERE version_id = 3", "1"),
-        ],
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn prisma() {
-    let row = |id: u32, name: &str, finished: &str, undone: &str| {
-        format!(
-            "INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at, rolled_back_at) \
-             VALUES ('{id}', 'c', '{name}', {finished}, {undone})"
-        )
-    };
-    check(
-        VersionSource::Prisma {
-            table: table("_prisma_migrations"),
-        },
-        &[
-            (
-                "CREATE TABLE _prisma_migrations (id VARCHAR(36) PRIMARY KEY NOT NULL, \
-                 checksum VARCHAR(64) NOT NULL, finished_at TIMESTAMPTZ, migration_name VARCHAR(255) NOT \
-                 NULL, logs TEXT, rolled_back_at TIMESTAMPTZ, started_at TIMESTAMPTZ NOT NULL DEFAULT \
-                 now(), applied_steps_count INTEGER NOT NULL DEFAULT 0)",
-                "-",
-            ),
-            (&row(1, "1_init", "now()", "NULL"), "1_init"),
-            (&row(2, "2_email", "NULL", "NULL"), "!2_email"),
-            (
-                "UPDATE _prisma_migrations SET rolled_back_at = now() WHERE id = '2'",
-                "1_init",
-            ),
-            (&row(3, "2_email", "now()", "NULL"), "2_email"),
-        ],
-    )
-    .await;
+async fn a_database_with_nothing_but_tables_of_the_tool_s_own_is_empty() {
+    for major in majors() {
+        for own in tools::own_tables(Engine::PostgreSql) {
+            let kept = Kept::new(major, own.source).await;
+            for sql in own.statements {
+                let facts = kept.after(&sql).await;
+                assert_eq!(tools::shown(&facts.version), "-", "after {sql}");
+                assert!(!facts.has_tables, "after {sql}");
+            }
+            assert!(
+                kept.after("CREATE TABLE customers (id int)")
+                    .await
+                    .has_tables
+            );
+        }
+    }
 }
 
 #[tokio::test]
@@ -344,32 +132,22 @@ async fn a_lock_that_liquibase_left_is_freed_by_what_is_told() {
         version: LiquibaseVersion::Tag,
     };
     for major in majors() {
-        let kept = Kept::new(major, source.clone()).await;
-        assert_eq!(kept.locks().await, [], "there is no table yet");
-        kept.run
-            .batch_execute(
-                "CREATE TABLE public.databasechangeloglock (ID INTEGER NOT NULL PRIMARY KEY, LOCKED BOOLEAN \
-                 NOT NULL, LOCKGRANTED TIMESTAMP WITHOUT TIME ZONE, LOCKEDBY VARCHAR(255)); \
-                 INSERT INTO databasechangeloglock VALUES (1, FALSE, NULL, NULL)",
-            )
-            .await
-            .unwrap();
-        assert_eq!(kept.locks().await, [], "nobody holds it");
-        kept.run
-            .batch_execute(
-                "UPDATE databasechangeloglock SET LOCKED = TRUE, LOCKEDBY = 'shop-v2-x7k2p (10.1.2.3)', \
-                 LOCKGRANTED = '2026-01-02 03:04:05.678'",
-            )
-            .await
-            .unwrap();
-        let locks = kept.locks().await;
-        assert_eq!(locks[0].holder.host(), Some("shop-v2-x7k2p"));
-        assert_eq!(
-            locks[0].holder.to_string(),
-            "shop-v2-x7k2p (10.1.2.3) since 2026-01-02 03:04:05.678"
-        );
-        kept.run.batch_execute(&locks[0].frees).await.unwrap();
-        assert_eq!(kept.locks().await, []);
+        for made in tools::liquibase_locks(Engine::PostgreSql) {
+            let kept = Kept::new(major, source.clone()).await;
+            assert_eq!(kept.locks().await, [], "there is no table yet");
+            kept.after(&made).await;
+            assert_eq!(kept.locks().await, [], "nobody holds it");
+            let take = tools::liquibase_takes_its_lock(Engine::PostgreSql);
+            kept.after(&take).await;
+            let locks = kept.locks().await;
+            assert_eq!(locks[0].holder.host(), Some("shop-v2-x7k2p"));
+            assert_eq!(
+                locks[0].holder.to_string(),
+                "shop-v2-x7k2p (10.1.2.3) since 2026-01-02 03:04:05"
+            );
+            kept.after(&locks[0].frees).await;
+            assert_eq!(kept.locks().await, []);
+        }
     }
 }
 
@@ -408,7 +186,7 @@ async fn a_lock_of_flyway_is_freed_by_what_is_told() {
     // "Flyway" as a number, and the hash of "public"."flyway_schema_history".
     held_and_freed(
         source,
-        FLYWAY,
+        tools::flyway_table(Engine::PostgreSql),
         "SELECT pg_try_advisory_lock(77431708279161 - 1234567)",
     )
     .await;

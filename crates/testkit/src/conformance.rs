@@ -37,6 +37,7 @@ macro_rules! conformance_cases {
         $with! {
             an_empty_database_is_seen_as_empty
             the_version_table_alone_is_no_table
+            a_tools_own_tables_are_no_tables
             several_heads_are_seen
             table_facts_tell_missing_from_present
             a_claim_is_seen_by_its_owner_and_by_others
@@ -51,6 +52,7 @@ macro_rules! conformance_cases {
             grants_follow_the_privileges
             grants_follow_the_schemas
             the_version_table_is_not_writable
+            a_tools_own_tables_are_not_writable
             a_grant_lost_by_hand_is_seen_and_given_again
             a_login_is_made_and_proven
             a_login_keeps_its_name_and_changes_its_password

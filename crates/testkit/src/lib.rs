@@ -22,3 +22,4 @@ pub mod conformance;
 pub mod fake_database;
 pub mod sim;
 pub mod surroundings;
+pub mod tools;

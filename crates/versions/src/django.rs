@@ -12,11 +12,17 @@ use crate::reading::{Row, Statement, engine_statement};
 use crate::recorded;
 
 pub(crate) fn statement(from: &str, app: &str, dialect: Dialect) -> Result<Statement, QuoteError> {
+    let (column, app) = (dialect.column("app"), dialect.literal(app)?);
+    // By bytes: a collation must not take one app for another.
+    let is_of_app = match dialect {
+        Dialect::PostgreSql => format!("{column} = {app}"),
+        Dialect::MySql => {
+            format!("CAST(CONVERT({column} USING utf8mb4) AS BINARY) = CAST({app} AS BINARY)")
+        }
+    };
     Ok(engine_statement(format!(
-        "SELECT {} FROM {from} AS t WHERE {} = {} ORDER BY {} DESC LIMIT 1",
+        "SELECT {} FROM {from} AS t WHERE {is_of_app} ORDER BY {} DESC LIMIT 1",
         dialect.text(&dialect.column("name")),
-        dialect.column("app"),
-        dialect.literal(app)?,
         dialect.column("id"),
     )))
 }

@@ -1,6 +1,6 @@
 //! golang-migrate: `schema_migrations` has one row, the version and whether it is half applied (golang-migrate's
 //! `database/postgres/postgres.go` and `database/mysql/mysql.go`, `SetVersion`; its FAQ on "dirty database").
-//! Version -1 is none: it is only ever recorded while the way down from the first one fails.
+//! Version -1 is none: it is only ever recorded while the way down from the first one fails, and is dirty then.
 
 use dbop_model::{ObservedVersion, Why};
 

@@ -69,7 +69,15 @@ pub(crate) fn statement(
 }
 
 /// Where it is; `None`: there is no such table.
-pub(crate) fn interpret(table: &TableName, rows: &[Row]) -> Result<Option<Located>, Why> {
+pub(crate) fn interpret(
+    table: &TableName,
+    spelled_freely: bool,
+    rows: &[Row],
+) -> Result<Option<Located>, Why> {
+    let rows = match spelled_freely {
+        true => rows,
+        false => spelled_alike(table, rows),
+    };
     match rows {
         [] => Ok(None),
         [row] => match row.as_slice() {
@@ -87,20 +95,33 @@ pub(crate) fn interpret(table: &TableName, rows: &[Row]) -> Result<Option<Locate
                 "the server's catalogue gave an answer of another shape",
             )),
         },
-        [one, two, ..] => {
-            let part = |row: &Row, nth| row.get(nth).cloned().flatten().unwrap_or_default();
-            Err(Why::new(match (part(one, 0), part(two, 0)) {
-                (schema, same) if schema == same => format!(
-                    "there is more than one table of the name in the schema {schema}: {} and {}",
-                    part(one, 2),
-                    part(two, 2)
-                ),
-                (schema, other) => format!(
-                    "there is more than one table {} (in the schemas {schema} and {other}); \
+        [one, two, ..] => Err(Why::new(match (part(one, 0), part(two, 0)) {
+            (schema, same) if schema == same => format!(
+                "there is more than one table of the name in the schema {schema}: {} and {}",
+                part(one, 2),
+                part(two, 2)
+            ),
+            (schema, other) => format!(
+                "there is more than one table {} (in the schemas {schema} and {other}); \
                      name one: schemaVersion.schema",
-                    table.name()
-                ),
-            }))
-        }
+                table.name()
+            ),
+        })),
     }
+}
+
+/// Of several in one schema whose names differ in the case of letters, the one that is spelled as the name is: a
+/// server may compare names without regard to it, and tell the tables apart.
+fn spelled_alike<'r>(table: &TableName, rows: &'r [Row]) -> &'r [Row] {
+    let mut schemas = rows.iter().map(|row| part(row, 0));
+    let first = schemas.next();
+    if !schemas.all(|schema| Some(schema) == first) {
+        return rows;
+    }
+    let alike = rows.iter().position(|row| part(row, 2) == table.name());
+    alike.map_or(rows, |at| &rows[at..=at])
+}
+
+fn part(row: &Row, nth: usize) -> String {
+    row.get(nth).cloned().flatten().unwrap_or_default()
 }

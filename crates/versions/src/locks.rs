@@ -12,13 +12,15 @@
 //! | Prisma (`acquire_lock`) | advisory lock 72707369 | `GET_LOCK('prisma_migrate')` |
 //! | Liquibase (`StandardLockService`) | a row of `databasechangeloglock` | the same |
 //!
-//! sqlx's is a session's as well, and the migrator's sessions are looked at anyway. Alembic, Django, Diesel and
-//! goose (without its session locker) take none.
+//! sqlx's is a session's as well, and the migrator's sessions are looked at anyway. So are the rows of its history that
+//! Flyway locks on a Galera cluster, where names are no lock. Alembic, Django and Diesel take none; goose takes one
+//! where a program has it do so: a session's, or a row that it lets go by itself after half a minute.
 
 mod holders;
 mod keys;
 mod row;
 
+use dbop_model::table::TableName;
 use dbop_model::{Fact, ToolLock, VersionSource, Why};
 
 use crate::dialect::{Dialect, QuoteError};
@@ -45,8 +47,11 @@ pub struct LockQuestion {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stage {
-    /// In which schema is the table of Liquibase's lock?
-    Locate,
+    /// In which schema is the table of Liquibase's lock? The others are what it may be called else.
+    Locate {
+        table: TableName,
+        others: Vec<TableName>,
+    },
     /// Is its row locked? The table is qualified and quoted, and as people write it.
     Row { from: String, shown: String },
     /// Which advisory locks are held (PostgreSQL)?
@@ -57,27 +62,27 @@ enum Stage {
     Named { name: String },
 }
 
-/// Starts to look for the lock of a tool. There are at most two questions.
+/// Starts to look for the lock of a tool. There are at most three questions.
 pub fn locks(source: &VersionSource, dialect: Dialect) -> LockStep {
-    let asked = match (source, dialect) {
-        (VersionSource::Liquibase { table, .. }, _) => row::table(table).map_or_else(
-            |why| Err(Some(why)),
-            |table| Ok((Stage::Locate, locate::statement(&table, true, dialect))),
-        ),
+    let (stage, statement) = match (source, dialect) {
+        // The lock's table lies where the change log's does.
+        (VersionSource::Liquibase { .. }, _) => {
+            return locate(source, dialect, source.companions());
+        }
         (
             VersionSource::Flyway { .. }
             | VersionSource::GolangMigrate { .. }
             | VersionSource::Rails { .. }
             | VersionSource::Prisma { .. },
             Dialect::PostgreSql,
-        ) => Ok((Stage::Advisory, holders::advisory(source))),
+        ) => (Stage::Advisory, holders::advisory(source)),
         (
             VersionSource::Flyway { .. }
             | VersionSource::GolangMigrate { .. }
             | VersionSource::Rails { .. }
             | VersionSource::Prisma { .. },
             Dialect::MySql,
-        ) => Ok((Stage::Database, Ok(holders::database()))),
+        ) => (Stage::Database, Ok(holders::database())),
         (
             VersionSource::Alembic { .. }
             | VersionSource::Django { .. }
@@ -86,13 +91,23 @@ pub fn locks(source: &VersionSource, dialect: Dialect) -> LockStep {
             | VersionSource::Goose { .. }
             | VersionSource::Query { .. },
             _,
-        ) => Err(None),
+        ) => return LockStep::Done(Fact::Known(Vec::new())),
     };
-    match asked {
-        Ok((stage, statement)) => ask(source, dialect, stage, statement),
-        Err(None) => LockStep::Done(Fact::Known(Vec::new())),
-        Err(Some(why)) => LockStep::Done(Fact::Unknown(why)),
+    ask(source, dialect, stage, statement)
+}
+
+/// Looks for the first of these tables that there is; none: nobody has made a lock yet.
+fn locate(source: &VersionSource, dialect: Dialect, names: Vec<TableName>) -> LockStep {
+    let mut names = names.into_iter();
+    while let Some(table) = names.next() {
+        // What the server has no name for is not there.
+        if let Ok(statement) = locate::statement(&table, true, dialect) {
+            let others = names.collect();
+            let stage = Stage::Locate { table, others };
+            return ask(source, dialect, stage, Ok(statement));
+        }
     }
+    LockStep::Done(Fact::Known(Vec::new()))
 }
 
 impl LockQuestion {
@@ -122,10 +137,10 @@ impl LockQuestion {
             ..
         } = self;
         let held = |locks| Ok(LockStep::Done(Fact::Known(locks)));
-        match (stage, &source) {
-            (Stage::Locate, VersionSource::Liquibase { table, .. }) => {
-                let Some(located) = locate::interpret(&row::table(table)?, rows)? else {
-                    return held(Vec::new());
+        match stage {
+            Stage::Locate { table, others } => {
+                let Some(located) = locate::interpret(&table, true, rows)? else {
+                    return Ok(locate(&source, dialect, others));
                 };
                 let from = dialect
                     .table(&located.schema, &located.name)
@@ -135,17 +150,16 @@ impl LockQuestion {
                 let stage = Stage::Row { from, shown };
                 Ok(ask(&source, dialect, stage, Ok(statement)))
             }
-            (Stage::Row { from, shown }, _) => held(row::interpret(&from, &shown, dialect, rows)?),
-            (Stage::Advisory, _) => held(holders::of_advisory(&source, rows)?),
-            (Stage::Database, _) => {
+            Stage::Row { from, shown } => held(row::interpret(&from, &shown, dialect, rows)?),
+            Stage::Advisory => held(holders::of_advisory(&source, rows)?),
+            Stage::Database => {
                 let Some(name) = keys::named(&source, &holders::name_of(rows)?) else {
                     return held(Vec::new());
                 };
                 let statement = holders::of_name(&name, dialect);
                 Ok(ask(&source, dialect, Stage::Named { name }, statement))
             }
-            (Stage::Named { name }, _) => held(holders::of_named(&source, &name, rows)?),
-            (Stage::Locate, _) => Err(shape()),
+            Stage::Named { name } => held(holders::of_named(&source, &name, rows)?),
         }
     }
 }

@@ -85,8 +85,7 @@ pub fn read(source: &VersionSource, dialect: Dialect) -> Step {
     let (stage, statement) = match (source, own_table(source)) {
         (VersionSource::Query { query, .. }, _) => (Stage::Read, query::statement(query)),
         (_, Some(table)) => {
-            let spelled_freely = matches!(source, VersionSource::Liquibase { .. });
-            let statement = locate::statement(table, spelled_freely, dialect);
+            let statement = locate::statement(table, is_spelled_freely(source), dialect);
             (Stage::Locate, statement)
         }
         (_, None) => return Step::Done(Fact::Unknown(Why::new("no version table is named"))),
@@ -100,6 +99,11 @@ fn own_table(source: &VersionSource) -> Option<&TableName> {
         VersionSource::Query { .. } => None,
         _ => source.table(),
     }
+}
+
+/// Does the tool write the name in capitals?
+fn is_spelled_freely(source: &VersionSource) -> bool {
+    matches!(source, VersionSource::Liquibase { .. })
 }
 
 /// What to ask of a tool's table; `from` is the table, qualified and quoted.
@@ -167,7 +171,7 @@ impl Question {
                 });
             }
         };
-        let located = match locate::interpret(table, &rows) {
+        let located = match locate::interpret(table, is_spelled_freely(&source), &rows) {
             Ok(Some(located)) => located,
             Ok(None) => return Step::Done(Fact::Known(ObservedVersion::None)),
             Err(why) => return Step::Done(Fact::Unknown(why)),

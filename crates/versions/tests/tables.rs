@@ -212,6 +212,29 @@ fn a_name_without_a_schema_means_the_one_table_of_that_name() {
 }
 
 #[test]
+fn of_names_that_differ_in_case_the_one_that_is_meant_is_read() {
+    let of = |source: &VersionSource, name: &str| {
+        let capitals = name.to_uppercase();
+        let both = Answer::rows([["shop", "r", capitals.as_str()], ["shop", "r", name]]);
+        let Step::Ask(question) = read(source, Dialect::MySql) else {
+            panic!("asks")
+        };
+        question.answer(both)
+    };
+    let Step::Ask(question) = of(&alembic("alembic_version"), "alembic_version") else {
+        panic!("asks")
+    };
+    let sql = &question.statement().sql;
+    assert!(sql.contains("FROM `shop`.`alembic_version` AS t"), "{sql}");
+    // Liquibase's could be either.
+    let both = of(&liquibase(LiquibaseVersion::Tag), "databasechangelog");
+    let Step::Done(fact) = both else {
+        panic!("is told")
+    };
+    unknown(fact, "more than one table of the name in the schema shop");
+}
+
+#[test]
 fn odd_names_are_quoted_and_long_ones_refused() {
     let source = alembic("\"a'\"\"b\"");
     let Step::Ask(question) = read(&source, Dialect::PostgreSql) else {
@@ -547,6 +570,33 @@ fn liquibase_s_lock_is_a_row() {
             "Liquibase, row of shop.DATABASECHANGELOGLOCK, by db (10.1.2.3): UPDATE \
           `shop`.`DATABASECHANGELOGLOCK` SET locked = 0, lockgranted = NULL, lockedby = NULL WHERE id = 1;"
         ]
+    );
+}
+
+#[test]
+fn liquibase_s_lock_is_looked_for_by_the_name_that_follows_from_the_change_log_s_and_by_its_own() {
+    let source = VersionSource::Liquibase {
+        table: "app.shop_log".parse().unwrap(),
+        version: LiquibaseVersion::Tag,
+    };
+    let LockStep::Ask(question) = locks(&source, Dialect::PostgreSql) else {
+        panic!("asks")
+    };
+    let sql = &question.statement().sql;
+    assert!(sql.contains("c.relname = 'shop_loglock' AND n.nspname = 'app'"));
+    let LockStep::Ask(question) = question.answer(rows(&[])) else {
+        panic!("asks for the other")
+    };
+    let sql = &question.statement().sql;
+    assert!(sql.contains("c.relname = 'databasechangeloglock' AND n.nspname = 'app'"));
+    let table = || Answer::rows([["app", "r", "databasechangeloglock"]]);
+    let held = |answers: Vec<Answer>| lines(held(&source, Dialect::PostgreSql, answers));
+    assert_eq!(held(vec![rows(&[]), rows(&[])]), [""; 0]);
+    let locked = rows(&[&[Some("db (10.1.2.3)"), None]]);
+    let found = held(vec![rows(&[]), table(), locked]);
+    assert!(
+        found[0].starts_with("Liquibase, row of app.databasechangeloglock, by db (10.1.2.3): "),
+        "{found:?}"
     );
 }
 

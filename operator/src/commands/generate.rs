@@ -27,6 +27,7 @@ pub(super) fn run(args: &GenerateArgs, console: Console) -> Done {
         image: args.image.clone(),
         namespace: args.namespace.clone(),
         change_log: change_log.filter(|_| args.tool == GenerateTool::Liquibase),
+        from_empty: args.from_empty,
     };
     match console.output() {
         Output::Text => {

@@ -83,6 +83,7 @@ fn look(source: VersionSource) -> std::result::Result<Look, DatabaseError> {
             privileges: Default::default(),
             schemas: None,
             version_table: source.table().cloned(),
+            tool_tables: source.companions().into_iter().collect(),
             owner_role: None,
         },
         version_source: source,

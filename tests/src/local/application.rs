@@ -1,17 +1,20 @@
 //! An application: it takes its credential from a published Secret, and counts what the database refuses it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use mysql_async::OptsBuilder;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::Config;
+
+use crate::session::{Refused, Session};
 
 /// The pause between two queries of a session.
 const PAUSE: Duration = Duration::from_millis(20);
-/// A query or a login that takes longer has failed: no application would wait so long.
+/// A query that takes longer has failed: no application would wait so long.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// As many failures are kept in words.
 const FAILURES_MAX: usize = 20;
@@ -51,15 +54,25 @@ impl Credential {
     ///
     /// # Panics
     /// When a key is missing, or the server does not answer.
-    pub async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+    pub async fn connect(&self) -> Result<Session, Refused> {
+        let port = self.get("port").parse().expect("a port is a number");
+        if self.get("type") == "mysql" {
+            let opts = OptsBuilder::default()
+                .ip_or_hostname(self.get("host"))
+                .tcp_port(port)
+                .db_name(Some(self.get("database")))
+                .user(Some(self.get("username")))
+                .pass(Some(self.get("password")));
+            return Session::in_mysql(opts).await;
+        }
         let mut config = Config::new();
         config
             .host(self.get("host"))
-            .port(self.get("port").parse().expect("a port is a number"))
+            .port(port)
             .dbname(self.get("database"))
             .user(self.get("username"))
             .password(self.get("password"));
-        connect(&config).await
+        Session::in_postgres(&config).await
     }
 
     /// Logs in with its connection string.
@@ -69,14 +82,8 @@ impl Credential {
     ///
     /// # Panics
     /// When it has none, or the server does not answer.
-    pub async fn connect_by_uri(&self) -> Result<Client, tokio_postgres::Error> {
-        connect(
-            &self
-                .get("uri")
-                .parse()
-                .expect("the uri is a connection string"),
-        )
-        .await
+    pub async fn connect_by_uri(&self) -> Result<Session, Refused> {
+        Session::by_uri(self.get("uri")).await
     }
 }
 
@@ -84,14 +91,6 @@ impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Credential({:?})", self.0.get("username"))
     }
-}
-
-async fn connect(config: &Config) -> Result<Client, tokio_postgres::Error> {
-    let connected = timeout(PATIENCE, config.connect(NoTls)).await;
-    let (client, connection) = connected.expect("the server answers in time")?;
-    // A broken connection shows as an error of the client's next call.
-    tokio::spawn(connection);
-    Ok(client)
 }
 
 /// An application that runs one query again and again until it is stopped.
@@ -128,7 +127,7 @@ impl Tally {
 #[derive(Default)]
 struct Shared {
     stop: AtomicBool,
-    pid: AtomicI32,
+    pid: AtomicI64,
     queries: AtomicU64,
     logins: AtomicU64,
     failed: AtomicU64,
@@ -142,18 +141,19 @@ impl Application {
     /// When it cannot log in to begin with.
     pub async fn staying(credential: &Credential, query: &str) -> Application {
         let shared = Arc::new(Shared::default());
-        let client = match credential.connect().await {
-            Ok(client) => client,
+        let session = match credential.connect().await {
+            Ok(session) => session,
             Err(error) => panic!("an application cannot log in as {credential:?}: {error:?}"),
         };
         shared.logins.fetch_add(1, Ordering::Relaxed);
-        shared.remember_pid(&client).await;
+        shared.pid.store(session.id().await, Ordering::Relaxed);
         let (query, inner) = (query.to_owned(), shared.clone());
         let task = tokio::spawn(async move {
             while !inner.is_stopped() {
-                inner.query(&client, &query).await;
+                inner.query(&session, &query).await;
                 sleep(PAUSE).await;
             }
+            session.close().await;
         });
         Application { shared, task }
     }
@@ -171,10 +171,11 @@ impl Application {
         let task = tokio::spawn(async move {
             while !inner.is_stopped() {
                 match credential.connect().await {
-                    Ok(client) => {
+                    Ok(session) => {
                         inner.logins.fetch_add(1, Ordering::Relaxed);
-                        inner.query(&client, &query).await;
+                        inner.query(&session, &query).await;
                         sleep(stay).await;
+                        session.close().await;
                     }
                     Err(error) => inner.fail(&error),
                 }
@@ -186,7 +187,7 @@ impl Application {
 
     /// The server's id of its session.
     #[must_use]
-    pub fn pid(&self) -> i32 {
+    pub fn pid(&self) -> i64 {
         self.shared.pid.load(Ordering::Relaxed)
     }
 
@@ -225,17 +226,8 @@ impl Shared {
         self.stop.load(Ordering::Relaxed)
     }
 
-    async fn remember_pid(&self, client: &Client) {
-        let row = client.query_one("SELECT pg_backend_pid()", &[]).await;
-        self.pid.store(
-            row.expect("a session knows its pid").get(0),
-            Ordering::Relaxed,
-        );
-    }
-
-    /// One query, by the simple protocol: no plan of it is kept that a change of the schema could spoil.
-    async fn query(&self, client: &Client, query: &str) {
-        match timeout(PATIENCE, client.batch_execute(query)).await {
+    async fn query(&self, session: &Session, query: &str) {
+        match timeout(PATIENCE, session.run(query)).await {
             Ok(Ok(())) => drop(self.queries.fetch_add(1, Ordering::Relaxed)),
             Ok(Err(error)) => self.fail(&error),
             Err(_) => self.fail(&"a query took too long"),

@@ -1,7 +1,7 @@
 //! A directory of manifests, and what `database-operator` makes of it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -58,6 +58,13 @@ impl Directory {
     pub fn with_environment(mut self, name: &str, value: &str) -> Directory {
         self.environment.push((name.into(), value.into()));
         self
+    }
+
+    /// The variables that every command has besides.
+    pub fn environment(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.environment
+            .iter()
+            .map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
     /// The directory that `local` is given.

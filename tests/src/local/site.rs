@@ -7,7 +7,7 @@ use super::application::Credential;
 use super::catalogue::Snapshot;
 use super::directory::{Directory, MANAGED_DATABASE};
 use super::manifest::{Object, managed_database, migration, secret};
-use crate::{TestDatabase, TestServer, binary};
+use crate::{Engine, TestDatabase, TestServer, binary};
 
 /// A database, and the directory that manages it.
 pub struct Site {
@@ -68,10 +68,17 @@ impl Site {
     #[track_caller]
     pub fn of(database: TestDatabase, directory: Directory) -> Site {
         let name = object_name(&database);
+        Site::called(&name, database, directory)
+    }
+
+    /// A ManagedDatabase of this name for this database in this directory.
+    #[must_use]
+    #[track_caller]
+    pub fn called(name: &str, database: TestDatabase, directory: Directory) -> Site {
         let site = Site {
             directory,
             database,
-            name,
+            name: name.to_owned(),
         };
         site.directory.put(&managed_database(&site.name, "v1"));
         site.set_dsn(&site.database.admin_dsn());
@@ -83,6 +90,12 @@ impl Site {
     pub fn set_dsn(&self, dsn: &str) {
         self.directory
             .put(&secret(&format!("{}-admin", self.name), &[("dsn", dsn)]));
+    }
+
+    /// The kind of its server.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.database.engine()
     }
 
     /// Adds steps to the chain, the first one after step `after` (0: the beginning).
@@ -132,7 +145,7 @@ impl Site {
         let messages = stalled.filter_map(|condition| condition["message"].as_str());
         messages
             .flat_map(|message| message.split("(what helps: ").skip(1))
-            .filter_map(|rest| Some(rest.split_once(')')?.0.to_owned()))
+            .filter_map(up_to_its_end)
             .collect()
     }
 
@@ -188,23 +201,12 @@ impl Site {
         );
     }
 
-    /// The application logins of this ManagedDatabase in the server: members of the group role that can be
-    /// logged in to, whether locked or not.
+    /// The application logins of this ManagedDatabase in the server, whether locked or not.
     ///
     /// # Panics
     /// When they cannot be listed.
     pub async fn logins(&self) -> Vec<String> {
-        let rows = self
-            .database
-            .superuser()
-            .await
-            .query(
-                "SELECT rolname::text FROM pg_roles WHERE starts_with(rolname, $1 || '_v') ORDER BY 1",
-                &[&self.name],
-            )
-            .await
-            .expect("a superuser may list roles");
-        rows.iter().map(|row| row.get(0)).collect()
+        self.database.logins().await
     }
 
     /// Everything that the operator could change.
@@ -241,4 +243,14 @@ impl Site {
 
 fn object_name(database: &TestDatabase) -> String {
     database.name().replace('_', "-")
+}
+
+/// What stands before the parenthesis that closes the one before it; a statement may have some of its own.
+fn up_to_its_end(text: &str) -> Option<String> {
+    let mut open = 1;
+    let end = text.find(|c: char| {
+        open += i32::from(c == '(') - i32::from(c == ')');
+        open == 0
+    })?;
+    Some(text[..end].to_owned())
 }

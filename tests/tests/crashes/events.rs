@@ -6,13 +6,13 @@
 //! (`SELECT` and the like) is no event.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dbop_tests::local::Site;
+
+use crate::log::{Log, Said, Tail};
 
 /// How often the server's log is looked at: a statement takes longer.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
@@ -20,9 +20,14 @@ const LOOK_EVERY: Duration = Duration::from_micros(200);
 const LOOKS_PER_SCAN: u32 = 8;
 /// Labels are cut to this, so that they can be read in a table.
 const LABEL_CHARS_MAX: usize = 72;
+/// A number of so many digits is how long something took, in nanoseconds.
+const TIME_DIGITS_MIN: usize = 6;
+/// A number in hexadecimal that is longer is a hash.
+const ID_DIGITS_MAX: usize = 16;
 /// Statements that begin like this change nothing.
 const LOOKS: &[&str] = &[
     "SELECT", "WITH", "EXPLAIN", "SHOW", "SET", "RESET", "BEGIN", "START", "ROLLBACK", "VALUES",
+    "USE", "KILL",
 ];
 
 /// Something that happened: the `nth` (from 1) of its label in one command.
@@ -51,15 +56,13 @@ pub(crate) struct Seen {
 
 /// A watch over one command.
 pub(crate) struct Watch {
-    log: Tail,
+    log: Log,
     marks: Tail,
     files: Files,
     status: Status,
     names: Names,
     /// What the admin's open transaction has written last.
     open: Option<String>,
-    /// Who began a statement with an empty line: what it says comes with the next.
-    begun_by: Option<String>,
     counts: BTreeMap<String, usize>,
 }
 
@@ -70,14 +73,7 @@ impl Watch {
     /// When the server has no log, or it cannot be read.
     #[track_caller]
     pub(crate) fn begin(site: &Site) -> Watch {
-        let server = site.database.server();
-        let log = server.log().unwrap_or_else(|| {
-            panic!(
-                "the points to strike at are found in the server's log: name that of a server with \
-                 log_statement=all in DBOP_TEST_POSTGRES_{}_LOG, or run `cargo xtask test crashes`",
-                server.major()
-            )
-        });
+        let log = Log::at_end(site.database.server());
         let root = site.directory.state();
         let mut files = Files {
             root: root.clone(),
@@ -90,13 +86,12 @@ impl Watch {
         };
         status.change();
         Watch {
-            log: Tail::at_end(log),
+            log,
             marks: Tail::at_end(&marks_path(site)),
             files,
             status,
             names: Names::of(site),
             open: None,
-            begun_by: None,
             counts: BTreeMap::new(),
         }
     }
@@ -141,8 +136,8 @@ impl Watch {
 
     fn look(&mut self, whole: bool) -> Vec<String> {
         let mut labels = Vec::new();
-        for line in self.log.lines() {
-            labels.extend(self.statement(&line));
+        for said in self.log.statements() {
+            labels.extend(self.statement(&said));
         }
         for line in self.marks.lines() {
             labels.push(format!("container: {}", self.names.plain(&line)));
@@ -160,24 +155,10 @@ impl Watch {
         labels
     }
 
-    /// The label of a line of the server's log: `... [pid] user@database LOG:  statement: ...`. What follows
-    /// of a statement of several lines begins with a tab.
-    fn statement(&mut self, line: &str) -> Option<String> {
-        let (user, sql) = match line.strip_prefix('\t') {
-            Some(sql) => (self.begun_by.take()?, sql),
-            None => {
-                let (_, after) = line.split_once("] ")?;
-                let (who, said) = after.split_once(" LOG:  ")?;
-                let user = self.names.user(who)?;
-                let (how, sql) = said.split_once(": ")?;
-                let is_statement = how == "statement" || how.starts_with("execute");
-                is_statement.then_some((user, sql))?
-            }
-        };
-        if sql.trim().is_empty() {
-            self.begun_by = Some(user);
-            return None;
-        }
+    /// The label of a statement.
+    fn statement(&mut self, said: &Said) -> Option<String> {
+        let user = self.names.user(said)?;
+        let sql = &said.sql;
         let sql = self.names.plain(&without_literals(sql));
         let mut label: String = sql.chars().take(LABEL_CHARS_MAX).collect();
         if label.len() < sql.len() {
@@ -187,8 +168,12 @@ impl Watch {
         let first = words.split(|c: char| !c.is_ascii_alphabetic()).next()?;
         let first = first.to_owned();
         match user.as_str() {
-            "admin" if sql.contains("pg_try_advisory_lock") => Some("takes the lock".to_owned()),
-            "admin" if sql.contains("pg_advisory_unlock") => Some("gives up the lock".to_owned()),
+            "admin" if says(&sql, &["pg_try_advisory_lock", "GET_LOCK("]) => {
+                Some("takes the lock".to_owned())
+            }
+            "admin" if says(&sql, &["pg_advisory_unlock", "RELEASE_LOCK("]) => {
+                Some("gives up the lock".to_owned())
+            }
             "admin" if first == "BEGIN" => {
                 self.open = None;
                 None
@@ -253,21 +238,32 @@ impl Names {
         let text = text
             .replace(&self.admin, "admin")
             .replace(&self.database, "db")
+            // As MySQL has it in a grant.
+            .replace(&self.database.replace('_', "\\_"), "db")
             .replace(&self.object, "db");
         without_random(&text)
             .replace("_#", "")
             .replace("-#", "")
-            .replace('"', "")
+            .replace(['"', '`'], "")
     }
 
-    /// The user of `user@database`, where it is this walk's database.
-    fn user(&self, who: &str) -> Option<String> {
-        let (user, database) = who.rsplit_once('@')?;
-        (database == self.database).then(|| self.plain(user))
+    /// Who said it, where it is of this walk.
+    fn user(&self, said: &Said) -> Option<String> {
+        let is_ours = match &said.database {
+            Some(database) => *database == self.database,
+            // All accounts of a walk are called after it.
+            None => said.user == self.admin || said.user.starts_with(&format!("{}_", self.object)),
+        };
+        is_ours.then(|| self.plain(&said.user))
     }
 }
 
-/// `#` in the place of ids: 8 or 16 hexadecimal digits.
+fn says(sql: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| sql.contains(word))
+}
+
+/// `#` in the place of ids, and of hashes: 8, 10 or 16 hexadecimal digits, or a number in hexadecimal; and
+/// of times.
 fn without_random(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -277,7 +273,9 @@ fn without_random(text: &str) -> String {
             .unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
         let is_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-        if matches!(word.len(), 8 | 16) && word.bytes().all(is_hex) {
+        let is_id = matches!(word.len(), 8 | 10 | 16) && word.bytes().all(is_hex);
+        let is_time = word.len() >= TIME_DIGITS_MIN && word.bytes().all(|b| b.is_ascii_digit());
+        if is_id || is_time || (word.starts_with("0x") && word.len() > ID_DIGITS_MAX) {
             out.push('#');
         } else {
             out.push_str(word);
@@ -293,47 +291,6 @@ fn without_random(text: &str) -> String {
 fn without_literals(sql: &str) -> String {
     let parts = sql.split('\'');
     parts.step_by(2).collect::<Vec<_>>().join("'...'")
-}
-
-/// The end of a file that grows.
-struct Tail {
-    path: PathBuf,
-    read: u64,
-    part: Vec<u8>,
-    file: Option<File>,
-}
-
-impl Tail {
-    fn at_end(path: &Path) -> Tail {
-        Tail {
-            path: path.to_owned(),
-            read: path.metadata().map_or(0, |about| about.len()),
-            part: Vec::new(),
-            file: None,
-        }
-    }
-
-    /// The lines that have come, whole ones only.
-    fn lines(&mut self) -> Vec<String> {
-        if self.file.is_none() {
-            self.file = File::open(&self.path).ok();
-            if let Some(file) = &mut self.file {
-                file.seek(SeekFrom::Start(self.read))
-                    .expect("a log can be read from any place");
-            }
-        }
-        let Some(file) = &mut self.file else {
-            return Vec::new();
-        };
-        file.read_to_end(&mut self.part).expect("a log can be read");
-        let Some(end) = self.part.iter().rposition(|byte| *byte == b'\n') else {
-            return Vec::new();
-        };
-        let rest = self.part.split_off(end + 1);
-        let whole = std::mem::replace(&mut self.part, rest);
-        let text = String::from_utf8_lossy(&whole);
-        text.lines().map(str::to_owned).collect()
-    }
 }
 
 /// The files of the state, without those that are just being written and without the status.

@@ -5,6 +5,7 @@
 
 mod end;
 mod events;
+mod log;
 mod points;
 mod walk;
 
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use dbop_tests::local::{Finished, Running, Site, Step, until};
-use dbop_tests::{TestServer, is_full_proof, majors, on_each, seed, server};
+use dbop_tests::{Engine, TestServer, is_full_proof, on_each_engine, seed};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
 
@@ -29,20 +30,20 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An undisturbed walk on each server: what the others are compared with, and where their points are from.
 type Reference = Arc<OnceCell<History>>;
-static REFERENCES: Mutex<BTreeMap<u8, Reference>> = Mutex::new(BTreeMap::new());
+static REFERENCES: Mutex<BTreeMap<String, Reference>> = Mutex::new(BTreeMap::new());
 
 async fn reference(server: &TestServer) -> Reference {
     let cell = {
         let mut all = REFERENCES.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(server.major()).or_default().clone()
+        all.entry(server.title()).or_default().clone()
     };
     cell.get_or_init(async || {
-        let undisturbed = walk(server, "crash_none", &Trouble::None).await;
+        let undisturbed = walk(server, "cn", &Trouble::None).await;
         assert_eq!(undisturbed.word, None, "nobody had to say anything");
         undisturbed.end.is_complete();
         println!(
-            "proof: PostgreSQL {}: the undisturbed walk has {} events of {} kinds in {:.1} s",
-            server.major(),
+            "proof: {}: the undisturbed walk has {} events of {} kinds in {:.1} s",
+            server.title(),
             undisturbed
                 .seen
                 .iter()
@@ -65,6 +66,8 @@ struct Account {
     queries: u64,
     retried: usize,
     accepted: usize,
+    /// Half of a migration's work was there.
+    halves: usize,
     /// By phase: what was seen last before the blow, how often.
     struck_after: BTreeMap<(usize, String), usize>,
 }
@@ -80,9 +83,9 @@ async fn strike_all(server: &TestServer, strikes: Vec<Strike>) -> Account {
         walks.spawn(async move {
             let _turn = WALKS.acquire().await.expect("nobody closes it");
             // A panic's message does not say it.
-            println!("PostgreSQL {}: {}", server.major(), spell(&strike));
+            println!("{}: {}", server.title(), spell(&strike));
             let phase = strike.point.phase;
-            let history = walk(&server, "crash", &Trouble::Strike(strike.clone())).await;
+            let history = walk(&server, "cr", &Trouble::Strike(strike.clone())).await;
             history
                 .end
                 .is_like(&undisturbed, history.word, &spell(&strike));
@@ -99,6 +102,7 @@ async fn strike_all(server: &TestServer, strikes: Vec<Strike>) -> Account {
         account.queries += history.queries;
         account.retried += usize::from(history.word == Some("retry"));
         account.accepted += usize::from(history.word == Some("accept-run"));
+        account.halves += usize::from(history.half_run);
         match history.struck_after {
             None => account.missed += 1,
             Some(event) => *account.struck_after.entry((phase, event)).or_default() += 1,
@@ -122,9 +126,9 @@ impl Account {
     }
 
     fn prove(&self, server: &TestServer, what: &str, outcome: &str) {
-        let major = server.major();
+        let title = server.title();
         println!(
-            "proof: PostgreSQL {major}: {what} at {} points, {} of them different; {outcome}; {} queries of \
+            "proof: {title}: {what} at {} points, {} of them different; {outcome}; {} queries of \
              applications, none failed",
             self.hits(),
             self.struck_after.len(),
@@ -142,10 +146,7 @@ impl Account {
                 .collect();
             if !points.is_empty() {
                 let list = points.join("; ");
-                println!(
-                    "proof: PostgreSQL {major}, {what}, {}: right after {list}",
-                    phase.name
-                );
+                println!("proof: {title}, {what}, {}: right after {list}", phase.name);
             }
         }
     }
@@ -155,7 +156,10 @@ impl Account {
 fn random(server: &TestServer, test: u64) -> Random {
     let seed = seed_of_run();
     println!("DBOP_SEED={seed}");
-    Random::new(seed ^ (u64::from(server.major()) << 48) ^ (test << 56))
+    let of_server = server.title().bytes().fold(0_u64, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(u64::from(byte))
+    });
+    Random::new(seed ^ (of_server << 24) ^ (test << 56))
 }
 
 /// Is an event of this kind in the middle of a migration, with a quarter of a second still to go?
@@ -165,12 +169,12 @@ fn is_at_work(kind: &str) -> bool {
 
 /// The servers of the walks: all of them for a proof, and one that differs from run to run otherwise.
 fn servers() -> Vec<TestServer> {
-    let mut majors = majors();
+    let mut servers = dbop_tests::servers();
     if !is_full_proof() {
-        let at = Random::new(seed_of_run()).below(majors.len() as u64);
-        majors = vec![majors[usize::try_from(at).expect("an index fits")]];
+        let at = Random::new(seed_of_run()).below(servers.len() as u64);
+        servers = vec![servers.swap_remove(usize::try_from(at).expect("an index fits"))];
     }
-    majors.into_iter().map(server).collect()
+    servers
 }
 
 /// The seed of this run; every test prints it.
@@ -250,10 +254,17 @@ async fn killed_with_all_its_processes_it_ends_alike_after_one_word() {
             account.accepted
         );
         let outcome = format!(
-            "{} went on by themselves, {} after `retry`, {} after `accept-run`",
+            "{} went on by themselves, {} after `retry` ({} of them were half run, and said to be), {} after \
+             `accept-run`",
             account.walks - account.retried - account.accepted,
             account.retried,
+            account.halves,
             account.accepted
+        );
+        assert!(
+            account.halves > 0 || server.engine() == Engine::Postgres,
+            "DDL is no transaction on {}: a migration was to be half run",
+            server.title()
         );
         account.prove(
             &server,
@@ -314,15 +325,15 @@ async fn killed_again_and_again_a_walk_still_ends() {
         let times: Vec<Duration> = (0..PHASES.len() * lives)
             .map(|_| Duration::from_millis(40 + random.below(460)))
             .collect();
-        let history = walk(&server, "crash_storm", &Trouble::Storm(times.clone())).await;
+        let history = walk(&server, "cs", &Trouble::Storm(times.clone())).await;
         let undisturbed = &cell.get().expect("it was initialised").end;
         history
             .end
             .is_like(undisturbed, None, &format!("killed after {times:?}"));
         println!(
-            "proof: PostgreSQL {}: one walk killed {} times, 40 to 500 ms after each start: it ended like the \
+            "proof: {}: one walk killed {} times, 40 to 500 ms after each start: it ended like the \
              undisturbed one; {} queries of applications, none failed",
-            server.major(),
+            server.title(),
             times.len(),
             history.queries
         );
@@ -332,7 +343,7 @@ async fn killed_again_and_again_a_walk_still_ends() {
 /// A directory with one migration.
 async fn small_site(server: &TestServer, prefix: &str) -> Site {
     let site = Site::new(server, prefix).await;
-    let create = "CREATE TABLE notes (id bigserial PRIMARY KEY, text text)";
+    let create = "CREATE TABLE notes (id serial PRIMARY KEY, text text)";
     let change = "ALTER TABLE notes ADD COLUMN more text";
     site.steps(0, &[Step::new(create), Step::new(change)]);
     site
@@ -354,7 +365,7 @@ fn is_elsewhere(finished: &Finished) {
 
 #[tokio::test]
 async fn a_second_state_directory_finds_the_database_claimed() {
-    on_each(async |server| {
+    on_each_engine(async |server| {
         let site = small_site(&server, "crash_second").await;
         site.directory.local().await.exits(0);
         // There is something to do for whoever may do it.
@@ -378,7 +389,7 @@ async fn a_second_state_directory_finds_the_database_claimed() {
 
 #[tokio::test]
 async fn of_two_that_begin_at_once_one_gets_the_database() {
-    on_each(async |server| {
+    on_each_engine(async |server| {
         let rounds = if is_full_proof() { 8 } else { 1 };
         for _ in 0..rounds {
             let site = small_site(&server, "crash_race").await;
@@ -391,14 +402,16 @@ async fn of_two_that_begin_at_once_one_gets_the_database() {
             winner.exits(0);
             is_elsewhere(loser);
             assert_eq!(site.logins().await.len(), 1, "the winner's credential");
-            let superuser = site.database.superuser().await;
-            let runs = end::texts(&superuser, "SELECT count(*) FROM _sqlx_migrations").await;
+            let runs = site
+                .database
+                .read("SELECT count(*) FROM _sqlx_migrations")
+                .await;
             assert_eq!(runs, ["1"]);
         }
         println!(
-            "proof: PostgreSQL {}: two `local` begun at once on one empty database, {rounds} times: one walked, \
+            "proof: {}: two `local` begun at once on one empty database, {rounds} times: one walked, \
              the other found it claimed and changed nothing",
-            server.major()
+            server.title()
         );
     })
     .await;
@@ -406,7 +419,7 @@ async fn of_two_that_begin_at_once_one_gets_the_database() {
 
 #[tokio::test]
 async fn a_state_directory_has_one_local_at_a_time() {
-    on_each(async |server| {
+    on_each_engine(async |server| {
         let site = small_site(&server, "crash_busy").await;
         let mut first = site.directory.start(&["--watch"]);
         until("the first is at rest", PATIENCE, async || {

@@ -3,18 +3,22 @@
 use std::time::Duration;
 
 use dbop_tests::local::secret;
-use dbop_tests::on_each;
+use dbop_tests::{Engine, on_each_engine, on_newest};
 
 use super::{address, goes_on, refused, site, site_on};
 
 #[tokio::test]
 async fn a_wrong_password() {
-    on_each(async |server| {
+    on_each_engine(async |server| {
         let site = site_on(&server, "error_password").await;
         let admin = site.database.admin().to_owned();
         site.set_dsn(&site.database.dsn(&admin, "wrong"));
+        let code = match server.engine() {
+            Engine::Postgres => "28P01",
+            Engine::MariaDb | Engine::MySql => "1045",
+        };
         let sentence = format!(
-            "cannot log in to {} as '{admin}': the server refused the login or its password (28P01)",
+            "cannot log in to {} as '{admin}': the server refused the login or its password ({code})",
             address(&site)
         );
         refused(&site, 1, &sentence).await;
@@ -26,32 +30,34 @@ async fn a_wrong_password() {
 
 #[tokio::test]
 async fn an_unreachable_server() {
-    let site = site("error_unreachable").await;
-    site.set_dsn("postgresql://admin:secret@127.0.0.1:1/shop");
-    let ended = refused(&site, 1, "cannot reach 127.0.0.1:1: Connection refused").await;
-    assert!(
-        ended.took < Duration::from_secs(20),
-        "it is told soon: {ended}"
-    );
-    site.set_dsn(&site.database.admin_dsn());
-    goes_on(&site, "v1").await;
+    on_newest(async |server| {
+        let site = site_on(&server, "error_unreachable").await;
+        let scheme = server.engine().scheme();
+        site.set_dsn(&format!("{scheme}://admin:secret@127.0.0.1:1/shop"));
+        let ended = refused(&site, 1, "cannot reach 127.0.0.1:1: Connection refused").await;
+        assert!(
+            ended.took < Duration::from_secs(20),
+            "it is told soon: {ended}"
+        );
+        site.set_dsn(&site.database.admin_dsn());
+        goes_on(&site, "v1").await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_database_that_does_not_exist() {
-    let site = site("error_nodatabase").await;
-    let dsn = site
-        .database
-        .admin_dsn()
-        .replace(site.database.name(), "no_such_database");
-    // The admin is named after the database too, so only the last part is meant.
-    let dsn = dsn.replace("no_such_database_admin", site.database.admin());
-    site.set_dsn(&dsn);
-    let sentence = format!(
-        "database 'no_such_database' does not exist on {}",
-        address(&site)
-    );
-    refused(&site, 1, &sentence).await;
+    on_newest(async |server| {
+        let site = site_on(&server, "error_nodatabase").await;
+        let (admin, password) = (site.database.admin(), site.database.admin_password());
+        site.set_dsn(&site.database.dsn_in("no_such_database", admin, password));
+        let sentence = format!(
+            "database 'no_such_database' does not exist on {}",
+            address(&site)
+        );
+        refused(&site, 1, &sentence).await;
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -82,24 +88,25 @@ async fn no_admin_secret() {
 
 #[tokio::test]
 async fn a_missing_privilege() {
-    on_each(async |server| {
+    on_each_engine(async |server| {
         let site = site_on(&server, "error_privilege").await;
-        let superuser = site.database.superuser().await;
-        let admin = site.database.admin().to_owned();
-        superuser
-            .batch_execute(&format!("ALTER ROLE {admin} NOCREATEROLE"))
-            .await
-            .unwrap();
-        refused(
-            &site,
-            3,
-            "the admin may not make logins and roles (what helps: ALTER ROLE",
-        )
-        .await;
+        let admin = site.database.admin_account();
+        let (take, needed) = match server.engine() {
+            Engine::Postgres => (
+                format!("ALTER ROLE {admin} NOCREATEROLE"),
+                "the admin may not make logins and roles (what helps: ALTER ROLE",
+            ),
+            Engine::MariaDb | Engine::MySql => (
+                format!("REVOKE CREATE USER ON *.* FROM {admin}"),
+                "the admin may not make logins (what helps: GRANT CREATE USER ON *.* TO",
+            ),
+        };
+        site.database.run(&take).await;
+        refused(&site, 3, needed).await;
         assert!(site.directory.job_logs().is_empty());
         let helps = site.helps();
         assert_eq!(helps.len(), 1, "{helps:?}");
-        superuser.batch_execute(&helps[0]).await.unwrap();
+        site.database.run(&helps[0]).await;
         goes_on(&site, "v1").await;
     })
     .await;

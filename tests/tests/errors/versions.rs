@@ -1,18 +1,17 @@
 //! The version in the database and the chain of migrations do not fit.
 
 use dbop_tests::local::migration;
-use dbop_tests::on_each;
+use dbop_tests::{on_each_engine, on_newest};
 
-use super::{as_admin, goes_on, refused, site, site_on};
+use super::{goes_on, refused, site, site_on};
 
 #[tokio::test]
 async fn a_version_that_no_migration_has() {
-    on_each(async |server| {
+    on_each_engine(async |server| {
         let site = site_on(&server, "error_unknown").await;
         goes_on(&site, "v1").await;
-        let superuser = site.database.superuser().await;
         let set = |version: i32| format!("UPDATE _sqlx_migrations SET version = {version}");
-        superuser.batch_execute(&set(77)).await.unwrap();
+        site.database.run(&set(77)).await;
         site.desire("v2");
         refused(
             &site,
@@ -22,7 +21,7 @@ async fn a_version_that_no_migration_has() {
         )
         .await;
         assert_eq!(site.status()["currentVersion"], "77");
-        superuser.batch_execute(&set(1)).await.unwrap();
+        site.database.run(&set(1)).await;
         goes_on(&site, "v2").await;
     })
     .await;
@@ -30,20 +29,17 @@ async fn a_version_that_no_migration_has() {
 
 #[tokio::test]
 async fn tables_without_a_version() {
-    on_each(async |server| {
+    on_each_engine(async |server| {
         let site = site_on(&server, "error_tables").await;
-        let admin = as_admin(&site).await;
-        admin
-            .batch_execute("CREATE TABLE things (id int)")
-            .await
-            .unwrap();
+        let admin = site.database.as_admin().await;
+        admin.run("CREATE TABLE things (id int)").await.unwrap();
         refused(
             &site,
             3,
             "the database has tables but no schema version; record the version",
         )
         .await;
-        admin.batch_execute("DROP TABLE things").await.unwrap();
+        admin.run("DROP TABLE things").await.unwrap();
         goes_on(&site, "v1").await;
     })
     .await;
@@ -51,7 +47,7 @@ async fn tables_without_a_version() {
 
 #[tokio::test]
 async fn a_circle_of_previous() {
-    on_each(async |server| {
+    on_each_engine(async |server| {
         let site = site_on(&server, "error_cycle").await;
         goes_on(&site, "v1").await;
         let files = &site.directory;
@@ -101,36 +97,40 @@ async fn two_migrations_of_one_version() {
 
 #[tokio::test]
 async fn several_heads() {
-    let site = site("error_heads").await;
-    site.set("/spec/schemaVersion/engine", "Alembic");
-    let tool = as_admin(&site).await;
-    tool.batch_execute(
-        "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
-             INSERT INTO alembic_version VALUES ('aaaa'), ('bbbb')",
-    )
-    .await
-    .unwrap();
-    refused(
-        &site,
-        3,
-        "the database records several versions at once (aaaa, bbbb); merge the heads with the migration \
-         tool",
-    )
+    on_newest(async |server| {
+        let site = site_on(&server, "error_heads").await;
+        site.set("/spec/schemaVersion/engine", "Alembic");
+        let tool = site.database.as_admin().await;
+        tool.run(
+            "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
+                 INSERT INTO alembic_version VALUES ('aaaa'), ('bbbb')",
+        )
+        .await
+        .unwrap();
+        refused(
+            &site,
+            3,
+            "the database records several versions at once (aaaa, bbbb); merge the heads with the migration \
+             tool",
+        )
+        .await;
+    })
     .await;
 }
 
 #[tokio::test]
 async fn a_half_applied_version() {
-    let site = site("error_dirty").await;
-    goes_on(&site, "v1").await;
-    let superuser = site.database.superuser().await;
-    superuser
-        .batch_execute(
-            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-             VALUES (2, 'x', false, '', 0)",
-        )
-        .await
-        .unwrap();
-    site.desire("v2");
-    refused(&site, 3, "version 2 is half applied").await;
+    on_newest(async |server| {
+        let site = site_on(&server, "error_dirty").await;
+        goes_on(&site, "v1").await;
+        site.database
+            .run(
+                "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (2, 'x', false, '', 0)",
+            )
+            .await;
+        site.desire("v2");
+        refused(&site, 3, "version 2 is half applied").await;
+    })
+    .await;
 }

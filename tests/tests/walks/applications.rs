@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use dbop_tests::local::{Application, Site, Step, until};
-use dbop_tests::on_each;
+use dbop_tests::{on_each_engine, on_newest};
 
 use super::{ADD_CITY, ADD_PHONE, CREATE, PATIENCE, WORK, runs, site};
 
 #[tokio::test]
 async fn two_compatible_migrations_walk_through_while_the_old_application_stays() {
-    on_each(async |server| {
+    on_each_engine(async |server| {
         let site = Site::new(&server, "walk_compatible").await;
         site.steps(
             0,
@@ -46,7 +46,7 @@ async fn two_compatible_migrations_walk_through_while_the_old_application_stays(
 
 #[tokio::test]
 async fn without_compatibility_the_walk_waits_and_says_which_version_to_deploy() {
-    on_each(async |server| {
+    on_each_engine(async |server| {
         let site = Site::new(&server, "walk_waits").await;
         site.steps(
             0,
@@ -89,56 +89,64 @@ async fn without_compatibility_the_walk_waits_and_says_which_version_to_deploy()
 
 #[tokio::test]
 async fn back_to_an_incompatible_version_is_blocked_and_changes_nothing() {
-    let site = site(
-        "walk_back",
-        &[Step::new(CREATE), Step::new(ADD_PHONE), Step::new(ADD_CITY)],
-    )
+    on_newest(async |server| {
+        let site = site(
+            &server,
+            "walk_back",
+            &[Step::new(CREATE), Step::new(ADD_PHONE), Step::new(ADD_CITY)],
+        )
+        .await;
+        site.desire("v3");
+        site.directory.local().await.exits(0);
+        let before = site.snapshot().await;
+        site.desire("v1");
+        site.directory.local().await.exits(3).says(
+            "the database is at v3, newer than v1, whose code cannot live with it; set \
+             desiredSchemaVersion to v3 or later, or restore a backup",
+        );
+        before.is_still(&site.snapshot().await);
+        assert_eq!(runs(&site), 3);
+    })
     .await;
-    site.desire("v3");
-    site.directory.local().await.exits(0);
-    let before = site.snapshot().await;
-    site.desire("v1");
-    site.directory.local().await.exits(3).says(
-        "the database is at v3, newer than v1, whose code cannot live with it; set \
-         desiredSchemaVersion to v3 or later, or restore a backup",
-    );
-    before.is_still(&site.snapshot().await);
-    assert_eq!(runs(&site), 3);
 }
 
 #[tokio::test]
 async fn a_client_that_comes_for_a_moment_is_seen_and_never_refused() {
-    let site = site(
-        "walk_visitor",
-        &[Step::new(CREATE), Step::new(ADD_PHONE), Step::new(ADD_CITY)],
-    )
-    .await;
-    site.desire("v2");
-    site.directory.local().await.exits(0);
-    site.set("/spec/credentials/quietWindow", "8s");
-    let visitor = Application::visiting(
-        &site.published("v1"),
-        WORK,
-        Duration::from_millis(200),
-        Duration::from_secs(5),
-    );
-    site.desire("v3");
-    let mut watch = site.directory.start(&["--watch"]);
-    // Long enough for a window to end between its visits, if it were not seen.
-    until("three visits", PATIENCE, async || {
-        visitor.tally().logins >= 3
-    })
-    .await;
-    assert!(watch.is_running(), "{}", watch.output());
-    assert_eq!(site.status()["currentVersion"], "v2", "{:#}", site.status());
-    site.has_credentials(&["v1", "v2"]).await;
-    visitor.stop().await.is_undisturbed();
+    on_newest(async |server| {
+        let site = site(
+            &server,
+            "walk_visitor",
+            &[Step::new(CREATE), Step::new(ADD_PHONE), Step::new(ADD_CITY)],
+        )
+        .await;
+        site.desire("v2");
+        site.directory.local().await.exits(0);
+        site.set("/spec/credentials/quietWindow", "8s");
+        let visitor = Application::visiting(
+            &site.published("v1"),
+            WORK,
+            Duration::from_millis(200),
+            Duration::from_secs(5),
+        );
+        site.desire("v3");
+        let mut watch = site.directory.start(&["--watch"]);
+        // Long enough for a window to end between its visits, if it were not seen.
+        until("three visits", PATIENCE, async || {
+            visitor.tally().logins >= 3
+        })
+        .await;
+        assert!(watch.is_running(), "{}", watch.output());
+        assert_eq!(site.status()["currentVersion"], "v2", "{:#}", site.status());
+        site.has_credentials(&["v1", "v2"]).await;
+        visitor.stop().await.is_undisturbed();
 
-    until("the walk's end", PATIENCE, async || {
-        site.status()["currentVersion"] == "v3"
+        until("the walk's end", PATIENCE, async || {
+            site.status()["currentVersion"] == "v3"
+        })
+        .await;
+        until("rest", PATIENCE, async || site.summary() == "at rest").await;
+        watch.stop(PATIENCE).await;
+        site.has_credentials(&["v2", "v3"]).await;
     })
     .await;
-    until("rest", PATIENCE, async || site.summary() == "at rest").await;
-    watch.stop(PATIENCE).await;
-    site.has_credentials(&["v2", "v3"]).await;
 }

@@ -5,24 +5,24 @@ mod applications;
 mod changes;
 mod databases;
 mod hints;
+mod on_mysql;
+mod on_postgres;
 
 use std::time::Duration;
 
+use dbop_tests::TestServer;
 use dbop_tests::local::{Site, Step};
-use dbop_tests::{majors, server};
 
-const CREATE: &str = "CREATE TABLE customers (
-        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, email text);
-    INSERT INTO customers (name) SELECT 'customer ' || n FROM generate_series(1, 200) n;";
+const CREATE: &str =
+    "CREATE TABLE customers (id serial PRIMARY KEY, name text NOT NULL, email text);
+    INSERT INTO customers (name)
+    WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 200)
+    SELECT concat('customer ', n) FROM counted;";
 const ADD_PHONE: &str = "ALTER TABLE customers ADD COLUMN phone text;";
 const ADD_CITY: &str = "ALTER TABLE customers ADD COLUMN city text;";
 /// What the application of `v1` does: it reads and writes.
 const WORK: &str =
     "INSERT INTO customers (name) VALUES ('new'); SELECT id, name FROM customers LIMIT 5";
-/// A migration tool of somebody's own: it runs the statements that it is given.
-const SCRIPT: &str = "import os, sys, psycopg
-with psycopg.connect(os.environ['DBA_OP_CONNECTION_STRING']) as connection:
-    connection.execute(sys.argv[1])";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many runs there have been.
@@ -30,10 +30,9 @@ fn runs(site: &Site) -> usize {
     site.directory.job_logs().len()
 }
 
-/// The newest server, for what does not depend on the server's version.
-async fn site(prefix: &str, steps: &[Step]) -> Site {
-    let newest = majors().into_iter().max().expect("there is a server");
-    let site = Site::new(&server(newest), prefix).await;
+/// A site with these steps.
+async fn site(server: &TestServer, prefix: &str, steps: &[Step]) -> Site {
+    let site = Site::new(server, prefix).await;
     site.steps(0, steps);
     site
 }

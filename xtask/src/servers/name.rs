@@ -103,6 +103,8 @@ pub(crate) const POSTGRES: [Name; 5] = [
 pub(crate) const OUTER_POSTGRES: [Name; 2] = [POSTGRES[0], POSTGRES[4]];
 /// MariaDB and MySQL: what every run of the tests uses.
 pub(crate) const OUTER_MYSQL: [Name; 3] = [MYSQL[0], MYSQL[1], MYSQL[3]];
+/// The servers that migration tools are walked on: one of each engine, since tools differ by the engine alone.
+pub(crate) const TOOL_SERVERS: [Name; 3] = [NEWEST_POSTGRES, MYSQL[1], MYSQL[3]];
 /// Every MariaDB and MySQL that can be had without installing it. MariaDB 10.6 and MySQL 8.4 are
 /// published nowhere as files that could be pinned.
 pub(crate) const MYSQL: [Name; 4] = [

@@ -12,6 +12,7 @@ pub(crate) enum Tier {
     Simulation,
     Postgres,
     MySql,
+    Tools,
     Cluster,
     Crashes,
     Failures,
@@ -28,13 +29,14 @@ struct Description {
 
 impl Tier {
     /// All tiers, in the order in which they run: what fails fast comes first.
-    pub(crate) const ALL: [Tier; 10] = [
+    pub(crate) const ALL: [Tier; 11] = [
         Tier::Tidy,
         Tier::Unit,
         Tier::Docs,
         Tier::Simulation,
         Tier::Postgres,
         Tier::MySql,
+        Tier::Tools,
         Tier::Cluster,
         Tier::Crashes,
         Tier::Failures,
@@ -80,8 +82,14 @@ impl Tier {
             ),
             Tier::MySql => (
                 "mysql",
-                "real MariaDB 10.11 and 11.4, MySQL 9.7",
+                "real MariaDB 10.11, 11.4, MySQL 9.7: walks too",
                 "curl, openssl",
+                "5 min",
+            ),
+            Tier::Tools => (
+                "tools",
+                "real Django, Flyway, golang-migrate, sqlx",
+                "java, go, python3",
                 "2 min",
             ),
             Tier::Cluster => (

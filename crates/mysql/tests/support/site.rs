@@ -6,14 +6,15 @@
 #[path = "server.rs"]
 mod server;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use dbop_database::{Connector, Target};
 use dbop_model::table::TableName;
-use dbop_model::{Engine, Privilege, RoleName};
+use dbop_model::{Privilege, RoleName};
 use dbop_mysql::MySql;
 use dbop_testkit::conformance::{Client, Nature, OpenRefused, Site};
+use dbop_tests::TestDatabase;
 use jiff::Timestamp;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, OptsBuilder};
@@ -22,17 +23,15 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub(crate) use server::{TestServer, on_each};
 
-/// Distinguishes the databases of one process.
-static NEXT: AtomicU32 = AtomicU32::new(0);
-
 /// A fresh database with the least admin.
 pub(crate) struct MySite {
     pub(crate) server: TestServer,
     pub(crate) name: String,
     pub(crate) admin: String,
     pub(crate) password: String,
+    database: Arc<TestDatabase>,
     mysql: MySql,
-    /// Accounts that a person made; nothing else knows them.
+    /// Accounts that a person made; the database's own clean-up does not know them.
     made: std::sync::Mutex<Vec<String>>,
 }
 
@@ -59,62 +58,24 @@ pub(crate) fn target(dsn: &str) -> Target {
 
 impl MySite {
     pub(crate) async fn on(server: &TestServer) -> MySite {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        MySite::named(
-            server,
-            &format!("dbop_conf_{}_{number}", std::process::id()),
-        )
-        .await
+        MySite::of(server, server.known.database("dbop_conf").await)
     }
 
     /// A database of this name.
     pub(crate) async fn named(server: &TestServer, name: &str) -> MySite {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let site = MySite {
-            server: server.clone(),
-            name: name.to_owned(),
-            admin: format!("adm_{}_{number}", std::process::id()),
-            password: format!("admin-{}-{number}", std::process::id()),
-            mysql: MySql::new(|| Timestamp::UNIX_EPOCH),
-            made: std::sync::Mutex::new(Vec::new()),
-        };
-        server
-            .runs(&format!("CREATE DATABASE {}", quoted(name)))
-            .await;
-        for statement in site.grants_of_least_admin() {
-            server.runs(&statement).await;
-        }
-        site
+        MySite::of(server, server.known.database_named(name).await)
     }
 
-    /// What docs/mysql-admin.md says.
-    fn grants_of_least_admin(&self) -> Vec<String> {
-        let admin = format!("{}@'%'", quoted(&self.admin));
-        let mut statements = vec![
-            format!("CREATE USER {admin} IDENTIFIED BY '{}'", self.password),
-            format!("GRANT CREATE USER, PROCESS, SHOW DATABASES ON *.* TO {admin}"),
-            format!(
-                "GRANT ALL PRIVILEGES ON {} TO {admin} WITH GRANT OPTION",
-                whole(&self.name)
-            ),
-        ];
-        let own = if self.server.engine == Engine::MariaDb {
-            ["SELECT ON mysql.global_priv", "SELECT ON mysql.db"]
-        } else {
-            [
-                "SELECT (Host, User, account_locked) ON mysql.user",
-                "SELECT ON performance_schema.accounts",
-            ]
-        };
-        let common = [
-            "SELECT ON mysql.db",
-            "SELECT ON mysql.tables_priv",
-            "SELECT ON mysql.columns_priv",
-            "SELECT ON mysql.procs_priv",
-        ];
-        let grants = own.iter().chain(&common);
-        statements.extend(grants.map(|grant| format!("GRANT {grant} TO {admin}")));
-        statements
+    fn of(server: &TestServer, database: TestDatabase) -> MySite {
+        MySite {
+            server: server.clone(),
+            name: database.name().to_owned(),
+            admin: database.admin().to_owned(),
+            password: database.admin_password().to_owned(),
+            database: Arc::new(database),
+            mysql: MySql::new(|| Timestamp::UNIX_EPOCH),
+            made: std::sync::Mutex::new(Vec::new()),
+        }
     }
 
     pub(crate) fn dsn(&self, user: &str, password: &str, database: &str) -> String {
@@ -170,90 +131,26 @@ impl MySite {
 
 impl Drop for MySite {
     fn drop(&mut self) {
-        let (server, name) = (self.server.clone(), self.name.clone());
-        let mut people = std::mem::take(self.made.get_mut().unwrap());
-        people.push(self.admin.clone());
+        let made = std::mem::take(self.made.get_mut().unwrap());
+        if made.is_empty() {
+            return;
+        }
+        let (server, database) = (self.server.clone(), Arc::clone(&self.database));
         // A runtime of its own: this may run inside a test's runtime, which must not be blocked on.
         let cleaning = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
-                .build();
-            runtime.unwrap().block_on(remove(&server, &name, &people));
+                .build()
+                .unwrap();
+            for person in made {
+                let account = database.account(&person);
+                runtime.block_on(server.runs(&format!("DROP USER IF EXISTS {account}")));
+            }
         });
         if cleaning.join().is_err() {
-            eprintln!("database {} could not be removed", self.name);
+            eprintln!("people's accounts on {} could not be removed", self.name);
         }
     }
-}
-
-/// Drops the database, people's accounts, and all accounts that have to do with it.
-async fn remove(server: &TestServer, name: &str, people: &[String]) {
-    let mut conn = server.superuser().await;
-    let mut statements = vec![format!("DROP DATABASE IF EXISTS {}", quoted(name))];
-    let literal = name.replace('\'', "''").replace('\\', "\\\\");
-    let users = format!(
-        "SELECT CONCAT('`', REPLACE(User, '`', '``'), '`@`', Host, '`') FROM mysql.db \
-         WHERE REPLACE(Db, '\\\\', '') = REPLACE('{literal}', '\\\\', '')"
-    );
-    let mut drops: Vec<String> = conn.query(users).await.unwrap_or_default();
-    drops.extend(
-        people
-            .iter()
-            .map(|person| format!("{}@`%`", quoted(person))),
-    );
-    statements.extend(
-        drops
-            .iter()
-            .map(|user| format!("DROP USER IF EXISTS {user}")),
-    );
-    if server.engine == Engine::MariaDb {
-        let roles: Vec<String> = conn
-            .query("SELECT User FROM mysql.global_priv WHERE Host = '' AND User LIKE 'dbop1.%'")
-            .await
-            .unwrap_or_default();
-        let encoded = utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
-        let encoded = encoded.replace("%5F", "_");
-        let claims: Vec<&str> = roles
-            .iter()
-            .filter(|role| role.contains(&format!(":{encoded}:")))
-            .filter_map(|role| role.split(':').nth(1))
-            .collect();
-        // A mark in several pieces bears the claim in its first, and its hash in all.
-        let hashes: Vec<&str> = roles
-            .iter()
-            .filter(|role| {
-                claims
-                    .iter()
-                    .any(|claim| role.contains(&format!(":{claim}:")))
-            })
-            .filter_map(|role| role.split('.').nth(1))
-            .collect();
-        let ours = roles.iter().filter(|role| {
-            let hash = role.split('.').nth(1);
-            hash.is_some_and(|hash| hashes.contains(&hash))
-        });
-        statements.extend(ours.map(|role| format!("DROP ROLE IF EXISTS {}", quoted(role))));
-        for claim in &claims {
-            statements.push(format!("DROP USER IF EXISTS `shop_{claim}_app`@`%`"));
-        }
-    } else {
-        let groups = format!(
-            "SELECT CONCAT('`', USER, '`@`%`') FROM information_schema.USER_ATTRIBUTES \
-             WHERE JSON_UNQUOTE(JSON_EXTRACT(ATTRIBUTE, '$.database')) = '{literal}'"
-        );
-        let groups: Vec<String> = conn.query(groups).await.unwrap_or_default();
-        statements.extend(
-            groups
-                .iter()
-                .map(|user| format!("DROP USER IF EXISTS {user}")),
-        );
-    }
-    for statement in statements {
-        if let Err(error) = conn.query_drop(&statement).await {
-            eprintln!("{statement}: {error}");
-        }
-    }
-    let _ = conn.disconnect().await;
 }
 
 #[async_trait]

@@ -180,6 +180,37 @@ pub async fn the_version_table_is_not_writable(site: &dyn Site) {
     client.close().await;
 }
 
+/// No login writes what else the migration tool keeps for itself, whether it was made before the version table or
+/// after.
+pub async fn a_tools_own_tables_are_not_writable(site: &dyn Site) {
+    let mut stage = Stage::bare(site).await;
+    let own = ["tool_lock", "tool_notes"].map(table);
+    stage.scope.access.tool_tables = own.clone().into();
+    stage.admin.claim(&stage.scope).await.unwrap();
+    stage.admin.prepare(&stage.scope).await.unwrap();
+    let mut migration = stage.migration(site).await;
+    assert!(migration.create_table(&own[0]).await);
+    migration.close().await;
+    let stage = stage.walked_to_v1(site).await;
+    let login = stage.login("v1").await;
+    let mut migration = stage.migration(site).await;
+    assert!(migration.create_table(&own[1]).await);
+    migration.close().await;
+    stage.admin.close_migrator(&stage.scope).await.unwrap();
+    stage.admin.prepare(&stage.scope).await.unwrap();
+    assert!(stage.look().await.roles_ready);
+
+    let mut client = site.open(login.as_str(), &password("v1")).await.unwrap();
+    for one in &own {
+        for privilege in [Privilege::Insert, Privilege::Update, Privilege::Delete] {
+            assert!(!client.may(privilege, one).await, "{privilege:?} on {one}");
+        }
+        assert!(client.may(Privilege::Select, one).await, "{one}");
+    }
+    assert!(client.may(Privilege::Insert, &table("items")).await);
+    client.close().await;
+}
+
 /// What a person took from the group is missed and given again.
 pub async fn a_grant_lost_by_hand_is_seen_and_given_again(site: &dyn Site) {
     let engine = site.nature().engine;

@@ -43,6 +43,24 @@ pub async fn the_version_table_alone_is_no_table(site: &dyn Site) {
     migration.close().await;
 }
 
+/// Nor do the other tables that the migration tool keeps for itself: before its first step, and after it.
+pub async fn a_tools_own_tables_are_no_tables(site: &dyn Site) {
+    let mut stage = Stage::bare(site).await;
+    stage.scope.access.tool_tables = [table("tool_lock"), table("not_made")].into();
+    stage.admin.claim(&stage.scope).await.unwrap();
+    stage.admin.prepare(&stage.scope).await.unwrap();
+    let mut migration = stage.migration(site).await;
+    assert!(migration.create_table(&table("tool_lock")).await);
+    let facts = stage.look().await;
+    assert_eq!(facts.version, Fact::Known(ObservedVersion::None));
+    assert!(!facts.has_tables);
+    assert!(migration.set_version(&["v1"]).await);
+    assert!(!stage.look().await.has_tables);
+    assert!(migration.create_table(&table("tool_locks")).await);
+    assert!(stage.look().await.has_tables);
+    migration.close().await;
+}
+
 /// Branches that nobody merged are all told.
 pub async fn several_heads_are_seen(site: &dyn Site) {
     let stage = Stage::prepared(site).await;

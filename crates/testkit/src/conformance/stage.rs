@@ -54,6 +54,7 @@ impl Stage {
             .into(),
             schemas: None,
             version_table: Some(table("alembic_version")),
+            tool_tables: BTreeSet::new(),
             owner_role: None,
         };
         Stage {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dbop_credentials::names;
 use dbop_database::{DatabaseError, Scope};
+use dbop_model::table::TableName;
 use dbop_model::{
     AccessPolicy, Claim, ClaimId, ClaimOwner, Engine, Fact, ForeignObject, LoginName,
     MigrationName, Privilege, Session,
@@ -200,7 +201,7 @@ impl Server {
     pub(super) fn has_tables(&self, database: &str, access: &AccessPolicy) -> bool {
         let counts = |(schema, _): &&Qualified| in_policy(access, schema);
         let mut tables = self.database(database).tables.keys().filter(counts);
-        tables.any(|key| !is_version_table(access, key))
+        tables.any(|key| !is_tools_table(access, key))
     }
 
     /// The privileges that the group should have on each table of the policy's schemas.
@@ -211,7 +212,7 @@ impl Server {
     ) -> BTreeMap<Qualified, BTreeSet<Privilege>> {
         let wanted = |key: &Qualified| {
             let mut privileges = access.privileges.clone();
-            if is_version_table(access, key) {
+            if is_tools_table(access, key) {
                 privileges.retain(|privilege| !privilege.writes());
             }
             (key.clone(), privileges)
@@ -299,7 +300,7 @@ impl Server {
         let database = self.database_mut(database);
         for (key, privileges) in wanted {
             if let Some(table) = database.tables.get_mut(&key) {
-                if is_version_table(&scope.access, &key) {
+                if is_tools_table(&scope.access, &key) {
                     for held in table.grants.values_mut() {
                         held.retain(|privilege| !privilege.writes());
                     }
@@ -348,10 +349,19 @@ fn in_policy(access: &AccessPolicy, schema: &str) -> bool {
         .is_none_or(|schemas| schemas.contains(schema))
 }
 
-fn is_version_table(access: &AccessPolicy, (schema, name): &Qualified) -> bool {
-    access.version_table.as_ref().is_some_and(|table| {
-        table.name() == name && table.schema().is_none_or(|wanted| wanted == schema)
-    })
+fn is_version_table(access: &AccessPolicy, key: &Qualified) -> bool {
+    access
+        .version_table
+        .as_ref()
+        .is_some_and(|table| is(table, key))
+}
+
+fn is_tools_table(access: &AccessPolicy, key: &Qualified) -> bool {
+    is_version_table(access, key) || access.tool_tables.iter().any(|table| is(table, key))
+}
+
+fn is(table: &TableName, (schema, name): &Qualified) -> bool {
+    table.name() == name && table.schema().is_none_or(|wanted| wanted == schema)
 }
 
 pub(super) fn foreign(kind: &str, name: &str) -> DatabaseError {

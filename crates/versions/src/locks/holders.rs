@@ -87,12 +87,12 @@ pub(super) fn name_of(rows: &[Row]) -> Result<String, Why> {
     }
 }
 
-/// Rows of (id, user, address and port, seconds in its present state): who holds a named lock (MySQL manual,
-/// section 14.14, `IS_USED_LOCK`; MariaDB has the function, too, and no table of such locks).
+/// Rows of (id, user, address and port): who holds a named lock (MySQL manual, section 14.14, `IS_USED_LOCK`; MariaDB
+/// has the function, too, and no table of such locks). A holder whom we may not see holds it all the same.
 pub(super) fn of_name(name: &str, dialect: Dialect) -> Result<Statement, QuoteError> {
     Ok(engine_statement(format!(
-        "SELECT CAST(p.ID AS CHAR), p.USER, p.HOST FROM information_schema.PROCESSLIST AS p \
-         WHERE p.ID = IS_USED_LOCK({})",
+        "SELECT CAST(l.id AS CHAR), p.USER, p.HOST FROM (SELECT IS_USED_LOCK({}) AS id) AS l \
+         LEFT JOIN information_schema.PROCESSLIST AS p ON p.ID = l.id WHERE l.id IS NOT NULL",
         dialect.literal(name)?
     )))
 }

@@ -2,21 +2,12 @@
 //! `LockDatabaseChangeLogGenerator`: `LOCKEDBY` is `host (address)`; `liquibase release-locks` writes what is
 //! told here).
 
-use dbop_model::table::TableName;
 use dbop_model::{LockHolder, ToolLock, Why};
 
 use super::shape;
 use crate::dialect::Dialect;
 use crate::reading::{Row, Statement, engine_statement};
 use crate::recorded::printable;
-
-const NAME: &str = "databasechangeloglock";
-
-/// The lock's table lies where the change log's does.
-pub(super) fn table(change_log: &TableName) -> Result<TableName, Why> {
-    TableName::new(change_log.schema(), NAME)
-        .map_err(|error| Why::new(format!("the table of Liquibase's lock: {error}")))
-}
 
 /// Rows of (who, since when), of what is locked.
 pub(super) fn statement(from: &str, dialect: Dialect) -> Statement {

@@ -11,9 +11,7 @@ use super::super::archive;
 use super::super::layout::Layout;
 use super::super::name::{Engine, Name};
 use crate::cache::Cache;
-
-/// Where Maven Central is, unless `DBOP_MAVEN_MIRROR` names a mirror of it.
-const MAVEN_CENTRAL: &str = "https://repo1.maven.org/maven2";
+use crate::maven;
 
 /// One pinned file.
 struct Pin {
@@ -61,15 +59,8 @@ impl Pin {
     }
 
     fn url(&self, engine: Engine) -> String {
-        let base = std::env::var("DBOP_MAVEN_MIRROR").unwrap_or_default();
-        let base = if base.is_empty() {
-            MAVEN_CENTRAL
-        } else {
-            base.trim_end_matches('/')
-        };
         let (group, artifact) = self.artifact(engine);
-        let version = self.version;
-        format!("{base}/{group}/{artifact}/{version}/{artifact}-{version}.jar")
+        maven::jar(group, &artifact, self.version)
     }
 
     /// Who publishes it, and under which name.

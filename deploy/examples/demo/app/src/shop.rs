@@ -33,8 +33,6 @@ impl Place {
     /// Reads the `uri` of a Secret. What is wrong with it is not told: a piece of it could be of the password.
     pub(crate) fn read(uri: &str, release: &Release) -> Option<Place> {
         if uri.starts_with("mysql://") || uri.starts_with("mariadb://") {
-            // How to use TLS is left to driver and server, which are on one machine.
-            let uri = uri.split('?').next()?;
             return Some(Place::MySql(Box::new(uri.parse().ok()?)));
         }
         let mut config = uri.parse::<Config>().ok()?;

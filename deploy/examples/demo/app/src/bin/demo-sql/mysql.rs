@@ -17,8 +17,7 @@ pub(crate) struct MySql {
 impl MySql {
     /// A parse error could repeat a part of the string, which holds a password.
     pub(crate) fn at(dsn: &str, database: String) -> Option<MySql> {
-        // How to use TLS is left to driver and server, which are on one machine.
-        let options = dsn.split('?').next()?.parse().ok()?;
+        let options = dsn.parse().ok()?;
         Some(MySql { options, database })
     }
 

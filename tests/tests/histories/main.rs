@@ -1,0 +1,86 @@
+//! Histories that were really published: two applications with their own migrations, made into objects by
+//! `generate`, and walked by `local` from an empty database, one revision at a time. Where they end is compared
+//! with what the tool makes of another database alone.
+//!
+//! The whole of it is `cargo xtask prove histories`; `cargo xtask test` walks the newest revisions of the smaller
+//! one. What comes from registries is not fetched here: the environment names it (`application.rs`).
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
+mod application;
+mod history;
+mod schema;
+
+use dbop_tests::{Engine, TestServer, is_full_proof, newest};
+use tokio::sync::Mutex;
+
+use application::Application;
+use history::{History, Way};
+
+/// In a proof times are measured: then one walk after the other.
+static ALONE: Mutex<()> = Mutex::const_new(());
+/// As many of the newest revisions are walked where there is no time for all.
+const NEWEST: usize = 3;
+
+#[tokio::test]
+async fn uaa_by_flyway_on_postgresql() {
+    walked(Application::Uaa, Engine::Postgres).await;
+}
+
+/// A table of UAA's is called `groups`, which MySQL 8.0 made a word of its own.
+#[tokio::test]
+async fn uaa_by_flyway_on_mariadb() {
+    walked(Application::Uaa, Engine::MariaDb).await;
+}
+
+#[tokio::test]
+async fn mlflow_by_alembic_on_postgresql() {
+    walked(Application::Mlflow, Engine::Postgres).await;
+}
+
+/// mlflow is for MySQL, and says nothing of MariaDB.
+#[tokio::test]
+async fn mlflow_by_alembic_on_mysql() {
+    walked(Application::Mlflow, Engine::MySql).await;
+}
+
+/// A history ends where the tool alone does, whatever the way.
+async fn walked(application: Application, engine: Engine) {
+    let _alone = match is_full_proof() {
+        true => Some(ALONE.lock().await),
+        false => None,
+    };
+    let history = History::new(application, &newest_of(engine)).await;
+    let alone = history.alone().await;
+    let title = history.title();
+    println!(
+        "proof: {title}: {} revisions; {} alone goes to the newest in {:.1} s, and makes {} tables with {} facts \
+         about them",
+        history.revisions(),
+        application.tool(),
+        alone.took.as_secs_f64(),
+        alone.schema.tables(),
+        alone.schema.facts()
+    );
+    let on = Way::FromEmptyThenOn(history.revisions() - NEWEST);
+    let ways: &[Way] = match is_full_proof() {
+        true => &[Way::EachRevision, Way::FromEmpty, on],
+        false => &[on],
+    };
+    for way in ways {
+        let walk = history.walk(*way).await;
+        assert_eq!(walk.runs, history.runs(*way), "each revision ran once");
+        alone.schema.is_also(&walk.schema);
+        let account = walk.account(application.tool());
+        println!("proof: {title}, {way}: {account}; the same schema");
+    }
+}
+
+/// The newest server of an engine that this run has.
+#[track_caller]
+fn newest_of(engine: Engine) -> TestServer {
+    let server = newest()
+        .into_iter()
+        .find(|server| server.engine() == engine);
+    server.unwrap_or_else(|| panic!("this run has no {}", engine.title()))
+}
