@@ -13,6 +13,17 @@ pub enum Engine {
     MariaDb,
 }
 
+impl Engine {
+    /// Is DDL part of a transaction, so that what fails half way leaves nothing? Where it is not, each statement of
+    /// it commits at once (MySQL 8.4 manual, section 15.3.3; MariaDB, "SQL statements that cause an implicit commit").
+    pub fn rolls_back_ddl(self) -> bool {
+        match self {
+            Engine::PostgreSql => true,
+            Engine::MySql | Engine::MariaDb => false,
+        }
+    }
+}
+
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -5,7 +5,7 @@
 
 use dbop_model::finding::Finding;
 use dbop_model::{
-    ChainBreak, ClaimOwner, Digest, ForeignObject, JobName, LoginName, MigrationName,
+    ChainBreak, ClaimOwner, Digest, Engine, ForeignObject, JobName, LoginName, MigrationName,
     MissingPrivilege, Outcome, RunRecord, SchemaVersion, Session, ToolLock, Why,
 };
 use jiff::Timestamp;
@@ -385,6 +385,8 @@ pub enum Blocker {
         run: RunRecord,
         /// Did the version move to the run's migration all the same?
         version_moved: bool,
+        /// The server, where what the run did before it failed may have stayed: it does not roll back DDL.
+        half_run_on: Option<Engine>,
         /// The locks of the migration tool that would stop the next run.
         locks: Vec<HeldLock>,
     },

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use dbop_model::{ChainBreak, MigrationName, Outcome, RunRecord, Session, ToolLock};
+use dbop_model::{ChainBreak, Engine, MigrationName, Outcome, RunRecord, Session, ToolLock};
 use jiff::Timestamp;
 
 use crate::decision::{
@@ -363,9 +363,10 @@ impl fmt::Display for Blocker {
             Blocker::RunIncomplete {
                 run,
                 version_moved,
+                half_run_on,
                 locks,
             } => {
-                incomplete(f, run, *version_moved)?;
+                incomplete(f, run, *version_moved, *half_run_on)?;
                 with_locks(f, locks)
             }
             Blocker::NoPath { broken } => write!(f, "{broken}; {}", way_out(broken)),
@@ -381,7 +382,12 @@ impl fmt::Display for Blocker {
     }
 }
 
-fn incomplete(f: &mut fmt::Formatter<'_>, run: &RunRecord, version_moved: bool) -> fmt::Result {
+fn incomplete(
+    f: &mut fmt::Formatter<'_>,
+    run: &RunRecord,
+    version_moved: bool,
+    half_run_on: Option<Engine>,
+) -> fmt::Result {
     let RunRecord {
         migration,
         job,
@@ -399,6 +405,12 @@ fn incomplete(f: &mut fmt::Formatter<'_>, run: &RunRecord, version_moved: bool) 
     write!(f, "the run of {migration} that ended at {at} {end}")?;
     if !message.is_empty() {
         write!(f, " ({message})")?;
+    }
+    if let Some(engine) = half_run_on {
+        write!(
+            f,
+            "; it may be half run, as {engine} does not roll back DDL: finish or undo what it did"
+        )?;
     }
     match version_moved {
         true if *outcome == Outcome::VersionNotReached => write!(

@@ -3,7 +3,9 @@
 use dbop_credentials::generations::Generation;
 use dbop_credentials::names;
 use dbop_model::finding::{Gate, gate};
-use dbop_model::{ChainBreak, Fact, JobFacts, Migration, MigrationName, Orphaned, RunRecord};
+use dbop_model::{
+    ChainBreak, Engine, Fact, JobFacts, Migration, MigrationName, Orphaned, Outcome, RunRecord,
+};
 
 use crate::decide::{HEARTBEAT, HINTS_LOOK, LOCK_LOOK, SLOT_LOOK, after, record};
 use crate::decision::{Action, Because, Blocker, Decision, Run, WaitingOn};
@@ -83,7 +85,7 @@ fn last_run<'a>(s: &Situation<'a>, position: &Position) -> LastRun<'a> {
     let object = &s.facts.object;
     if version_moved && object.accept_run.as_ref() == Some(&run.job) {
         let record = RunRecord {
-            outcome: dbop_model::Outcome::Accepted,
+            outcome: Outcome::Accepted,
             ..run.clone()
         };
         return LastRun::Decided(Box::new(Decision::Act {
@@ -106,6 +108,7 @@ fn last_run<'a>(s: &Situation<'a>, position: &Position) -> LastRun<'a> {
         let by = Blocker::RunIncomplete {
             run: run.clone(),
             version_moved,
+            half_run_on: half_run_on(s, run, version_moved),
             locks: s.locks(),
         };
         return LastRun::Decided(Box::new(Decision::Blocked { by }));
@@ -118,6 +121,14 @@ fn last_run<'a>(s: &Situation<'a>, position: &Position) -> LastRun<'a> {
         }),
         _ => LastRun::GoOn(Some(because)),
     }
+}
+
+/// A failed run leaves what its DDL did where that is not rolled back. A tool that records so makes the version
+/// dirty, and is heard before this.
+fn half_run_on(s: &Situation<'_>, run: &RunRecord, version_moved: bool) -> Option<Engine> {
+    let engine = s.database()?.server.engine;
+    let may_be = run.outcome == Outcome::Failed && !version_moved && !engine.rolls_back_ddl();
+    may_be.then_some(engine)
 }
 
 /// At rest (line 11): nothing to run; old credentials go, those beyond by the policy.

@@ -7,7 +7,7 @@ mod case;
 
 use case::{Case, after_step, case, name, rest, shown};
 use dbop_model::finding::{HintMode, Verdict};
-use dbop_model::{Fact, ObservedVersion, Outcome, Proof, SchemaVersion, Why};
+use dbop_model::{Engine, Fact, ObservedVersion, Outcome, Proof, SchemaVersion, Why};
 use dbop_plan::Decision;
 
 /// One row. Beside the words: the same facts decide the same again, a wait does not end in the past, and
@@ -1023,6 +1023,32 @@ fn line_10_a_failed_run_to_the_next_stops_the_walk() {
             .with(|c| c.facts.object.retry = Some("shop-v3-old".parse().unwrap())),
         "blocked: the run of v3 that ended at 2025-12-31T23:59:30Z failed with exit status 1; change v3, \
          or say retry (Job shop-v3-#)",
+    );
+}
+
+#[test]
+fn line_10_where_ddl_is_not_rolled_back_a_failed_run_may_be_half_run() {
+    let on = |outcome, engine| {
+        rest(2, 3)
+            .ran("v2", "v3", outcome)
+            .database(|d| d.server.engine = engine)
+    };
+    check(
+        on(Outcome::Failed, Engine::MariaDb),
+        "blocked: the run of v3 that ended at 2025-12-31T23:59:30Z failed with exit status 1; it may be \
+         half run, as MariaDB does not roll back DDL: finish or undo what it did; change v3, or say retry \
+         (Job shop-v3-#)",
+    );
+    check(
+        on(Outcome::Failed, Engine::PostgreSql),
+        "blocked: the run of v3 that ended at 2025-12-31T23:59:30Z failed with exit status 1; change v3, \
+         or say retry (Job shop-v3-#)",
+    );
+    // One that succeeded ran to its end.
+    check(
+        on(Outcome::VersionNotReached, Engine::MySql),
+        "blocked: the run of v3 that ended at 2025-12-31T23:59:30Z succeeded, but the database did not \
+         show its version; change v3, or say retry (Job shop-v3-#)",
     );
 }
 
