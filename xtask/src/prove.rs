@@ -17,7 +17,8 @@ use crate::histories::{self, History};
 use crate::python;
 use crate::servers::{MYSQL, Name, OUTER_POSTGRES, POSTGRES, Server, TOOL_SERVERS};
 use crate::test::{
-    self, CRASHES, HISTORIES, NODE, Node, Program, Programs, REPLICAS, SIMULATION, TOOLS, Tally,
+    self, CRASHES, HISTORIES, NODE, Node, Program, Programs, REPLICAS, SIMULATION,
+    THREADS_WITH_TOOLS, TOOLS, Tally,
 };
 use crate::tools::{self, Tool};
 use crate::workspace::{self, capture};
@@ -164,7 +165,8 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
             |program| program.is(HISTORIES),
         )?,
         Proof::Tools => {
-            let environment = tools::environment(&Tool::ALL, &Cache::open()?)?;
+            let mut environment = tools::environment(&Tool::ALL, &Cache::open()?)?;
+            environment.push(("RUST_TEST_THREADS".into(), THREADS_WITH_TOOLS.into()));
             with_programs(
                 &root,
                 seed,
@@ -220,7 +222,10 @@ fn with_programs(
     environment.push(("DBOP_SEED".into(), seed.to_string()));
     environment.push(("DBOP_PROVE".into(), "full".into()));
     if !servers.is_empty() {
-        environment.extend(test::server_environment(servers.iter()));
+        // What a proof says itself comes last, and counts.
+        let mut with_servers = test::server_environment(servers.iter());
+        with_servers.append(&mut environment);
+        environment = with_servers;
     }
     let (mut tally, mut lines) = (Tally::default(), Vec::new());
     for program in chosen {

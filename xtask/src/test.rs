@@ -63,6 +63,9 @@ pub(crate) const TOOLS: (&str, &str) = ("dbop-tests", "tools");
 const WITH_API_SERVER: &str = "dbop-kubernetes";
 /// Tests with servers mostly wait, so that more of them run side by side than there are cores.
 const THREADS_WITH_SERVERS: &str = "6";
+/// Each test walks on three servers at once, and tools, Java above all, compute more than they wait: with more of them
+/// the looks at sessions come too far apart for a quiet window.
+pub(crate) const THREADS_WITH_TOOLS: &str = "2";
 
 /// Prints the tiers, runs those that are named (all, if none is), and tells whether all passed.
 pub(crate) fn run(tiers: &[Tier], only_list: bool) -> Result<bool> {
@@ -215,6 +218,7 @@ impl Run {
             Tier::Tools => {
                 let mut environment = tools::environment(&tools::ONE_PER_FAMILY, &Cache::open()?)?;
                 environment.extend(self.servers(&TOOL_SERVERS)?);
+                environment.push(("RUST_TEST_THREADS".into(), THREADS_WITH_TOOLS.into()));
                 let filters = tools::ONE_PER_FAMILY.map(Tool::filter);
                 let mut arguments: Vec<&str> = filters.iter().map(String::as_str).collect();
                 arguments.push("--show-output");
