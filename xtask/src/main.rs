@@ -10,6 +10,7 @@ mod cluster;
 mod codegen;
 mod demo;
 mod dist;
+mod go;
 mod histories;
 mod maven;
 mod process;

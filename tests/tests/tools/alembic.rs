@@ -4,7 +4,7 @@ use dbop_tests::Engine;
 use dbop_tests::local::Directory;
 use serde_json::{Value, json};
 
-use super::project::{Project, program};
+use super::project::{Project, command_line};
 use super::walk;
 
 struct Alembic;
@@ -75,12 +75,7 @@ impl Project for Alembic {
             "upgrade",
             "$(DBA_OP_TARGET_VERSION)",
         ];
-        let program = program(self, "alembic");
-        [program.as_str()]
-            .into_iter()
-            .chain(words)
-            .map(str::to_owned)
-            .collect()
+        command_line(self, "alembic", &words)
     }
 }
 

@@ -5,7 +5,7 @@ use dbop_tests::Engine;
 use dbop_tests::local::Directory;
 use serde_json::{Value, json};
 
-use super::project::{Project, program};
+use super::project::{Project, command_line};
 use super::walk;
 
 struct Diesel;
@@ -44,12 +44,7 @@ impl Project for Diesel {
     fn command(&self, _engine: Engine) -> Vec<String> {
         let folder = "migrations/$(DBA_OP_TARGET_VERSION)";
         let words = ["migration", "run", "--migration-dir", folder];
-        let program = program(self, "diesel");
-        [program.as_str()]
-            .into_iter()
-            .chain(words)
-            .map(str::to_owned)
-            .collect()
+        command_line(self, "diesel", &words)
     }
 
     fn environment(&self, _engine: Engine) -> Vec<(&'static str, String)> {

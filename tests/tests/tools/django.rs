@@ -4,7 +4,7 @@ use dbop_tests::Engine;
 use dbop_tests::local::Directory;
 use serde_json::{Value, json};
 
-use super::project::{Project, program};
+use super::project::{Project, command_line};
 use super::walk;
 
 struct Django;
@@ -105,12 +105,7 @@ impl Project for Django {
             "$(DBA_OP_TARGET_VERSION)",
             "--noinput",
         ];
-        let program = program(self, "python");
-        [program.as_str()]
-            .into_iter()
-            .chain(words)
-            .map(str::to_owned)
-            .collect()
+        command_line(self, "python", &words)
     }
 }
 

@@ -4,7 +4,7 @@ use dbop_tests::Engine;
 use dbop_tests::local::Directory;
 use serde_json::{Value, json};
 
-use super::project::{Aftermath, Project, program};
+use super::project::{Aftermath, Project, command_line};
 use super::walk;
 
 struct Flyway;
@@ -32,7 +32,7 @@ impl Project for Flyway {
     }
 
     fn command(&self, _engine: Engine) -> Vec<String> {
-        vec![program(self, "flyway"), "migrate".to_owned()]
+        command_line(self, "flyway", &["migrate"])
     }
 
     fn environment(&self, _engine: Engine) -> Vec<(&'static str, String)> {

@@ -4,7 +4,7 @@ use dbop_tests::Engine;
 use dbop_tests::local::Directory;
 use serde_json::{Value, json};
 
-use super::project::{Aftermath, Project, go_mysql_dsn, program};
+use super::project::{Aftermath, Project, command_line, go_mysql_dsn};
 use super::walk;
 
 struct GolangMigrate;
@@ -46,12 +46,7 @@ impl Project for GolangMigrate {
             "goto",
             "$(DBA_OP_TARGET_VERSION)",
         ];
-        let program = program(self, "migrate");
-        [program.as_str()]
-            .into_iter()
-            .chain(words)
-            .map(str::to_owned)
-            .collect()
+        command_line(self, "migrate", &words)
     }
 
     fn failed(&self, engine: Engine) -> Aftermath {

@@ -4,7 +4,7 @@ use dbop_tests::Engine;
 use dbop_tests::local::Directory;
 use serde_json::{Value, json};
 
-use super::project::{Project, go_mysql_dsn, program};
+use super::project::{Project, command_line, go_mysql_dsn};
 use super::walk;
 
 struct Goose;
@@ -35,19 +35,14 @@ impl Project for Goose {
     }
 
     fn command(&self, _engine: Engine) -> Vec<String> {
-        let program = program(self, "goose");
-        vec![
-            program,
-            "up-to".to_owned(),
-            "$(DBA_OP_TARGET_VERSION)".to_owned(),
-        ]
+        command_line(self, "goose", &["up-to", "$(DBA_OP_TARGET_VERSION)"])
     }
 
     fn environment(&self, engine: Engine) -> Vec<(&'static str, String)> {
         let (driver, database) = match engine {
             Engine::Postgres => ("postgres", "$(DBA_OP_CONNECTION_STRING)".to_owned()),
             Engine::MariaDb | Engine::MySql => {
-                ("mysql", go_mysql_dsn("parseTime=true&tls=preferred"))
+                ("mysql", go_mysql_dsn("parseTime=true&tls=skip-verify"))
             }
         };
         vec![

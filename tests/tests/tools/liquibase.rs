@@ -4,7 +4,7 @@ use dbop_tests::Engine;
 use dbop_tests::local::Directory;
 use serde_json::{Value, json};
 
-use super::project::{Project, program};
+use super::project::{Project, command_line};
 use super::walk;
 
 struct Liquibase;
@@ -62,12 +62,8 @@ impl Project for Liquibase {
     }
 
     fn command(&self, _engine: Engine) -> Vec<String> {
-        let program = program(self, "liquibase");
-        vec![
-            program,
-            "update-to-tag".to_owned(),
-            "--tag=$(DBA_OP_TARGET_VERSION)".to_owned(),
-        ]
+        let to_tag = ["update-to-tag", "--tag=$(DBA_OP_TARGET_VERSION)"];
+        command_line(self, "liquibase", &to_tag)
     }
 
     fn environment(&self, _engine: Engine) -> Vec<(&'static str, String)> {

@@ -90,8 +90,15 @@ impl Aftermath {
     }
 }
 
+/// A call of a tool's program with these arguments.
+pub(crate) fn command_line(project: &dyn Project, name: &str, arguments: &[&str]) -> Vec<String> {
+    let mut words = vec![program(project, name)];
+    words.extend(arguments.iter().map(|word| (*word).to_owned()));
+    words
+}
+
 /// The path of a tool's program.
-pub(crate) fn program(project: &dyn Project, name: &str) -> String {
+fn program(project: &dyn Project, name: &str) -> String {
     let tool = project.name();
     let variable = format!("DBOP_TEST_TOOL_{}", tool.to_uppercase().replace('-', "_"));
     let folder = std::env::var_os(&variable).unwrap_or_else(|| {

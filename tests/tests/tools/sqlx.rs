@@ -5,7 +5,7 @@ use dbop_tests::Engine;
 use dbop_tests::local::Directory;
 use serde_json::{Value, json};
 
-use super::project::{Aftermath, Project, program};
+use super::project::{Aftermath, Project, command_line};
 use super::walk;
 
 struct Sqlx;
@@ -41,12 +41,7 @@ impl Project for Sqlx {
             "--target-version",
             "$(DBA_OP_TARGET_VERSION)",
         ];
-        let program = program(self, "sqlx");
-        [program.as_str()]
-            .into_iter()
-            .chain(words)
-            .map(str::to_owned)
-            .collect()
+        command_line(self, "sqlx", &words)
     }
 
     fn environment(&self, _engine: Engine) -> Vec<(&'static str, String)> {

@@ -5,15 +5,15 @@
 //! `xtask/kubernetes`; nothing of Kubernetes is changed.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
 use crate::cache::{Cache, hex};
+use crate::go;
 use crate::process::{self, Event};
 use crate::progress::Progress;
-use crate::workspace::{self, capture};
+use crate::workspace;
 
 /// The version of Kubernetes, as in `xtask/kubernetes/go.mod`. A kubelet of 1.36 no longer speaks
 /// to containerd 1.x, which is what Debian 12 has.
@@ -22,8 +22,6 @@ pub(crate) const VERSION: &str = "1.35.4";
 const SOURCES: &str = "xtask/kubernetes";
 /// How many packages a build goes through, to show how far it is.
 const PACKAGES: usize = 2_800;
-/// How many lines of a failed build are shown.
-const LINES_SHOWN: usize = 20;
 
 /// The built programs.
 #[derive(Debug, Clone)]
@@ -56,7 +54,7 @@ impl Programs {
 }
 
 fn build(sources: &Path, folder: &Path) -> Result<()> {
-    if capture(Command::new("go").arg("version")).is_err() {
+    if !go::is_installed() {
         bail!(
             "the test cluster is built from Go modules, and `go` is not installed: see \
              https://go.dev/dl, or name a cluster of yours in DBOP_TEST_KUBECONFIG"
@@ -64,7 +62,7 @@ fn build(sources: &Path, folder: &Path) -> Result<()> {
     }
     eprintln!("building Kubernetes {VERSION} once, for the cache (minutes, two gigabytes of disk)");
     let place = Programs::at(folder);
-    go(sources, &place.pause, "./pause", &[])?;
+    compile(sources, &place.pause, "./pause", &[])?;
     let numbers: Vec<&str> = VERSION.split('.').collect();
     let stamp =
         |name: &str, value: &str| format!("-X k8s.io/component-base/version.{name}={value}");
@@ -73,22 +71,17 @@ fn build(sources: &Path, folder: &Path) -> Result<()> {
         stamp("gitMajor", numbers[0]),
         stamp("gitMinor", numbers[1]),
     ];
-    go(sources, &place.kubernetes, ".", &stamps)
+    compile(sources, &place.kubernetes, ".", &stamps)
 }
 
-fn go(sources: &Path, output: &Path, package: &str, stamps: &[String]) -> Result<()> {
-    let mut command = Command::new("go");
+fn compile(sources: &Path, output: &Path, package: &str, stamps: &[String]) -> Result<()> {
+    let mut command = go::build(sources);
     command
-        .current_dir(sources)
-        .args(["build", "-v", "-trimpath", "-ldflags"])
+        .args(["-v", "-ldflags"])
         .arg(format!("-s -w {}", stamps.join(" ")))
         .arg("-o")
         .arg(output)
-        .arg(package)
-        // Static, so that it runs in containers too; and nobody's own settings.
-        .env("CGO_ENABLED", "0")
-        .env("GOFLAGS", "-mod=readonly")
-        .env("GOWORK", "off");
+        .arg(package);
     let mut progress = Progress::new(format!("Kubernetes {VERSION}"));
     let (mut packages, mut lines) = (0, Vec::new());
     let status = process::run(&mut command, &mut |event| match event {
@@ -97,11 +90,7 @@ fn go(sources: &Path, output: &Path, package: &str, stamps: &[String]) -> Result
         Event::Tick if packages == 0 => progress.tick("looking at the modules, or linking"),
         Event::Tick => progress.tick(&format!("package {packages} of about {PACKAGES}")),
     })?;
-    if !status.success() {
-        let shown = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
-        bail!("`go build` of {SOURCES} failed:\n{}", shown.join("\n"));
-    }
-    Ok(())
+    go::succeeded(status.success(), SOURCES, &lines)
 }
 
 /// Whether a line of `go build -v` is the name of a package that it builds, and no message.

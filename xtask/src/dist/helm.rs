@@ -7,12 +7,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
-use sha2::{Digest as _, Sha256};
+use anyhow::{Result, bail};
 
-use crate::cache::{Cache, hex};
+use crate::cache::Cache;
+use crate::go;
 use crate::process::{self, Event};
-use crate::workspace::{self, capture};
+use crate::workspace;
 
 /// Where the pins are, below the checkout.
 const SOURCES: &str = "xtask/helm";
@@ -22,8 +22,6 @@ const PACKAGE: &str = "helm.sh/helm/v3/cmd/helm";
 /// that would be 1.20.
 const STAMPS: &str = "-s -w -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 \
                       -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=35";
-/// How many lines of a failed build are shown.
-const LINES_SHOWN: usize = 20;
 
 /// Runs Helm with these arguments, and tells whether it succeeded.
 pub(crate) fn run(arguments: &[String]) -> Result<bool> {
@@ -35,31 +33,20 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
 /// From the cache, or built now: a minute after the test cluster was built, else three.
 fn provide(cache: &Cache) -> Result<PathBuf> {
     let sources = workspace::root()?.join(SOURCES);
-    let mut hash = Sha256::new();
-    for file in ["go.mod", "go.sum"] {
-        let bytes = std::fs::read(sources.join(file))
-            .with_context(|| format!("{SOURCES}/{file} cannot be read"))?;
-        hash.update(bytes);
-    }
-    hash.update(STAMPS);
-    let name = format!("helm-{}", hex(&hash.finalize()[..6]));
+    let name = format!("helm-{}", go::fingerprint(&sources, STAMPS)?);
     let folder = cache.folder(&name, |folder| build(&sources, &folder.join("helm")))?;
     Ok(folder.join("helm"))
 }
 
 fn build(sources: &Path, output: &Path) -> Result<()> {
-    if capture(Command::new("go").arg("version")).is_err() {
+    if !go::is_installed() {
         bail!("Helm is built from its Go module, and `go` is not installed: see https://go.dev/dl");
     }
-    let mut command = Command::new("go");
+    let mut command = go::build(sources);
     command
-        .current_dir(sources)
-        .args(["build", "-trimpath", "-ldflags", STAMPS, "-o"])
+        .args(["-ldflags", STAMPS, "-o"])
         .arg(output)
-        .arg(PACKAGE)
-        .env("CGO_ENABLED", "0")
-        .env("GOFLAGS", "-mod=readonly")
-        .env("GOWORK", "off");
+        .arg(PACKAGE);
     // On stderr: stdout is Helm's, and may be read by a program.
     eprintln!("building Helm once, for the cache (a minute or three)");
     let mut lines = Vec::new();
@@ -68,9 +55,5 @@ fn build(sources: &Path, output: &Path) -> Result<()> {
             lines.push(line.to_owned());
         }
     })?;
-    if !status.success() {
-        let shown = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
-        bail!("`go build` of {SOURCES} failed:\n{}", shown.join("\n"));
-    }
-    Ok(())
+    go::succeeded(status.success(), SOURCES, &lines)
 }
