@@ -40,7 +40,7 @@ fn judge(requests: &[Request], folders: &[&str]) {
         .map(|request| (request.verb.as_str(), request.resource.as_str()))
         .collect();
     println!(
-        "proof: {} requests of the operator, {} kinds of them, {} denied; {} rules unused ({})",
+        "proof: {} requests of the operator, {} kinds of them, {} denied; {} rules unused {unused:?} ({})",
         requests.len(),
         kinds.len(),
         denied.len(),
@@ -52,9 +52,73 @@ fn judge(requests: &[Request], folders: &[&str]) {
     assert!(requests.len() > 100, "there was a run");
 }
 
+/// A walk with everything that takes a rule: a Job that gets no Pod, a wait for a Pod, a failure, a repaired Secret,
+/// a Job made anew, a deletion.
+async fn everything_that_takes_a_rule(site: &Site) {
+    site.files(&[
+        "CREATE TABLE t (id int)",
+        "SELECT 1",
+        "SELECT 1",
+        "SELECT 1",
+    ])
+    .await;
+    site.migration(1, json!({})).await;
+    site.migration(2, json!({})).await;
+    site.migration(
+        3,
+        json!({ "container": { "command": ["dbop-migrate", "--dir", "/nowhere"] } }),
+    )
+    .await;
+    site.migration(
+        4,
+        json!({ "container": { "image": "dbop-test/nothing:0" } }),
+    )
+    .await;
+    let app = site.application("v1").await;
+    let more = json!({
+        "deletionPolicy": "Revoke",
+        "migrations": { "podTemplate": { "spec": { "serviceAccountName": "migrator" } } },
+    });
+    site.database("v2", more).await;
+    site.shows("serviceaccount \"migrator\" not found").await;
+    site.apply("v1", "ServiceAccount", "migrator", json!({}))
+        .await;
+    site.at_rest("v2").await;
+    site.desire("v3").await;
+    site.shows("credential v1 is still used").await;
+    site.end_pod(&app).await;
+    site.shows("blocked: the run of v3").await;
+    site.migration(3, json!({})).await;
+    site.at_rest("v3").await;
+    site.api
+        .merge(
+            &site.at("Secret", "shop-v3"),
+            json!({ "stringData": { "host": "elsewhere" } }),
+        )
+        .await;
+    until("the Secret is put back", async || {
+        let secret = site.get("Secret", "shop-v3").await?;
+        let host = String::from_utf8(crate::site::decode(text(&secret, "/data/host"))).unwrap();
+        (host != "elsewhere").then_some(())
+    })
+    .await;
+    site.desire("v4").await;
+    site.shows("ErrImageNeverPull").await;
+    site.migration(4, json!({})).await;
+    site.at_rest("v4").await;
+    site.api
+        .delete(&site.at("ManagedDatabase", crate::site::SHOP), background())
+        .await;
+    site.gone().await;
+}
+
 #[tokio::test]
 async fn all_namespaces_no_request_was_denied_and_no_rule_is_unused() {
-    let api = Api::of_environment().await;
+    let site = Site::new("rules").await;
+    let api = site.api.clone();
+    everything_that_takes_a_rule(&site).await;
+    api.delete(&at("Namespace", "", &site.namespace), background())
+        .await;
     // A watch is in the log once it has ended.
     install::scale(&api, 0).await;
     let requests = audit::requests(audit::begin());
@@ -146,56 +210,7 @@ async fn roles_alone_are_enough_for_one_namespace_and_none_of_their_rules_is_unu
     install::install_for(&api, &site.namespace, &[]).await;
     install::scale(&api, 2).await;
 
-    // A walk with everything that takes a rule: a wait for a Pod, a failure, a repaired Secret, a Job made anew.
-    site.files(&[
-        "CREATE TABLE t (id int)",
-        "SELECT 1",
-        "SELECT 1",
-        "SELECT 1",
-    ])
-    .await;
-    site.migration(1, json!({})).await;
-    site.migration(2, json!({})).await;
-    site.migration(
-        3,
-        json!({ "container": { "command": ["dbop-migrate", "--dir", "/nowhere"] } }),
-    )
-    .await;
-    site.migration(
-        4,
-        json!({ "container": { "image": "dbop-test/nothing:0" } }),
-    )
-    .await;
-    let app = site.application("v1").await;
-    site.database("v2", json!({ "deletionPolicy": "Revoke" }))
-        .await;
-    site.at_rest("v2").await;
-    site.desire("v3").await;
-    site.shows("credential v1 is still used").await;
-    site.end_pod(&app).await;
-    site.shows("blocked: the run of v3").await;
-    site.migration(3, json!({})).await;
-    site.at_rest("v3").await;
-    site.api
-        .merge(
-            &site.at("Secret", "shop-v3"),
-            json!({ "stringData": { "host": "elsewhere" } }),
-        )
-        .await;
-    until("the Secret is put back", async || {
-        let secret = site.get("Secret", "shop-v3").await?;
-        let host = String::from_utf8(crate::site::decode(text(&secret, "/data/host"))).unwrap();
-        (host != "elsewhere").then_some(())
-    })
-    .await;
-    site.desire("v4").await;
-    site.shows("ErrImageNeverPull").await;
-    site.migration(4, json!({})).await;
-    site.at_rest("v4").await;
-    site.api
-        .delete(&site.at("ManagedDatabase", crate::site::SHOP), background())
-        .await;
-    site.gone().await;
+    everything_that_takes_a_rule(&site).await;
 
     install::scale(&api, 0).await;
     let requests = audit::requests(from);
