@@ -721,6 +721,7 @@ pub(crate) mod tests {
         };
         Judgement {
             analysed: true,
+            predicted: Vec::new(),
             findings: verdict.into_iter().map(finding).collect(),
             not_judged: Vec::new(),
             taken_at: at("00:00:00"),

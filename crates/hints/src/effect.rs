@@ -63,6 +63,7 @@ pub(crate) fn effect(server: &ServerInfo, form: Form, bytes: Option<u64>) -> Opt
     };
     Some(Effect {
         lock: row.lock,
+        algorithm: None,
         rewrite: row.rewrite,
         scan: row.scan,
         blocks_reads: works && row.lock == Lock::AccessExclusive,

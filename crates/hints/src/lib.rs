@@ -28,6 +28,9 @@
 //!         nullable: true,
 //!         has_default: false,
 //!         proven_not_null_by: None,
+//!         charset: None,
+//!         collation: None,
+//!         generated: None,
 //!     },
 //! );
 //! let probe = NullProbe { found: true, took: Duration::from_millis(41) };
@@ -96,6 +99,7 @@ pub fn judge(
     }
     let mut judgement = Judgement {
         analysed: true,
+        predicted: Vec::new(),
         findings: Vec::new(),
         not_judged: Vec::new(),
         taken_at: facts.taken_at,
@@ -184,11 +188,7 @@ mod tests {
 
     #[test]
     fn what_no_rule_covers_is_listed() {
-        let index = Index {
-            columns: vec![name("email")],
-            kind: IndexKind::Plain,
-            online: false,
-        };
+        let index = Index::new(IndexKind::Plain, vec![name("email")]);
         let table = || "app.users".parse().unwrap();
         assert_eq!(
             not_judged_of(Operation::CreateIndex {

@@ -154,7 +154,8 @@ fn apply<'a>(places: &mut Vec<Place<'a>>, at: usize, operation: &'a Operation) {
         | Operation::CreateIndex { .. }
         | Operation::DropIndex { .. }
         | Operation::AddConstraint { .. }
-        | Operation::DropConstraint { .. } => {}
+        | Operation::DropConstraint { .. }
+        | Operation::ChangeTable { .. } => {}
     }
 }
 

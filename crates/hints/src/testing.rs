@@ -67,6 +67,9 @@ pub(crate) fn present() -> TableFacts {
             nullable,
             has_default: false,
             proven_not_null_by: None,
+            charset: None,
+            collation: None,
+            generated: None,
         };
         facts.columns.insert(name(column), column_facts);
     }
@@ -121,6 +124,13 @@ pub(crate) fn facts_of(operations: &[Operation], table: TableFacts) -> TableFact
                 };
                 facts.functions.insert(function, fact);
             }
+            FactRequest::Indexes(_)
+            | FactRequest::Constraints(_)
+            | FactRequest::Storage(_)
+            | FactRequest::Writes(_)
+            | FactRequest::Blockers(_)
+            | FactRequest::Duplicates { .. }
+            | FactRequest::IndexNamed(_) => {}
         }
     }
     set

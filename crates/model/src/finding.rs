@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::fact::Fact;
 use crate::name::MigrationName;
+use crate::operation::{Algorithm, Locking};
 use crate::table::TableName;
 
 /// A Job starts only on facts younger than this: a table does not fill up with NULLs in seconds, but
@@ -164,8 +166,10 @@ impl fmt::Display for Finding {
 /// What an operation does on one very server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effect {
-    /// The strongest lock that it takes on the table.
+    /// The strongest lock that it holds on the table while it works (not the instant that every change needs).
     pub lock: Lock,
+    /// The algorithm by which MySQL and MariaDB do it; PostgreSQL has none.
+    pub algorithm: Option<Algorithm>,
     /// Is the whole table written anew?
     pub rewrite: bool,
     /// Is the whole table read?
@@ -181,11 +185,16 @@ pub struct Effect {
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let instant = !self.rewrite && !self.scan;
+        match (self.algorithm, self.lock) {
+            (Some(algorithm), Lock::Metadata(locking)) => {
+                write!(f, "ALGORITHM={algorithm}, LOCK={locking}")?;
+            }
+            (_, lock) if instant => write!(f, "takes {lock} for an instant")?,
+            (_, lock) => write!(f, "takes {lock}")?,
+        }
         write!(
             f,
-            "takes {}{}, {}, {}",
-            self.lock,
-            if instant { " for an instant" } else { "" },
+            ", {}, {}",
             if self.rewrite {
                 "rewrites the table"
             } else {
@@ -211,19 +220,47 @@ impl fmt::Display for Effect {
     }
 }
 
-/// A lock on a table (PostgreSQL manual, section 13.3.1).
+/// A lock on a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lock {
+    /// `SHARE UPDATE EXCLUSIVE` (PostgreSQL manual, section 13.3.1): both reads and writes go on.
+    ShareUpdateExclusive,
+    /// `SHARE`: no writes beside it.
+    Share,
+    /// `SHARE ROW EXCLUSIVE`: no writes beside it.
+    ShareRowExclusive,
     /// `ACCESS EXCLUSIVE`: neither reads nor writes beside it.
     AccessExclusive,
+    /// What MySQL and MariaDB call `LOCK=NONE`, `SHARED` and `EXCLUSIVE` (MySQL 8.4 manual, section 15.1.9).
+    Metadata(Locking),
 }
 
 impl Lock {
     /// Its name as the server writes it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Lock::ShareUpdateExclusive => "SHARE UPDATE EXCLUSIVE",
+            Lock::Share => "SHARE",
+            Lock::ShareRowExclusive => "SHARE ROW EXCLUSIVE",
             Lock::AccessExclusive => "ACCESS EXCLUSIVE",
+            Lock::Metadata(locking) => locking.as_str(),
         }
+    }
+
+    /// Can nobody read beside it?
+    pub fn stops_reads(self) -> bool {
+        matches!(
+            self,
+            Lock::AccessExclusive | Lock::Metadata(Locking::Exclusive)
+        )
+    }
+
+    /// Can nobody write beside it?
+    pub fn stops_writes(self) -> bool {
+        !matches!(
+            self,
+            Lock::ShareUpdateExclusive | Lock::Metadata(Locking::None)
+        )
     }
 }
 
@@ -259,6 +296,8 @@ impl fmt::Display for DurationRange {
 pub struct Judgement {
     /// Were there operations to look at? `false`: the migration does not say what it does.
     pub analysed: bool,
+    /// What each operation does on this very server, in the order of the statements.
+    pub predicted: Vec<Predicted>,
     /// What was found, in the order of the operations.
     pub findings: Vec<Finding>,
     /// Operations, or parts of them, that no rule covers yet: neither safe nor unsafe.
@@ -272,6 +311,7 @@ impl Judgement {
     pub fn not_analysed(now: Timestamp) -> Self {
         Self {
             analysed: false,
+            predicted: Vec::new(),
             findings: Vec::new(),
             not_judged: Vec::new(),
             taken_at: now,
@@ -282,6 +322,19 @@ impl Judgement {
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         now.duration_since(self.taken_at) <= FACTS_AGE_MAX
     }
+}
+
+/// What one operation does on one very server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Predicted {
+    /// Which statement of the migration makes it, counted from 0.
+    pub statement: usize,
+    /// The operation as a line.
+    pub operation: String,
+    /// The table.
+    pub table: TableName,
+    /// What its statement does to the table; the reason where that cannot be said.
+    pub effect: Fact<Effect>,
 }
 
 /// An operation that no rule covers.
@@ -349,6 +402,8 @@ pub struct HintPolicy {
     pub large_table_rows: u64,
     /// A table of so many bytes or more is large, too; `None`: only rows count.
     pub large_table_bytes: Option<u64>,
+    /// A table is under heavy writes from so many changed rows per second on.
+    pub heavy_writes_per_second: u64,
     /// How long one probe may take on the server.
     pub probe_timeout: Duration,
     /// Findings that a person takes responsibility for.
@@ -362,6 +417,7 @@ impl Default for HintPolicy {
             require_hints: false,
             large_table_rows: 1_000_000,
             large_table_bytes: None,
+            heavy_writes_per_second: 100,
             // Half of FACTS_AGE_MAX: what was probed first is still fresh when the last is done.
             probe_timeout: Duration::from_secs(5),
             accept: Vec::new(),
@@ -486,6 +542,7 @@ mod tests {
         let findings = verdicts.iter().map(|verdict| finding(*verdict)).collect();
         Judgement {
             analysed: true,
+            predicted: Vec::new(),
             findings,
             not_judged: vec![],
             taken_at: Timestamp::UNIX_EPOCH,
@@ -616,6 +673,7 @@ mod tests {
     fn effects_read_as_a_clause() {
         let instant = Effect {
             lock: Lock::AccessExclusive,
+            algorithm: None,
             rewrite: false,
             scan: false,
             blocks_reads: false,

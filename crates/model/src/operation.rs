@@ -1,8 +1,10 @@
-//! Schema operations: what a migration says it will do to the schema (`schemaHints`).
+//! Schema operations: what a migration says it will do to the schema (`schemaHints`), or what its SQL says.
 //!
-//! They say what is done, not how a server does it; that is for the rules, which know the server.
+//! They say what is done, not how a server does it; that is for the rules, which know the server. What only SQL can
+//! say (a name, a clause, the statement that several operations share) has a default that stands for "not said".
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::table::{ColumnName, IdentifierError, TableName};
 
@@ -43,6 +45,96 @@ pub enum OperationError {
     /// A name is not one.
     #[error("has a name that {0}")]
     Name(#[from] IdentifierError),
+}
+
+/// Operations that one statement makes: a server takes the strongest lock and the slowest way that any of them needs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Statement {
+    /// What it does to the schema; nothing, where it is no DDL.
+    pub operations: Vec<Operation>,
+    /// Why it could not be read; then its operations are not known.
+    pub unread: Option<String>,
+    /// The line of its file on which it begins, from 1, where it is from a file.
+    pub line: Option<u32>,
+    /// Its text, in one line and cut where it is long, where it is from a file.
+    pub text: Option<String>,
+    /// The `ALGORITHM` that it asks for (MySQL, MariaDB): where the server cannot, the statement fails.
+    pub algorithm: Option<Algorithm>,
+    /// The `LOCK` that it asks for (MySQL, MariaDB): where the server cannot, the statement fails.
+    pub locking: Option<Locking>,
+    /// Which of the file's transactions it is in, counted from 0; `None`: in none, or it is not said.
+    pub transaction: Option<u32>,
+    /// How long it waits for a lock, where the file sets that before it.
+    pub lock_timeout: Option<Duration>,
+}
+
+impl From<Operation> for Statement {
+    /// A statement of which nothing but its one operation is said.
+    fn from(operation: Operation) -> Self {
+        Statement {
+            operations: vec![operation],
+            ..Statement::default()
+        }
+    }
+}
+
+/// How MySQL and MariaDB change a table, the cheapest first (MySQL 8.4 manual, section 15.1.9; MariaDB, ALTER TABLE).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Algorithm {
+    /// Only the data dictionary changes.
+    Instant,
+    /// In place, and no row is written anew (MariaDB's `NOCOPY`).
+    NoCopy,
+    /// In place; rows may be written anew.
+    InPlace,
+    /// The server copies the table row by row.
+    Copy,
+}
+
+impl Algorithm {
+    /// Its name in a statement.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Algorithm::Instant => "INSTANT",
+            Algorithm::NoCopy => "NOCOPY",
+            Algorithm::InPlace => "INPLACE",
+            Algorithm::Copy => "COPY",
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What MySQL and MariaDB let others do to a table while a statement changes it, the most first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Locking {
+    /// Read and write.
+    None,
+    /// Read.
+    Shared,
+    /// Neither.
+    Exclusive,
+}
+
+impl Locking {
+    /// Its name in a statement.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Locking::None => "NONE",
+            Locking::Shared => "SHARED",
+            Locking::Exclusive => "EXCLUSIVE",
+        }
+    }
+}
+
+impl fmt::Display for Locking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// One operation on the schema.
@@ -87,8 +179,10 @@ pub enum Operation {
     },
     /// Drop an index.
     DropIndex {
-        /// The table.
+        /// The table; of a statement that names the index alone (PostgreSQL): the index, with its schema.
         table: TableName,
+        /// Does `table` name the index?
+        by_name: bool,
         /// Its columns, where they are said.
         columns: Vec<ColumnName>,
         /// Without stopping writes (`CONCURRENTLY`, `ALGORITHM=INPLACE LOCK=NONE`).
@@ -125,6 +219,90 @@ pub enum Operation {
         /// Its name after.
         to: TableName,
     },
+    /// Change a table in a way that hints cannot say, and SQL can.
+    ChangeTable {
+        /// The table.
+        table: TableName,
+        /// How.
+        change: TableChange,
+    },
+}
+
+/// What SQL does to a table besides the operations that hints can say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TableChange {
+    /// `VALIDATE CONSTRAINT`.
+    ValidateConstraint {
+        /// The constraint.
+        name: ColumnName,
+    },
+    /// Remove all rows: `TRUNCATE`.
+    Truncate,
+    /// Write the table anew in another order or more densely: `CLUSTER`, `VACUUM FULL`, `OPTIMIZE TABLE`, `ENGINE=`,
+    /// `FORCE`, `ROW_FORMAT=`.
+    Rebuild,
+    /// `SET LOGGED`, `SET UNLOGGED`.
+    SetLogged,
+    /// `SET TABLESPACE`, `SET ACCESS METHOD`.
+    Move,
+    /// `REINDEX`.
+    Reindex {
+        /// `CONCURRENTLY`.
+        online: bool,
+    },
+    /// `ATTACH PARTITION`.
+    AttachPartition {
+        /// What becomes a partition.
+        partition: TableName,
+    },
+    /// `DETACH PARTITION`.
+    DetachPartition {
+        /// What was a partition.
+        partition: TableName,
+        /// `CONCURRENTLY`.
+        online: bool,
+    },
+    /// Create, drop, enable or disable a trigger.
+    Trigger,
+    /// Storage parameters such as `fillfactor`, and statistics targets.
+    Parameters,
+    /// `CONVERT TO CHARACTER SET`.
+    ConvertCharset {
+        /// The character set.
+        charset: String,
+    },
+    /// `RENAME INDEX`, `RENAME CONSTRAINT`, a comment, an owner, a default for new columns: the catalogue alone.
+    Catalogue,
+    /// `PARTITION BY` and what MySQL and MariaDB do to partitions.
+    Partitioning,
+    /// Take rows out of sight, or give them back: row security, rules.
+    RowSecurity,
+}
+
+impl TableChange {
+    /// In a line, after the table's name.
+    fn words(&self) -> String {
+        match self {
+            TableChange::ValidateConstraint { name } => format!("validate constraint {name}"),
+            TableChange::Truncate => "truncate".to_owned(),
+            TableChange::Rebuild => "rebuild".to_owned(),
+            TableChange::SetLogged => "set logged or unlogged".to_owned(),
+            TableChange::Move => "move".to_owned(),
+            TableChange::Reindex { online: false } => "reindex".to_owned(),
+            TableChange::Reindex { online: true } => "reindex online".to_owned(),
+            TableChange::AttachPartition { partition } => format!("attach partition {partition}"),
+            TableChange::DetachPartition { partition, online } => {
+                let online = if *online { " online" } else { "" };
+                format!("detach partition {partition}{online}")
+            }
+            TableChange::Trigger => "trigger".to_owned(),
+            TableChange::Parameters => "parameters".to_owned(),
+            TableChange::ConvertCharset { charset } => format!("convert to {charset}"),
+            TableChange::Catalogue => "catalogue".to_owned(),
+            TableChange::Partitioning => "partitioning".to_owned(),
+            TableChange::RowSecurity => "row security".to_owned(),
+        }
+    }
 }
 
 impl Operation {
@@ -173,7 +351,8 @@ impl Operation {
             | Operation::DropConstraint { table, .. }
             | Operation::CreateTable { table }
             | Operation::DropTable { table }
-            | Operation::RenameTable { table, .. } => table,
+            | Operation::RenameTable { table, .. }
+            | Operation::ChangeTable { table, .. } => table,
         }
     }
 
@@ -191,6 +370,7 @@ impl Operation {
             Operation::CreateTable { .. } => "createTable",
             Operation::DropTable { .. } => "dropTable",
             Operation::RenameTable { .. } => "renameTable",
+            Operation::ChangeTable { .. } => "changeTable",
         }
     }
 }
@@ -247,6 +427,7 @@ impl fmt::Display for Operation {
             | Operation::DropConstraint { constraint, .. } => write!(f, "{constraint}"),
             Operation::CreateTable { .. } | Operation::DropTable { .. } => Ok(()),
             Operation::RenameTable { to, .. } => write!(f, " to {to}"),
+            Operation::ChangeTable { change, .. } => write!(f, " {}", change.words()),
         }
     }
 }
@@ -270,6 +451,18 @@ pub struct Column {
     pub nullable: Option<bool>,
     /// Its server default.
     pub default: ServerDefault,
+    /// Its character set, where it is said.
+    pub charset: Option<String>,
+    /// Its collation, where it is said.
+    pub collation: Option<String>,
+    /// The expression that makes the new values of the old ones (`USING`), where there is one.
+    pub using: Option<String>,
+    /// Constraints that stand in the column's own definition, each about this column alone.
+    pub constraints: Vec<Constraint>,
+    /// Is its place among the columns said (`FIRST`, `AFTER`)?
+    pub placed: bool,
+    /// Is it defined anew (`MODIFY`, `CHANGE`), so that what is not said is dropped?
+    pub redefined: bool,
 }
 
 impl Column {
@@ -280,6 +473,12 @@ impl Column {
             sql_type: None,
             nullable: None,
             default: ServerDefault::NotSaid,
+            charset: None,
+            collation: None,
+            using: None,
+            constraints: Vec::new(),
+            placed: false,
+            redefined: false,
         }
     }
 
@@ -308,7 +507,10 @@ impl Column {
     }
 
     fn says_nothing(&self) -> bool {
-        self.sql_type.is_none() && self.nullable.is_none() && self.default == ServerDefault::NotSaid
+        self.sql_type.is_none()
+            && self.nullable.is_none()
+            && self.default == ServerDefault::NotSaid
+            && !self.redefined
     }
 }
 
@@ -365,18 +567,79 @@ impl ServerDefault {
 /// An index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
-    /// What it indexes; may be empty where an operation does not say.
-    pub columns: Vec<ColumnName>,
+    /// What it indexes, in order; may be empty where an operation does not say.
+    pub parts: Vec<IndexPart>,
     /// Its kind.
     pub kind: IndexKind,
     /// Built without stopping writes (`CONCURRENTLY`, `ALGORITHM=INPLACE LOCK=NONE`).
     pub online: bool,
+    /// Its name, where it is said.
+    pub name: Option<ColumnName>,
+    /// Which rows it holds (`WHERE`), where not all.
+    pub predicate: Option<String>,
+    /// Does it count NULLs as equal (`NULLS NOT DISTINCT`)?
+    pub nulls_equal: bool,
+    /// Not on the partitions (`ON ONLY`)?
+    pub only: bool,
+    /// Nothing happens where one of its name is there (`IF NOT EXISTS`)?
+    pub if_not_exists: bool,
+}
+
+/// One part of an index.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IndexPart {
+    /// A column.
+    Column(ColumnName),
+    /// The first characters (bytes of binary columns) of a column.
+    Prefix(ColumnName, u32),
+    /// A SQL expression.
+    Expression(String),
+}
+
+impl fmt::Display for IndexPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            IndexPart::Column(name) => write!(f, "{name}"),
+            IndexPart::Prefix(name, length) => write!(f, "{name}({length})"),
+            IndexPart::Expression(text) => write!(f, "({text})"),
+        }
+    }
+}
+
+impl Index {
+    /// Of whole columns; nothing else is said.
+    pub fn new(kind: IndexKind, columns: Vec<ColumnName>) -> Self {
+        Self {
+            parts: columns.into_iter().map(IndexPart::Column).collect(),
+            kind,
+            online: false,
+            name: None,
+            predicate: None,
+            nulls_equal: false,
+            only: false,
+            if_not_exists: false,
+        }
+    }
+
+    /// The columns that it indexes, whole or by their first characters.
+    pub fn columns(&self) -> impl Iterator<Item = &ColumnName> {
+        self.parts.iter().filter_map(|part| match part {
+            IndexPart::Column(name) | IndexPart::Prefix(name, _) => Some(name),
+            IndexPart::Expression(_) => None,
+        })
+    }
+
+    /// Built without stopping writes, or not.
+    #[must_use]
+    pub fn with_online(self, online: bool) -> Self {
+        Self { online, ..self }
+    }
 }
 
 impl fmt::Display for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.columns.is_empty() {
-            write!(f, "({})", joined(&self.columns))?;
+        if !self.parts.is_empty() {
+            write!(f, "({})", joined(&self.parts))?;
         }
         write!(f, " {}", self.kind)?;
         if self.online {
@@ -416,18 +679,52 @@ impl fmt::Display for IndexKind {
 pub struct Constraint {
     kind: ConstraintKind,
     columns: Vec<ColumnName>,
+    /// Its name, where it is said.
+    pub name: Option<ColumnName>,
+    /// Of a foreign key: the table that it refers to, where it is said.
+    pub references: Option<TableName>,
+    /// Of a check: its condition; of an exclusion: its elements; where it is said.
+    pub expression: Option<String>,
+    /// Which rows it is held against.
+    pub validity: Validity,
+    /// The index that becomes its own (`USING INDEX`), where one is named.
+    pub using_index: Option<ColumnName>,
+    /// Does a unique one count NULLs as equal (`NULLS NOT DISTINCT`)?
+    pub nulls_equal: bool,
+}
+
+/// Which rows a constraint is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Validity {
+    /// Those that are there, and new ones.
+    #[default]
+    AllRows,
+    /// New ones (`NOT VALID`).
+    NewRows,
+    /// None (`NOT ENFORCED`).
+    NoRow,
 }
 
 impl Constraint {
-    /// A kind, and the columns that it binds (a check may name none).
+    /// A kind, and the columns that it binds (a check or an exclusion may name none).
     ///
     /// # Errors
     /// [`OperationError`] where a kind that binds columns has none, or one is named twice.
     pub fn new(kind: ConstraintKind, columns: Vec<ColumnName>) -> Result<Self, OperationError> {
-        if !(kind == ConstraintKind::Check && columns.is_empty()) {
+        let may_name_none = matches!(kind, ConstraintKind::Check | ConstraintKind::Exclude);
+        if !(may_name_none && columns.is_empty()) {
             distinct(kind.as_str(), &columns)?;
         }
-        Ok(Self { kind, columns })
+        Ok(Self {
+            kind,
+            columns,
+            name: None,
+            references: None,
+            expression: None,
+            validity: Validity::AllRows,
+            using_index: None,
+            nulls_equal: false,
+        })
     }
 
     /// The kind.
@@ -446,7 +743,15 @@ impl fmt::Display for Constraint {
         if !self.columns.is_empty() {
             write!(f, "({})", joined(&self.columns))?;
         }
-        write!(f, " {}", self.kind)
+        write!(f, " {}", self.kind)?;
+        if let Some(references) = &self.references {
+            write!(f, " to {references}")?;
+        }
+        match self.validity {
+            Validity::AllRows => Ok(()),
+            Validity::NewRows => f.write_str(" not valid"),
+            Validity::NoRow => f.write_str(" not enforced"),
+        }
     }
 }
 
@@ -463,6 +768,8 @@ pub enum ConstraintKind {
     Check,
     /// Each value is in another table.
     ForeignKey,
+    /// No two rows meet a condition (PostgreSQL); only SQL says it.
+    Exclude,
 }
 
 impl ConstraintKind {
@@ -474,6 +781,7 @@ impl ConstraintKind {
             ConstraintKind::NotNull => "notNull",
             ConstraintKind::Check => "check",
             ConstraintKind::ForeignKey => "foreignKey",
+            ConstraintKind::Exclude => "exclude",
         }
     }
 }
@@ -541,6 +849,8 @@ pub enum Filled {
     No,
     /// From a sequence: `serial` and its sizes.
     Serial,
+    /// By counting on: `AUTO_INCREMENT` (MySQL, MariaDB).
+    AutoIncrement,
     /// `GENERATED ... AS IDENTITY`.
     Identity,
     /// `GENERATED ALWAYS AS (...) STORED`: computed when a row is written.
@@ -585,14 +895,16 @@ impl std::str::FromStr for SqlType {
                 });
             }
         }
+        let counts = words.iter().position(|(_, word)| word == "AUTO_INCREMENT");
         let generated = words.iter().position(|(_, word)| word == "GENERATED");
-        let end = generated.map_or(text.len(), |at| words[at].0);
+        let end = generated.or(counts).map_or(text.len(), |at| words[at].0);
         let name = text[..end].trim().to_owned();
         if name.is_empty() {
             return Err(SqlTypeError::Empty);
         }
         let filled = match generated {
             Some(at) => generated_clause(&words[at + 1..])?,
+            None if counts.is_some() => Filled::AutoIncrement,
             None if SERIAL_TYPES.contains(&name.to_ascii_lowercase().as_str()) => Filled::Serial,
             None => Filled::No,
         };
@@ -832,11 +1144,7 @@ mod tests {
             constraint: unique.unwrap(),
         };
         assert_eq!(add.to_string(), "addConstraint app.users(a, b) unique");
-        let index = Index {
-            columns: vec![column("a")],
-            kind: IndexKind::Plain,
-            online: true,
-        };
+        let index = Index::new(IndexKind::Plain, vec![column("a")]).with_online(true);
         let create = Operation::CreateIndex {
             table: table(),
             index,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::fact::{Fact, Why};
+use crate::operation::{Algorithm, ConstraintKind, IndexKind, IndexPart};
 
 /// MySQL allows 64 characters, PostgreSQL 63 bytes: what is longer exists on no server.
 const IDENTIFIER_CHARS_MAX: usize = 64;
@@ -223,6 +224,36 @@ pub enum FactRequest {
         /// The function's name as the default writes it, without arguments: `now`, `app.next_code`.
         function: String,
     },
+    /// Its indexes, the invalid ones too: the catalogue.
+    Indexes(TableName),
+    /// Its constraints, and the foreign keys of other tables to it: the catalogue.
+    Constraints(TableName),
+    /// How its rows are stored, where that decides what a change costs: the catalogue.
+    Storage(TableName),
+    /// Rows that were changed per second lately.
+    Writes(TableName),
+    /// Sessions that a strong lock on it would wait for.
+    Blockers(TableName),
+    /// Are there two rows with the same key? A probe.
+    Duplicates {
+        /// The table.
+        table: TableName,
+        /// The key.
+        key: UniqueKey,
+    },
+    /// Which table an index of this name is of.
+    IndexNamed(TableName),
+}
+
+/// What a unique index or constraint is over.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UniqueKey {
+    /// Its parts, in order.
+    pub parts: Vec<IndexPart>,
+    /// Which rows it is over, where not all.
+    pub predicate: Option<String>,
+    /// Does it count NULLs as equal?
+    pub nulls_equal: bool,
 }
 
 impl FactRequest {
@@ -234,7 +265,14 @@ impl FactRequest {
             | FactRequest::AnyRow(table)
             | FactRequest::Nulls { table, .. }
             | FactRequest::Type { table, .. }
-            | FactRequest::Volatility { table, .. } => table,
+            | FactRequest::Volatility { table, .. }
+            | FactRequest::Indexes(table)
+            | FactRequest::Constraints(table)
+            | FactRequest::Storage(table)
+            | FactRequest::Writes(table)
+            | FactRequest::Blockers(table)
+            | FactRequest::Duplicates { table, .. }
+            | FactRequest::IndexNamed(table) => table,
         }
     }
 }
@@ -246,6 +284,10 @@ pub struct TableFactsSet {
     pub taken_at: Timestamp,
     /// By the names as they were asked for.
     pub tables: BTreeMap<TableName, Fact<TableState>>,
+    /// Tables of indexes that were looked up by their own names; `None`: there is no such index.
+    pub indexes: BTreeMap<TableName, Fact<Option<TableName>>>,
+    /// Settings of the server, as a migration's session has them.
+    pub settings: Fact<Settings>,
 }
 
 impl TableFactsSet {
@@ -254,6 +296,8 @@ impl TableFactsSet {
         Self {
             taken_at,
             tables: BTreeMap::new(),
+            indexes: BTreeMap::new(),
+            settings: Fact::Unknown(not_asked()),
         }
     }
 
@@ -298,6 +342,18 @@ pub struct TableFacts {
     pub types: BTreeMap<String, Fact<TypeFacts>>,
     /// Functions that were looked up, as they were asked for.
     pub functions: BTreeMap<String, Fact<Volatility>>,
+    /// Its indexes.
+    pub indexes: Fact<Vec<IndexFacts>>,
+    /// Its constraints but those of NOT NULL, and the foreign keys of others to it.
+    pub constraints: Fact<Vec<ConstraintFacts>>,
+    /// How its rows are stored.
+    pub storage: Fact<Storage>,
+    /// Rows that were changed per second lately.
+    pub writes: Fact<WriteRate>,
+    /// Who a strong lock on it would wait for.
+    pub blockers: Fact<Vec<Blocker>>,
+    /// Keys that were probed for duplicates.
+    pub duplicates: BTreeMap<UniqueKey, Fact<DuplicateProbe>>,
 }
 
 impl TableFacts {
@@ -312,7 +368,21 @@ impl TableFacts {
             nulls: BTreeMap::new(),
             types: BTreeMap::new(),
             functions: BTreeMap::new(),
+            indexes: Fact::Unknown(not_asked()),
+            constraints: Fact::Unknown(not_asked()),
+            storage: Fact::Unknown(not_asked()),
+            writes: Fact::Unknown(not_asked()),
+            blockers: Fact::Unknown(not_asked()),
+            duplicates: BTreeMap::new(),
         }
+    }
+
+    /// What the probe for duplicates of a key found.
+    pub fn duplicates_of(&self, key: &UniqueKey) -> Fact<DuplicateProbe> {
+        self.duplicates
+            .get(key)
+            .cloned()
+            .unwrap_or_else(|| Fact::Unknown(not_asked()))
     }
 
     /// What the probe for NULLs in a column found.
@@ -391,6 +461,139 @@ pub struct ColumnFacts {
     pub has_default: bool,
     /// The name of a valid constraint that proves that no row holds NULL, where there is one.
     pub proven_not_null_by: Option<String>,
+    /// Its character set (MySQL, MariaDB), where it has one.
+    pub charset: Option<String>,
+    /// Its collation, where it has one of its own.
+    pub collation: Option<String>,
+    /// Is it computed from others, and is it stored?
+    pub generated: Option<Generated>,
+}
+
+/// How a generated column is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Generated {
+    /// Computed when a row is written.
+    Stored,
+    /// Computed when a row is read.
+    Virtual,
+}
+
+/// What the catalogue says of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexFacts {
+    /// Its name.
+    pub name: ColumnName,
+    /// What it is over.
+    pub key: UniqueKey,
+    /// Its kind.
+    pub kind: IndexKind,
+    /// Is it the primary key's?
+    pub primary: bool,
+    /// Can it be used? A concurrent build that failed leaves one that cannot.
+    pub valid: bool,
+    /// Does it hold at once, rather than at the end of a transaction?
+    pub immediate: bool,
+    /// Its bytes, where the server says.
+    pub bytes: Option<u64>,
+}
+
+/// What the catalogue says of a constraint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConstraintFacts {
+    /// Its name.
+    pub name: ColumnName,
+    /// Its kind.
+    pub kind: ConstraintKind,
+    /// The columns that it binds.
+    pub columns: Vec<ColumnName>,
+    /// Of a check: its condition as the server writes it.
+    pub condition: Option<String>,
+    /// Is it known to hold of every row?
+    pub validated: bool,
+    /// Of a foreign key: the table at its other end.
+    pub other: Option<TableName>,
+    /// Of a foreign key: is it one of the other table to this one?
+    pub incoming: bool,
+    /// Of a foreign key: does a change of the one table change rows of the other (`CASCADE`, `SET NULL`)?
+    pub cascades: bool,
+}
+
+/// How a table's rows are stored, where that decides what a change costs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Storage {
+    /// The storage engine (MySQL, MariaDB), the access method (PostgreSQL).
+    pub engine: String,
+    /// The row format (MySQL, MariaDB).
+    pub row_format: Option<String>,
+    /// The table's own character set (MySQL, MariaDB).
+    pub charset: Option<String>,
+    /// How often columns were added or dropped instantly since the table was last rebuilt (MySQL 8.0.29 and later).
+    pub row_versions: Option<u32>,
+    /// How many partitions it has; zero: it is not partitioned.
+    pub partitions: u32,
+    /// Has it a FULLTEXT index, so that InnoDB keeps a hidden column?
+    pub fulltext: bool,
+    /// Bytes of its indexes, where the server says.
+    pub index_bytes: Option<u64>,
+}
+
+/// Rows that were inserted, changed or deleted per second.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WriteRate {
+    /// The mean over the span.
+    pub per_second: f64,
+    /// How long was watched.
+    pub span: Duration,
+    /// What was counted: "pg_stat_user_tables".
+    pub source: &'static str,
+}
+
+// Rates are never NaN: a difference of two counters over a span that is not zero.
+impl Eq for WriteRate {}
+
+/// A session that a strong lock on a table would wait for, and everything behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocker {
+    /// The session: "pid 4711", "thread 12".
+    pub session: String,
+    /// Its login.
+    pub login: String,
+    /// How old its transaction is.
+    pub age: Duration,
+    /// What it is doing: "idle in transaction", "active", "prepared transaction".
+    pub state: String,
+}
+
+/// What a probe for duplicates found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DuplicateProbe {
+    /// Do two rows have the same key?
+    pub found: bool,
+    /// The unique index that proves that there are none, where one does; then no row was looked at.
+    pub proven_by: Option<String>,
+    /// How long the probe took on the server.
+    pub took: Duration,
+}
+
+/// Settings that decide what a statement does, as a migration's session has them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// How long a statement waits for a lock; `None`: for ever.
+    pub lock_timeout: Option<Duration>,
+    /// How long a statement may take; `None`: for ever.
+    pub statement_timeout: Option<Duration>,
+    /// Does the server refuse values that do not fit, rather than changing them (`sql_mode`)? PostgreSQL always does.
+    pub strict: bool,
+    /// Is the session's time zone UTC, so that a change from timestamp to timestamptz writes no row anew?
+    pub utc: bool,
+    /// Are foreign keys checked (`foreign_key_checks`)?
+    pub foreign_key_checks: bool,
+    /// How many bytes of changes an online change keeps at most (`innodb_online_alter_log_max_size`).
+    pub online_log_bytes: Option<u64>,
+    /// The algorithm that statements use at best where they ask for none (MariaDB's `alter_algorithm`).
+    pub algorithm: Option<Algorithm>,
+    /// Bytes that the disk still has, where the server says (MariaDB's DISKS plugin).
+    pub disk_free_bytes: Option<u64>,
 }
 
 /// What a probe for NULLs found.

@@ -65,8 +65,8 @@ pub(crate) async fn table_facts(
     }
     look.limit(STATEMENT_TIMEOUT, LOCK_TIMEOUT).await?;
     Ok(TableFactsSet {
-        taken_at: clock(),
         tables,
+        ..TableFactsSet::new(clock())
     })
 }
 
@@ -142,6 +142,7 @@ impl Look<'_> {
                     let known = known.map_or_else(Fact::Unknown, Fact::Known);
                     facts.functions.insert(function.clone(), known);
                 }
+                _ => {}
             }
         }
         Ok(Fact::Known(TableState::Present(Box::new(facts))))

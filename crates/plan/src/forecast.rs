@@ -80,6 +80,7 @@ fn supply_hints(
     }
     let clear = Judgement {
         analysed: true,
+        predicted: Vec::new(),
         findings: vec![],
         not_judged: vec![],
         taken_at: now,

@@ -65,8 +65,8 @@ pub async fn table_facts(
         tables.insert(name.clone(), look.table(name, &requests).await?);
     }
     Ok(TableFactsSet {
-        taken_at: clock(),
         tables,
+        ..TableFactsSet::new(clock())
     })
 }
 
@@ -138,6 +138,7 @@ impl Look<'_> {
                     let known = fact(self.volatility(function).await)?;
                     facts.functions.insert(function.clone(), known);
                 }
+                _ => {}
             }
         }
         Ok(Fact::Known(TableState::Present(Box::new(facts))))

@@ -351,6 +351,9 @@ fn customers(nulls: bool) -> TableFacts {
             nullable: true,
             has_default: false,
             proven_not_null_by: None,
+            charset: None,
+            collation: None,
+            generated: None,
         },
     );
     let probe = NullProbe {

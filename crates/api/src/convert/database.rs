@@ -257,6 +257,7 @@ fn hint_policy(hints: &database::Hints, gather: &mut Gather) -> Option<HintPolic
         require_hints: *require_hints,
         large_table_rows: large_table_rows?,
         large_table_bytes: large_table_bytes?,
+        heavy_writes_per_second: HintPolicy::default().heavy_writes_per_second,
         probe_timeout: probe_timeout?,
         accept: accept?,
     })

@@ -123,17 +123,14 @@ fn operation(hint: &migration::SchemaHint, at: &str, gather: &mut Gather) -> Opt
                 .and_then(|index| index.kind)
                 .map_or(IndexKind::Plain, index_kind);
             let online = index.as_ref().is_some_and(|index| index.online);
-            let index = Index {
-                columns: names,
-                kind,
-                online,
-            };
+            let index = Index::new(kind, names).with_online(online);
             Ok(Operation::CreateIndex { table, index })
         }
         migration::Op::DropIndex => {
             let online = index.as_ref().is_some_and(|index| index.online);
             Ok(Operation::DropIndex {
                 table,
+                by_name: false,
                 columns: names,
                 online,
             })
@@ -170,10 +167,10 @@ fn column(hint: &migration::ColumnHint, at: &str, gather: &mut Gather) -> Option
         ServerDefault::new(*has_server_default, default.as_deref()),
     );
     Some(Column {
-        name: name?,
         sql_type: sql_type?,
         nullable: *nullable,
         default: default?,
+        ..Column::new(name?)
     })
 }
 

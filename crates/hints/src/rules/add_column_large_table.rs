@@ -178,6 +178,12 @@ fn adding(server: &ServerInfo, facts: &TableFacts, column: &Column) -> Adding {
                 Instead::PlainThenIdentity,
             );
         }
+        Some(Filled::AutoIncrement) => {
+            return rewriting(
+                "AUTO_INCREMENT gives every row a number",
+                Instead::PlainThenIdentity,
+            );
+        }
         Some(Filled::Identity) => {
             return rewriting(
                 "identity gives every row a number",

@@ -24,9 +24,11 @@ pub(crate) const RULE: Rule = Rule {
 /// The columns that an operation needs to be there; `None`: it does not even need its table.
 fn needs(operation: &Operation) -> Option<Vec<&ColumnName>> {
     match operation {
-        Operation::AddColumn { .. } | Operation::RenameTable { .. } => Some(Vec::new()),
+        Operation::AddColumn { .. }
+        | Operation::RenameTable { .. }
+        | Operation::ChangeTable { .. } => Some(Vec::new()),
         Operation::AlterColumn { columns, .. } => Some(columns.iter().map(|c| &c.name).collect()),
-        Operation::CreateIndex { index, .. } => Some(index.columns.iter().collect()),
+        Operation::CreateIndex { index, .. } => Some(index.columns().collect()),
         Operation::AddConstraint { constraint, .. } => Some(constraint.columns().iter().collect()),
         Operation::RenameColumn { from, .. } => Some(vec![from]),
         Operation::DropColumn { .. }

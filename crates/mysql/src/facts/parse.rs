@@ -91,6 +91,9 @@ pub(super) fn column(
         nullable,
         has_default,
         proven_not_null_by: proof.map(|(check, _)| check.clone()),
+        charset: None,
+        collation: None,
+        generated: None,
     };
     let name = ColumnName::new(name).map_err(|error| DatabaseError::Unreadable {
         operation: "looking at tables",

@@ -503,6 +503,7 @@ impl Case {
             migration,
             Fact::Known(Judgement {
                 analysed,
+                predicted: Vec::new(),
                 findings,
                 not_judged: Vec::new(),
                 taken_at: NOW.parse().unwrap(),

@@ -398,6 +398,7 @@ fn hints(dice: &mut Dice<'_>, next: Option<MigrationName>, now: Timestamp) -> Op
             _ => v(1 + dice.of(MIGRATIONS_MAX)),
         },
         judged: dice.fact(|dice| Judgement {
+            predicted: Vec::new(),
             analysed: !dice.chance(4),
             findings: dice
                 .maybe(4, |dice| {

@@ -325,6 +325,7 @@ impl Lens {
         };
         Judgement {
             analysed: true,
+            predicted: Vec::new(),
             findings: match finding {
                 Finding::Clean => Vec::new(),
                 Finding::Stops => found(Verdict::WillFail),

@@ -223,6 +223,7 @@ fn hints_stand_under_their_operation() {
         };
     let judgement = |findings| Judgement {
         analysed: true,
+        predicted: Vec::new(),
         findings,
         not_judged: vec![],
         taken_at: NOW,
