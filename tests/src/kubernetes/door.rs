@@ -48,6 +48,8 @@ impl Said {
 #[derive(Debug, Clone)]
 struct Visit {
     pid: i32,
+    /// Has a statement come through? Before that nobody is logged in.
+    has_said: bool,
     /// When the server ended it, where it was the server.
     ended_by_server: Option<i64>,
 }
@@ -139,13 +141,14 @@ impl Door {
         locked(&self.shared.came).clone()
     }
 
-    /// How many connections this process has.
+    /// How many sessions this process has. A connection on which nothing was said yet is none: whoever was stopped
+    /// while logging in holds nothing, and the server ends that by `authentication_timeout`.
     #[must_use]
     pub fn open_of(&self, pid: i32) -> usize {
         let visits = locked(&self.shared.visits);
         visits
             .values()
-            .filter(|visit| visit.pid == pid && visit.ended_by_server.is_none())
+            .filter(|visit| visit.pid == pid && visit.has_said && visit.ended_by_server.is_none())
             .count()
     }
 
@@ -194,13 +197,14 @@ impl Shared {
         let _ = (stream.set_nodelay(true), inside.set_nodelay(true));
         let visit = Visit {
             pid,
+            has_said: false,
             ended_by_server: None,
         };
         locked(&self.visits).insert(nth, visit);
         let (from_client, to_client) = stream.into_split();
         let (from_server, to_server) = inside.into_split();
         let by_server = tokio::select! {
-            () = self.hear(pid, from_client, to_server) => false,
+            () = self.hear(nth, pid, from_client, to_server) => false,
             () = pass(from_server, to_client) => true,
             _ = shut.changed() => false,
         };
@@ -215,7 +219,7 @@ impl Shared {
     }
 
     /// Passes what the client says, one message after the other.
-    async fn hear(&self, pid: i32, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+    async fn hear(&self, nth: u64, pid: i32, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
         let mut is_started = false;
         loop {
             let mut message = Vec::new();
@@ -240,7 +244,7 @@ impl Shared {
             }
             let body = &message[begin..];
             if is_started {
-                self.note(pid, message[0], body);
+                self.note(nth, pid, message[0], body);
             } else {
                 let code = body.first_chunk().copied().map(u32::from_be_bytes);
                 is_started = code != Some(TLS_REQUEST);
@@ -251,7 +255,7 @@ impl Shared {
         }
     }
 
-    fn note(&self, pid: i32, kind: u8, body: &[u8]) {
+    fn note(&self, nth: u64, pid: i32, kind: u8, body: &[u8]) {
         let mut parts = body.split(|byte| *byte == 0);
         let text = match kind {
             b'Q' => parts.next(),
@@ -260,6 +264,9 @@ impl Shared {
             _ => None,
         };
         let Some(text) = text else { return };
+        if let Some(visit) = locked(&self.visits).get_mut(&nth) {
+            visit.has_said = true;
+        }
         let said = Said {
             pid,
             text: String::from_utf8_lossy(text).into_owned(),

@@ -189,7 +189,8 @@ async fn many_databases_of_a_dead_server_cost_little() {
 
     let back = now();
     dead.reopen();
-    until("all were looked at", WALK, async || {
+    let patience = WALK * u32::try_from(databases / DATABASES).expect("it is a small number");
+    until("all were looked at", patience, async || {
         say(&stage, "cannot reach").await == 0
     })
     .await;
