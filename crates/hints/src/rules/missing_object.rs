@@ -15,8 +15,6 @@ use crate::steps::{ColumnStanding, Standing, Step, renamed_to};
 pub(crate) const RULE: Rule = Rule {
     id: "missing-object",
     title: "An operation names a table or a column that is not there",
-    // That an object is there says nothing of what the operation does to it.
-    covers: |_| false,
     wants,
     judge,
 };
@@ -109,7 +107,7 @@ mod tests {
     use dbop_model::table::{TableFactsSet, TableState};
 
     use super::*;
-    use crate::testing::{NOW, check, column, name, present, server, unknown};
+    use crate::testing::{NOW, check, column, name, present, server, statements, unknown};
     use crate::{facts_wanted, judge};
 
     const ID: &str = RULE.id;
@@ -127,10 +125,16 @@ mod tests {
     #[track_caller]
     fn check_tables(operations: &[Operation], state: &Fact<TableState>, expect: &[&str]) {
         let mut facts = TableFactsSet::new(NOW);
-        for request in facts_wanted(operations) {
+        for request in facts_wanted(&statements(operations)) {
             facts.tables.insert(request.table().clone(), state.clone());
         }
-        let judgement = judge(&server(18), operations, &facts, &HintPolicy::default(), NOW);
+        let judgement = judge(
+            &server(18),
+            &statements(operations),
+            &facts,
+            &HintPolicy::default(),
+            NOW,
+        );
         let got: Vec<String> = judgement
             .findings
             .iter()
@@ -190,7 +194,13 @@ mod tests {
             .insert("users".parse().unwrap(), Fact::Known(TableState::Missing));
         let people = Fact::Known(TableState::Present(Box::new(present())));
         facts.tables.insert("people".parse().unwrap(), people);
-        let judgement = judge(&server(18), &[rename], &facts, &HintPolicy::default(), NOW);
+        let judgement = judge(
+            &server(18),
+            &statements(&[rename]),
+            &facts,
+            &HintPolicy::default(),
+            NOW,
+        );
         assert_eq!(judgement.findings, []);
         let rename = Operation::RenameColumn {
             table: "users".parse().unwrap(),
