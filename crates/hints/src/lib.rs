@@ -108,8 +108,10 @@ pub fn judge(
         .map(|step| Case::new(server, step, facts, policy))
         .collect();
     effect::predict(&mut cases);
+    // Where no statement could be read, nothing was looked at; where some could, what they do still counts.
+    let analysed = statements.is_empty() || statements.iter().any(|one| one.unread.is_none());
     let mut judgement = Judgement {
-        analysed: true,
+        analysed,
         predicted: cases.iter().map(predicted).collect(),
         findings: Vec::new(),
         not_judged: unread(statements),

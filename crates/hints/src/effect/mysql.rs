@@ -4,6 +4,7 @@
 //! and LOCK from the cheapest up. Versions between measured ones that agree are taken to be alike; others are Unknown.
 
 mod classify;
+mod columns;
 mod types;
 
 use dbop_model::finding::{Effect, Lock};
@@ -249,8 +250,10 @@ fn like(server: &ServerInfo) -> Option<Like> {
 
 /// How often columns can be added or dropped instantly before MySQL has to rebuild the table (64 up to 9.0).
 fn row_versions_max(server: &ServerInfo) -> u32 {
-    match (server.major, server.minor) {
-        (..=8, _) | (9, 0) => 64,
+    match (server.engine, server.major, server.minor) {
+        // MariaDB had no limit up to 300.
+        (Engine::MariaDb, ..) => u32::MAX,
+        (_, ..=8, _) | (_, 9, 0) => 64,
         _ => 255,
     }
 }

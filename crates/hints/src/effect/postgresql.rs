@@ -4,6 +4,7 @@
 //! `client_min_messages = debug1`); the manual's page on ALTER TABLE says the same.
 
 mod classify;
+mod columns;
 mod types;
 
 use std::ops::RangeInclusive;
@@ -11,7 +12,8 @@ use std::ops::RangeInclusive;
 use dbop_model::finding::{Effect, Lock};
 use dbop_model::{Fact, ServerInfo, Why};
 
-pub(crate) use classify::{proof_in_migration, wants};
+pub(crate) use classify::wants;
+pub(crate) use columns::proof_in_migration;
 
 use crate::case::Case;
 use crate::effect::{Class, Form as AnyForm, Part, Prediction};

@@ -119,3 +119,200 @@ pub(crate) fn evidence(case: &Case<'_>, facts: &TableFacts) -> Vec<Evidence> {
     }
     evidence
 }
+
+#[cfg(test)]
+mod tests {
+    use dbop_model::finding::HintPolicy;
+    use dbop_model::operation::{
+        Constraint, ConstraintKind, Index, IndexKind, Operation, Statement, TableChange,
+    };
+    use dbop_model::table::{TableFactsSet, TableState};
+    use dbop_model::{Engine, ServerInfo};
+
+    use super::*;
+    use crate::testing::{
+        NOW, facts_of, findings_on, large, name, other, present, server, unknown,
+    };
+
+    fn index(kind: IndexKind) -> Operation {
+        Operation::CreateIndex {
+            table: "users".parse().unwrap(),
+            index: Index::new(kind, vec![name("email")]),
+        }
+    }
+
+    fn foreign_key() -> Operation {
+        let mut constraint =
+            Constraint::new(ConstraintKind::ForeignKey, vec![name("email")]).unwrap();
+        constraint.references = Some("other".parse().unwrap());
+        Operation::AddConstraint {
+            table: "users".parse().unwrap(),
+            constraint,
+        }
+    }
+
+    #[track_caller]
+    fn check(
+        rule: &str,
+        server: &ServerInfo,
+        operation: &Operation,
+        table: TableFacts,
+        expect: &str,
+    ) -> Vec<String> {
+        let statements = [Statement::from(operation.clone())];
+        let found = findings_on(rule, server, &statements, table, &HintPolicy::default());
+        let got: Vec<String> = found
+            .iter()
+            .map(|f| format!("{}: {}", f.verdict, f.claim))
+            .collect();
+        assert_eq!(got.join("\n"), expect);
+        found
+            .into_iter()
+            .flat_map(|finding| finding.advice)
+            .collect()
+    }
+
+    #[test]
+    fn the_size_decides_where_writers_wait() {
+        let rule = "blocking-index-large-table";
+        let (pg, plain) = (server(18), index(IndexKind::Plain));
+        let why =
+            "index on users(email): without CONCURRENTLY, writes wait until the index is built";
+        let advice = check(
+            rule,
+            &pg,
+            &plain,
+            large(),
+            &format!("BLOCKS: {why}, so the whole large table is read while writes wait"),
+        );
+        assert_eq!(
+            advice,
+            [
+                "build it while writes go on, outside of a transaction: CREATE INDEX CONCURRENTLY \
+                 users_email_idx ON users (email)"
+            ]
+        );
+        check(
+            rule,
+            &pg,
+            &plain,
+            present(),
+            &format!("CLEAN: {why}, but the table is small"),
+        );
+        let unsized_table = TableFacts {
+            rows: unknown("permission denied"),
+            ..present()
+        };
+        check(
+            rule,
+            &pg,
+            &plain,
+            unsized_table,
+            &format!(
+                "UNKNOWN: {why}, and how large the table is cannot be seen: permission denied"
+            ),
+        );
+        let empty = TableFacts {
+            any_row: Fact::Known(false),
+            ..large()
+        };
+        check(
+            rule,
+            &pg,
+            &plain,
+            empty,
+            "CLEAN: index on users(email): the table has no row",
+        );
+        for engine in [other(Engine::MySql, 8, 4), other(Engine::MariaDb, 10, 11)] {
+            check(
+                rule,
+                &engine,
+                &plain,
+                large(),
+                "CLEAN: index on users(email): the index is built while writes go on",
+            );
+        }
+    }
+
+    #[test]
+    fn the_way_out_is_a_command_for_this_table_and_change() {
+        let advice = check(
+            "blocking-index-large-table",
+            &other(Engine::MariaDb, 10, 11),
+            &index(IndexKind::Spatial),
+            large(),
+            "BLOCKS: index on users(email): a SPATIAL index is built while writes wait, so the whole \
+             large table is read while writes wait",
+        );
+        assert_eq!(
+            advice,
+            [
+                "gh-ost --execute --allow-on-master --host=\"$DBA_OP_HOST\" \
+                 --port=\"$DBA_OP_PORT\" --user=\"$DBA_OP_USERNAME\" \
+                 --password=\"$DBA_OP_PASSWORD\" --database=\"$DBA_OP_DATABASE\" --table='users' \
+                 --alter='ADD SPATIAL INDEX `users_email_idx` (`email`)'",
+                "pt-online-schema-change --execute --alter 'ADD SPATIAL INDEX `users_email_idx` \
+                 (`email`)' \"h=$DBA_OP_HOST,P=$DBA_OP_PORT,u=$DBA_OP_USERNAME,\
+                 p=$DBA_OP_PASSWORD,D=$DBA_OP_DATABASE,t=users\"",
+            ]
+        );
+    }
+
+    /// A foreign key looks at both ends.
+    #[test]
+    fn a_small_table_with_a_large_other_end_blocks() {
+        let statements = [Statement::from(foreign_key())];
+        let mut facts: TableFactsSet = facts_of(&statements, present());
+        let verdict = |facts: &TableFactsSet| {
+            let judgement =
+                crate::judge(&server(18), &statements, facts, &HintPolicy::default(), NOW);
+            let of = judgement
+                .findings
+                .into_iter()
+                .find(|f| f.rule == "constraint-large-table");
+            of.unwrap()
+        };
+        assert_eq!(verdict(&facts).verdict, Verdict::Clean);
+        facts.tables.insert(
+            "other".parse().unwrap(),
+            Fact::Known(TableState::Present(Box::new(large()))),
+        );
+        let finding = verdict(&facts);
+        assert_eq!(finding.verdict, Verdict::Blocks);
+        assert_eq!(
+            finding.advice,
+            [
+                "add it for new rows, which takes an instant: ALTER TABLE users ADD CONSTRAINT \
+                 users_email_fkey FOREIGN KEY (email) REFERENCES other NOT VALID; then, in another \
+                 transaction, while reads and writes go on, ALTER TABLE users VALIDATE CONSTRAINT \
+                 users_email_fkey"
+            ]
+        );
+    }
+
+    #[test]
+    fn families() {
+        let pg = server(18);
+        let truncate = Operation::ChangeTable {
+            table: "users".parse().unwrap(),
+            change: TableChange::Truncate,
+        };
+        check(
+            "table-rewrite",
+            &pg,
+            &truncate,
+            large(),
+            "CLEAN: changeTable users truncate: its files are replaced, whatever their size",
+        );
+        let bigint = crate::testing::column("email").with_type("bigint".parse().unwrap());
+        let change = Operation::alter_column("users".parse().unwrap(), vec![bigint]).unwrap();
+        check(
+            "alter-column-rewrite",
+            &pg,
+            &change,
+            large(),
+            "BLOCKS: changing users.email: from text to bigint: every value is stored anew, so the \
+             whole large table is written anew",
+        );
+    }
+}

@@ -31,6 +31,7 @@ fn what(operation: &Operation) -> Option<String> {
 fn wants(step: &Step<'_>, wanted: &mut BTreeSet<FactRequest>) {
     if what(step.operation).is_some() {
         wanted.extend(step.tables().iter().cloned().map(FactRequest::Writes));
+        wanted.extend(step.others().iter().cloned().map(FactRequest::Writes));
     }
 }
 

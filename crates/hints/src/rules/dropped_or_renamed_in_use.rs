@@ -85,3 +85,42 @@ fn ways_out(case: &Case<'_>) -> Vec<String> {
         ],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use dbop_model::Fact;
+    use dbop_model::table::{TableFacts, WriteRate};
+
+    use super::*;
+    use crate::testing::{check, name, present};
+
+    #[test]
+    fn what_is_written_to_is_in_use() {
+        let written = |per_second| TableFacts {
+            writes: Fact::Known(WriteRate {
+                per_second,
+                span: Duration::from_secs(60),
+                source: "the server's counters",
+            }),
+            ..present()
+        };
+        let rename = [Operation::RenameColumn {
+            table: "users".parse().unwrap(),
+            from: name("email"),
+            to: name("mail"),
+        }];
+        check(
+            RULE.id,
+            &rename,
+            &written(3.0),
+            "Blocks: renameColumn users.email to mail: somebody writes to the table now, and \
+             statements with the old name fail at once",
+        );
+        check(RULE.id, &rename, &written(0.0), "");
+        check(RULE.id, &rename, &present(), "");
+        let drop = Operation::drop_column("users".parse().unwrap(), vec![name("email")]).unwrap();
+        check(RULE.id, &[drop], &written(3.0), "");
+    }
+}

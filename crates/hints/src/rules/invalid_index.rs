@@ -61,3 +61,65 @@ fn judge(case: &Case<'_>) -> Vec<Finding> {
         ..case.finding(RULE.id, Verdict::WillFail, claim)
     }]
 }
+
+#[cfg(test)]
+mod tests {
+    use dbop_model::operation::{Constraint, ConstraintKind, Index, IndexKind, IndexPart};
+    use dbop_model::table::{TableFacts, UniqueKey};
+
+    use super::*;
+    use crate::testing::{check, name, present};
+
+    fn leftover(valid: bool) -> TableFacts {
+        let index = IndexFacts {
+            name: name("k"),
+            key: UniqueKey {
+                parts: vec![IndexPart::Column(name("email"))],
+                predicate: None,
+                nulls_equal: false,
+            },
+            kind: IndexKind::Unique,
+            primary: false,
+            valid,
+            immediate: true,
+            bytes: None,
+        };
+        TableFacts {
+            indexes: Fact::Known(vec![index]),
+            ..present()
+        }
+    }
+
+    #[test]
+    fn what_a_failed_build_left_behind_is_no_index() {
+        let mut index = Index::new(IndexKind::Unique, vec![name("email")]).with_online(true);
+        index.name = Some(name("k"));
+        index.if_not_exists = true;
+        let create = [Operation::CreateIndex {
+            table: "users".parse().unwrap(),
+            index,
+        }];
+        let mut constraint = Constraint::new(ConstraintKind::Unique, vec![name("email")]).unwrap();
+        constraint.using_index = Some(name("k"));
+        let using = [Operation::AddConstraint {
+            table: "users".parse().unwrap(),
+            constraint,
+        }];
+        let claim =
+            "the index k is there and cannot be used, since a concurrent build of it failed";
+        check(
+            RULE.id,
+            &create,
+            &leftover(false),
+            &format!("WillFail: createIndex users(email) unique online: {claim}"),
+        );
+        check(
+            RULE.id,
+            &using,
+            &leftover(false),
+            &format!("WillFail: addConstraint users(email) unique: {claim}"),
+        );
+        check(RULE.id, &create, &leftover(true), "");
+        check(RULE.id, &using, &leftover(true), "");
+    }
+}

@@ -70,3 +70,48 @@ fn judge(case: &Case<'_>) -> Vec<Finding> {
         ..case.finding(RULE.id, Verdict::Contends, claim)
     }]
 }
+
+#[cfg(test)]
+mod tests {
+    use dbop_model::finding::HintPolicy;
+    use dbop_model::operation::Statement;
+    use dbop_model::table::{Settings, WriteRate};
+
+    use super::*;
+    use crate::testing::{NOW, column, facts_of, large, server};
+
+    #[track_caller]
+    fn check(settings: Option<u64>, own: Option<u64>, per_second: f64, finds: bool) {
+        let seconds = |limit: Option<u64>| limit.map(Duration::from_secs);
+        let column = column("c").with_type("text".parse().unwrap());
+        let operation = Operation::add_column("users".parse().unwrap(), vec![column]).unwrap();
+        let statements = [Statement {
+            lock_timeout: seconds(own),
+            ..Statement::from(operation)
+        }];
+        let mut table = large();
+        table.writes = Fact::Known(WriteRate {
+            per_second,
+            span: Duration::from_secs(60),
+            source: "the server's counters",
+        });
+        let mut facts = facts_of(&statements, table);
+        facts.settings = Fact::Known(Settings {
+            lock_timeout: seconds(settings),
+            ..Settings::default()
+        });
+        let policy = HintPolicy::default();
+        let judgement = crate::judge(&server(18), &statements, &facts, &policy, NOW);
+        let found = judgement.findings.iter().any(|f| f.rule == RULE.id);
+        assert_eq!(found, finds, "{settings:?} {own:?} {per_second}");
+    }
+
+    #[test]
+    fn a_busy_table_needs_a_limit() {
+        check(None, None, 500.0, true);
+        check(Some(31_536_000), None, 500.0, true);
+        check(None, None, 5.0, false);
+        check(Some(5), None, 500.0, false);
+        check(None, Some(5), 500.0, false);
+    }
+}

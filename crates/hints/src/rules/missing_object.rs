@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use dbop_model::finding::{Finding, Verdict};
-use dbop_model::operation::Operation;
+use dbop_model::operation::{Operation, TableChange};
 use dbop_model::table::{ColumnName, FactRequest};
 
 use crate::case::Case;
@@ -22,6 +22,11 @@ pub(crate) const RULE: Rule = Rule {
 /// The columns that an operation needs to be there; `None`: it does not even need its table.
 fn needs(operation: &Operation) -> Option<Vec<&ColumnName>> {
     match operation {
+        // It may name an index, a view or another object of the catalogue.
+        Operation::ChangeTable {
+            change: TableChange::Reindex { .. } | TableChange::Catalogue,
+            ..
+        } => None,
         Operation::AddColumn { .. }
         | Operation::RenameTable { .. }
         | Operation::ChangeTable { .. } => Some(Vec::new()),

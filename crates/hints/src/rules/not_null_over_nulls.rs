@@ -463,4 +463,36 @@ mod tests {
             "WillFail: NOT NULL on users.mobile: at least one row holds NULL",
         );
     }
+
+    #[test]
+    fn other_servers() {
+        use dbop_model::operation::Statement;
+        use dbop_model::table::Settings;
+
+        use crate::testing::{NOW, other};
+
+        let on = |engine, column: &str, strict| {
+            let statements = [Statement::from(not_null(column))];
+            let mut facts = facts_of(&statements, large());
+            facts.settings = Fact::Known(Settings {
+                strict,
+                ..Settings::default()
+            });
+            let server = match engine {
+                Engine::MySql => other(engine, 8, 4),
+                _ => other(engine, 10, 11),
+            };
+            let policy = HintPolicy::default();
+            let judgement = crate::judge(&server, &statements, &facts, &policy, NOW);
+            let found = judgement.findings.iter().find(|f| f.rule == ID);
+            found.unwrap().verdict.as_str()
+        };
+        // Written anew, and writes go on.
+        assert_eq!(on(Engine::MySql, "email", true), "Clean");
+        assert_eq!(on(Engine::MariaDb, "email", true), "Clean");
+        assert_eq!(on(Engine::MySql, "email", false), "Blocks");
+        assert_eq!(on(Engine::MySql, "phone", true), "WillFail");
+        assert_eq!(on(Engine::MySql, "phone", false), "ImplicitValue");
+        assert_eq!(on(Engine::MariaDb, "phone", true), "WillFail");
+    }
 }

@@ -295,4 +295,55 @@ mod tests {
             "Clean: NOT NULL column email without a server default: users has it already",
         );
     }
+
+    #[test]
+    fn other_servers_invent_a_value_or_refuse() {
+        use dbop_model::finding::HintPolicy;
+        use dbop_model::operation::Statement;
+        use dbop_model::table::Settings;
+
+        use crate::testing::{NOW, facts_of, other};
+
+        let on = |engine, sql_type: &str, strict: Option<bool>| {
+            let statements = add(code(sql_type)).map(Statement::from);
+            let mut facts = facts_of(&statements, present());
+            facts.settings = strict.map_or_else(
+                || unknown("nobody asked"),
+                |strict| {
+                    Fact::Known(Settings {
+                        strict,
+                        ..Settings::default()
+                    })
+                },
+            );
+            let server = match engine {
+                Engine::MySql => other(engine, 9, 7),
+                _ => other(engine, 11, 4),
+            };
+            let policy = HintPolicy::default();
+            let judgement = crate::judge(&server, &statements, &facts, &policy, NOW);
+            let found = judgement.findings.iter().find(|f| f.rule == ID);
+            found.unwrap().verdict.as_str()
+        };
+        for (sql_type, strict, mysql) in [
+            ("int", true, "ImplicitValue"),
+            ("enum('a','b')", true, "ImplicitValue"),
+            ("json", true, "ImplicitValue"),
+            ("timestamp", true, "ImplicitValue"),
+            ("date", true, "WillFail"),
+            ("datetime(6)", true, "WillFail"),
+            ("point", true, "WillFail"),
+            ("date", false, "ImplicitValue"),
+        ] {
+            assert_eq!(
+                on(Engine::MySql, sql_type, Some(strict)),
+                mysql,
+                "{sql_type}"
+            );
+            let mariadb = on(Engine::MariaDb, sql_type, Some(strict));
+            assert_eq!(mariadb, "ImplicitValue", "{sql_type}");
+        }
+        assert_eq!(on(Engine::MySql, "date", None), "Unknown");
+        assert_eq!(on(Engine::MySql, "int", None), "ImplicitValue");
+    }
 }

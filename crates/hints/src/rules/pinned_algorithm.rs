@@ -40,3 +40,40 @@ fn judge(case: &Case<'_>) -> Vec<Finding> {
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dbop_model::Engine;
+    use dbop_model::finding::HintPolicy;
+    use dbop_model::operation::{Algorithm, Operation, Statement};
+
+    use super::*;
+    use crate::testing::{column, facts_of, large, other};
+    use crate::{judge as judge_all, testing::NOW};
+
+    /// It fails before it does anything: nothing is said to block.
+    #[test]
+    fn what_the_server_cannot_do_fails_and_does_not_block() {
+        let stored = column("c").with_type("int generated always as (1) stored".parse().unwrap());
+        let operation = Operation::add_column("users".parse().unwrap(), vec![stored]).unwrap();
+        let statements = [Statement {
+            algorithm: Some(Algorithm::Instant),
+            ..Statement::from(operation)
+        }];
+        let facts = facts_of(&statements, large());
+        let server = other(Engine::MySql, 8, 4);
+        let judgement = judge_all(&server, &statements, &facts, &HintPolicy::default(), NOW);
+        let got: Vec<String> = judgement
+            .findings
+            .iter()
+            .map(|f| format!("{} {}: {}", f.rule, f.verdict, f.claim))
+            .collect();
+        assert_eq!(
+            got,
+            [
+                "pinned-algorithm WILL FAIL: addColumn users.c int generated always as (1) stored: \
+                 ALGORITHM=INSTANT is not possible here: it needs ALGORITHM=COPY, LOCK=SHARED"
+            ]
+        );
+    }
+}

@@ -84,3 +84,59 @@ fn judge(case: &Case<'_>) -> Vec<Finding> {
         ..case.finding(RULE.id, Verdict::Queues, claim)
     }]
 }
+
+#[cfg(test)]
+mod tests {
+    use dbop_model::table::TableFacts;
+
+    use super::*;
+    use crate::testing::{check, column, present, unknown};
+
+    fn add() -> [Operation; 1] {
+        let column = column("c").with_type("text".parse().unwrap());
+        [Operation::add_column("users".parse().unwrap(), vec![column]).unwrap()]
+    }
+
+    fn blocked(seconds: u64, any_row: bool) -> TableFacts {
+        TableFacts {
+            blockers: Fact::Known(vec![Blocker {
+                session: "pid 4711".to_owned(),
+                login: "report".to_owned(),
+                age: Duration::from_secs(seconds),
+                state: "idle in transaction".to_owned(),
+            }]),
+            any_row: Fact::Known(any_row),
+            ..present()
+        }
+    }
+
+    #[test]
+    fn an_old_session_is_named() {
+        check(
+            RULE.id,
+            &add(),
+            &blocked(4000, true),
+            "Queues: addColumn users.c text: it would wait for pid 4711 (report, idle in \
+             transaction, 66 min old), and whoever wants the table after it would wait, too",
+        );
+        check(RULE.id, &add(), &blocked(1, true), "");
+        check(RULE.id, &add(), &blocked(4000, false), "");
+        check(RULE.id, &add(), &present(), "");
+        let unseen = TableFacts {
+            blockers: unknown("permission denied"),
+            ..present()
+        };
+        check(RULE.id, &add(), &unseen, "");
+    }
+
+    #[test]
+    fn what_lets_others_pass_makes_nobody_queue() {
+        use dbop_model::operation::{Index, IndexKind};
+        let index = Index::new(IndexKind::Plain, vec![crate::testing::name("email")]);
+        let online = [Operation::CreateIndex {
+            table: "users".parse().unwrap(),
+            index: index.with_online(true),
+        }];
+        check(RULE.id, &online, &blocked(4000, true), "");
+    }
+}
