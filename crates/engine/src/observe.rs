@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dbop_credentials::{Binding, names};
 use dbop_database::{Administer, DatabaseError, Endpoint, Look, Target};
 use dbop_model::finding::{HintMode, Judgement};
+use dbop_model::operation::Statement;
 use dbop_model::{
     ClaimOwner, DatabaseFacts, DatabaseSpec, Fact, ForeignObject, LoginName, MigrationName,
     ObjectRef, Proof, SecretName, ServerInfo, TlsMode, Why,
@@ -509,11 +510,13 @@ pub(crate) async fn judge(
         .database
         .hints
         .for_migration(next, &migration.accept);
-    let wanted = dbop_hints::facts_wanted(operations);
+    // Hints say nothing of statements: each operation counts as one.
+    let statements: Vec<Statement> = operations.iter().cloned().map(Statement::from).collect();
+    let wanted = dbop_hints::facts_wanted(&statements);
     match admin.table_facts(&wanted, policy.probe_timeout).await {
         Ok(tables) => Fact::Known(dbop_hints::judge(
             &database.server,
-            operations,
+            &statements,
             &tables,
             &policy,
             engine.clock.now(),

@@ -1,9 +1,11 @@
 //! One operation before its judges: where its table stands, and the words that all rules share.
 
 use dbop_model::finding::{Evidence, Finding, HintPolicy, Verdict};
-use dbop_model::table::{ColumnName, TableFactsSet, TableName, TableState};
-use dbop_model::{ServerInfo, Why};
+use dbop_model::table::{Settings, TableFacts, TableFactsSet, TableName, TableState};
+use dbop_model::{Engine, Fact, ServerInfo, Why};
 
+use crate::effect::Prediction;
+use crate::sql::Dialect;
 use crate::steps::{Standing, Step};
 
 /// One operation before its judges.
@@ -12,6 +14,8 @@ pub(crate) struct Case<'a> {
     pub(crate) policy: &'a HintPolicy,
     pub(crate) step: Step<'a>,
     pub(crate) standing: Standing,
+    /// What its statement does to its table.
+    pub(crate) prediction: Prediction,
     facts: &'a TableFactsSet,
 }
 
@@ -28,12 +32,58 @@ impl<'a> Case<'a> {
             policy,
             step,
             standing,
+            prediction: Prediction::none(),
             facts,
         }
     }
 
     pub(crate) fn table(&self) -> &'a TableName {
         self.step.operation.table()
+    }
+
+    /// Is this case about the same table as another?
+    pub(crate) fn place_is(&self, other: &Case<'_>) -> bool {
+        self.step.is_same_table(&other.step)
+    }
+
+    /// The table, where it is in the database.
+    pub(crate) fn present(&self) -> Option<&TableFacts> {
+        match &self.standing {
+            Standing::Present(facts) => Some(facts),
+            Standing::New | Standing::Missing | Standing::Unknown(_) => None,
+        }
+    }
+
+    /// A table by its name in today's catalogue, where it was seen.
+    pub(crate) fn facts_of(&self, table: &TableName) -> Option<&'a TableFacts> {
+        match self.facts.tables.get(table) {
+            Some(Fact::Known(TableState::Present(facts))) => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// Is the table known to have no row?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.present()
+            .is_some_and(|facts| facts.any_row.is_known_and(|any| !any))
+    }
+
+    /// Settings of the server, as a migration's session has them.
+    pub(crate) fn settings(&self) -> &'a Fact<Settings> {
+        &self.facts.settings
+    }
+
+    /// Whom an index looked up by its own name belongs to.
+    pub(crate) fn table_of_index(&self, name: &TableName) -> Option<&'a Fact<Option<TableName>>> {
+        self.facts.indexes.get(name)
+    }
+
+    /// How names are written in this server's statements.
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self.server.engine {
+            Engine::PostgreSql => Dialect::PostgreSql,
+            Engine::MySql | Engine::MariaDb => Dialect::MySql,
+        }
     }
 
     /// Is a table of this name in today's catalogue?
@@ -83,57 +133,5 @@ impl<'a> Case<'a> {
 pub(crate) fn unknown(why: &Why) -> Verdict {
     Verdict::Unknown {
         looking_again_helps: why.is_passing(),
-    }
-}
-
-/// A table's name as PostgreSQL reads it in a statement.
-pub(crate) fn sql_table(table: &TableName) -> String {
-    match table.schema() {
-        Some(schema) => format!("{}.{}", sql_name(schema), sql_name(table.name())),
-        None => sql_name(table.name()),
-    }
-}
-
-/// A column's name as PostgreSQL reads it in a statement.
-pub(crate) fn sql_column(column: &ColumnName) -> String {
-    sql_name(column.as_str())
-}
-
-/// Words of PostgreSQL that name nothing unless quoted (manual, appendix C; reserved in PostgreSQL 18).
-const RESERVED: &str = "all analyse analyze and any array as asc asymmetric authorization binary \
-    both case cast check collate collation column concurrently constraint create cross \
-    current_catalog current_date current_role current_schema current_time current_timestamp \
-    current_user default deferrable desc distinct do else end except false fetch for foreign freeze \
-    from full grant group having ilike in initially inner intersect into is isnull join lateral \
-    leading left like limit localtime localtimestamp natural not notnull null offset on only or \
-    order outer overlaps placing primary references returning right select session_user similar \
-    some symmetric system_user table tablesample then to trailing true union unique user using \
-    variadic verbose when where window with";
-
-fn sql_name(name: &str) -> String {
-    let plain = name
-        .chars()
-        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        && !name.starts_with(|c: char| c.is_ascii_digit())
-        && !RESERVED.split_whitespace().any(|word| word == name);
-    if plain {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_quoted_where_they_must_be() {
-        let table = |text: &str| sql_table(&text.parse().unwrap());
-        assert_eq!(table("app.users"), "app.users");
-        assert_eq!(table("app.user"), "app.\"user\"");
-        assert_eq!(table("Users"), "\"Users\"");
-        assert_eq!(table("\"a\"\"b\""), "\"a\"\"b\"");
-        assert_eq!(table("2fa"), "\"2fa\"");
     }
 }

@@ -1,136 +1,246 @@
-//! What an operation does on a server, as a table of data: lock, rewrite, scan, who is shut out.
+//! What statements do on a server: which lock, rewrite and scan, and who is shut out for how long.
 //!
-//! Measured on PostgreSQL 14.23, 15.18 and 18.4 (`pg_locks`, and the rewriting and verifying messages of
-//! `client_min_messages = debug1`); the manual's page on ALTER TABLE says the same. How long it takes is an
-//! estimate from the table's size.
+//! Three layers: a *classifier* per engine reads an operation and the facts and names a form (`classify.rs`); a *table
+//! of data* says what a form does on a version (`postgresql.rs`, `mysql.rs`); and here, what a whole statement, and a
+//! transaction, makes of its forms. What cannot be decided is Unknown, never the likelier of two.
 
-use std::ops::RangeInclusive;
-use std::time::Duration;
+mod duration;
+pub(crate) mod mysql;
+pub(crate) mod postgresql;
 
-use dbop_model::finding::{DurationRange, Effect, Lock};
-use dbop_model::{Engine, ServerInfo};
+use dbop_model::finding::{Effect, Lock};
+use dbop_model::operation::Operation;
+use dbop_model::table::{FactRequest, TableName};
+use dbop_model::{Engine, Fact, Why};
 
-/// The forms of operations that the rules tell apart.
+use crate::case::Case;
+use crate::steps::{Standing, Step};
+
+/// What one operation's statement does to the operation's table.
+#[derive(Debug, Clone)]
+pub(crate) struct Prediction {
+    /// What it does; the reason where that cannot be said.
+    pub(crate) effect: Fact<Effect>,
+    /// What of the statement makes it so: "its default calls random(), which gives every row its own value".
+    pub(crate) why: String,
+    /// The forms of this operation alone, for its advice.
+    pub(crate) forms: Vec<Form>,
+    /// What would let an effect be decided that is not.
+    pub(crate) say: Option<&'static str>,
+    /// The server refuses the statement whatever the data, before it does anything.
+    pub(crate) refused: Option<Refusal>,
+    /// Other tables whose size makes the work long, too.
+    pub(crate) also: Vec<TableName>,
+}
+
+impl Prediction {
+    /// Before anybody has looked.
+    pub(crate) fn none() -> Self {
+        Self::undecided(Why::new("it was not looked at"), None)
+    }
+
+    fn undecided(why: Why, say: Option<&'static str>) -> Self {
+        Self {
+            effect: Fact::Unknown(why),
+            why: String::new(),
+            forms: Vec::new(),
+            say,
+            refused: None,
+            also: Vec::new(),
+        }
+    }
+}
+
+/// A form of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// ADD COLUMN that only changes the catalogue.
-    AddColumnInstant,
-    /// ADD COLUMN that computes a value for every row.
-    AddColumnRewriting,
-    /// SET NOT NULL, where nothing proves it.
-    SetNotNull,
-    /// SET NOT NULL, where a valid CHECK proves it (PostgreSQL 12 and later).
-    SetNotNullProven,
+    /// PostgreSQL's.
+    PostgreSql(postgresql::Form),
+    /// MySQL's and MariaDB's.
+    MySql(mysql::Form),
 }
 
-struct Row {
-    form: Form,
-    majors: RangeInclusive<u32>,
-    lock: Lock,
-    rewrite: bool,
-    scan: bool,
+/// Why a server refuses a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// Is it the `ALGORITHM` or `LOCK` that the statement asks for?
+    pub(crate) pinned: bool,
+    /// As a clause: "CONCURRENTLY cannot run inside a transaction".
+    pub(crate) why: String,
+    /// Ways out.
+    pub(crate) advice: Vec<String>,
 }
 
-/// Later versions are taken to be like the last one measured.
-const LATER: u32 = u32::MAX;
+/// What a classifier says of one operation.
+pub(crate) enum Class<F> {
+    /// It does these, together.
+    Forms(Vec<Part<F>>),
+    /// It cannot be said: the missing fact, and what the operation could say instead.
+    Undecided(Why, Option<&'static str>),
+    /// The server refuses it.
+    Refused(Refusal),
+}
 
-#[rustfmt::skip]
-const POSTGRESQL: [Row; 4] = [
-    Row { form: Form::AddColumnInstant,   majors: 14..=LATER, lock: Lock::AccessExclusive, rewrite: false, scan: false },
-    Row { form: Form::AddColumnRewriting, majors: 14..=LATER, lock: Lock::AccessExclusive, rewrite: true,  scan: true },
-    Row { form: Form::SetNotNull,         majors: 14..=LATER, lock: Lock::AccessExclusive, rewrite: false, scan: true },
-    Row { form: Form::SetNotNullProven,   majors: 14..=LATER, lock: Lock::AccessExclusive, rewrite: false, scan: false },
-];
+/// One thing that an operation does.
+#[derive(Debug, Clone)]
+pub(crate) struct Part<F> {
+    pub(crate) form: F,
+    /// Why it is of this form, as a clause.
+    pub(crate) why: String,
+}
 
-/// Bytes per second that a scan reads: rows from memory or a fast local disk, and from slow network storage.
-const SCAN_BYTES_PER_SECOND: (u64, u64) = (1_000_000_000, 150_000_000);
-/// Bytes per second of a rewrite, which also writes WAL and builds every index anew.
-const REWRITE_BYTES_PER_SECOND: (u64, u64) = (100_000_000, 20_000_000);
-
-/// The effect of a form on a server; `None` where it was never measured. `bytes` is the table's size.
-pub(crate) fn effect(server: &ServerInfo, form: Form, bytes: Option<u64>) -> Option<Effect> {
-    if server.engine != Engine::PostgreSql {
-        return None;
+impl<F> Part<F> {
+    pub(crate) fn new(form: F, why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self { form, why }
     }
-    let row = POSTGRESQL
-        .iter()
-        .find(|row| row.form == form && row.majors.contains(&server.major))?;
-    let works = row.rewrite || row.scan;
-    let (fast, slow) = if row.rewrite {
-        REWRITE_BYTES_PER_SECOND
-    } else {
-        SCAN_BYTES_PER_SECOND
-    };
-    Some(Effect {
-        lock: row.lock,
+}
+
+impl<F> Class<F> {
+    /// Of one form.
+    pub(crate) fn one(form: F, why: impl Into<String>) -> Self {
+        Class::Forms(vec![Part::new(form, why)])
+    }
+
+    /// Refused for a reason of the server's grammar or rules.
+    pub(crate) fn refused(why: impl Into<String>, advice: impl Into<String>) -> Self {
+        Class::Refused(Refusal {
+            pinned: false,
+            why: why.into(),
+            advice: vec![advice.into()],
+        })
+    }
+}
+
+/// Predicts every operation, in the order of the statements.
+pub(crate) fn predict(cases: &mut [Case<'_>]) {
+    let mut from = 0;
+    while from < cases.len() {
+        let statement = cases[from].step.at;
+        let to = from
+            + cases[from..]
+                .iter()
+                .take_while(|case| case.step.at == statement)
+                .count();
+        let predictions = match cases[from].server.engine {
+            Engine::PostgreSql => postgresql::predict(&cases[from..to]),
+            Engine::MySql | Engine::MariaDb => mysql::predict(&cases[from..to]),
+        };
+        for (case, prediction) in cases[from..to].iter_mut().zip(predictions) {
+            case.prediction = prediction;
+        }
+        from = to;
+    }
+    hold_locks(cases);
+    for case in cases {
+        duration::estimate(case);
+    }
+}
+
+/// A transaction holds every lock until its end (PostgreSQL): a lock that a statement takes for an instant lasts as
+/// long as the slow statements after it, on this table and on others.
+fn hold_locks(cases: &mut [Case<'_>]) {
+    for later in 1..cases.len() {
+        let transaction = cases[later].step.statement.transaction;
+        if transaction.is_none() || cases[later].server.engine != Engine::PostgreSql {
+            continue;
+        }
+        let Fact::Known(work) = cases[later].prediction.effect.clone() else {
+            continue;
+        };
+        if !(work.rewrite || work.scan) || !works(&cases[later]) {
+            continue;
+        }
+        let table = cases[later].table().clone();
+        for earlier in 0..later {
+            let held = &cases[earlier];
+            if held.step.statement.transaction != transaction
+                || held.step.at == cases[later].step.at
+                || !matches!(held.standing, Standing::Present(_))
+            {
+                continue;
+            }
+            let Fact::Known(effect) = held.prediction.effect.clone() else {
+                continue;
+            };
+            let same = held.place_is(&cases[later]);
+            let at = if same { later } else { earlier };
+            let prediction = &mut cases[at].prediction;
+            let Fact::Known(changed) = &mut prediction.effect else {
+                continue;
+            };
+            let stops = (effect.lock.stops_reads(), effect.lock.stops_writes());
+            if (stops.0 && !changed.blocks_reads) || (stops.1 && !changed.blocks_writes) {
+                changed.blocks_reads |= stops.0;
+                changed.blocks_writes |= stops.1;
+                changed.lock = changed.lock.max(effect.lock);
+                if same {
+                    prediction.why.push_str(&format!(
+                        ", while the transaction holds {} from an earlier statement",
+                        effect.lock
+                    ));
+                } else {
+                    changed.scan = true;
+                    prediction.why = format!(
+                        "the transaction holds {} until its slow statement on {table} is done",
+                        effect.lock
+                    );
+                    prediction.also.push(table.clone());
+                }
+            }
+        }
+    }
+}
+
+/// Can the work of a case be long? Not where its table is new or has no row.
+fn works(case: &Case<'_>) -> bool {
+    match &case.standing {
+        Standing::Present(facts) => !facts.any_row.is_known_and(|any| !any),
+        Standing::New | Standing::Missing | Standing::Unknown(_) => false,
+    }
+}
+
+/// What a statement on a table that the same migration creates does: nobody uses the table yet.
+pub(crate) const ON_NEW_TABLE: &str = "this migration creates the table";
+
+/// An effect that is over at once.
+pub(crate) fn instant(lock: Lock) -> Effect {
+    Effect {
+        lock,
         algorithm: None,
-        rewrite: row.rewrite,
-        scan: row.scan,
-        blocks_reads: works && row.lock == Lock::AccessExclusive,
-        blocks_writes: works,
-        duration: bytes.filter(|_| works).map(|bytes| DurationRange {
-            from: Duration::from_secs(bytes / fast),
-            to: Duration::from_secs(bytes / slow),
-        }),
-    })
+        rewrite: false,
+        scan: false,
+        blocks_reads: false,
+        blocks_writes: false,
+        duration: None,
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn server(major: u32) -> ServerInfo {
-        let address = "db:5432/shop".to_owned();
-        ServerInfo {
-            engine: Engine::PostgreSql,
-            major,
-            minor: 1,
-            address,
-        }
+/// The facts that predicting an operation needs.
+pub(crate) fn wants(step: &Step<'_>, wanted: &mut std::collections::BTreeSet<FactRequest>) {
+    if matches!(step.operation, Operation::CreateTable { .. }) {
+        return;
     }
-
-    #[track_caller]
-    fn check(form: Form, bytes: Option<u64>, expect: &str) {
-        for major in [14, 15, 16, 17, 18, 19] {
-            let effect = effect(&server(major), form, bytes).unwrap();
-            assert_eq!(effect.to_string(), expect, "{form:?} on {major}");
-        }
+    for table in step.tables() {
+        wanted.insert(FactRequest::Table(table.clone()));
+        wanted.insert(FactRequest::Size(table.clone()));
+        wanted.insert(FactRequest::AnyRow(table.clone()));
+        wanted.insert(FactRequest::Indexes(table.clone()));
+        wanted.insert(FactRequest::Constraints(table.clone()));
+        wanted.insert(FactRequest::Storage(table.clone()));
     }
-
-    #[test]
-    fn effects_of_postgresql() {
-        let gb = Some(60_000_000_000);
-        check(
-            Form::AddColumnInstant,
-            gb,
-            "takes ACCESS EXCLUSIVE for an instant, no rewrite, no scan",
-        );
-        check(
-            Form::AddColumnRewriting,
-            gb,
-            "takes ACCESS EXCLUSIVE, rewrites the table, scans the table; reads and writes stop for \
-             about 10-50 min",
-        );
-        check(
-            Form::SetNotNull,
-            gb,
-            "takes ACCESS EXCLUSIVE, no rewrite, scans the table; reads and writes stop for about \
-             1-7 min",
-        );
-        check(
-            Form::SetNotNull,
-            None,
-            "takes ACCESS EXCLUSIVE, no rewrite, scans the table; reads and writes stop",
-        );
-        check(
-            Form::SetNotNullProven,
-            gb,
-            "takes ACCESS EXCLUSIVE for an instant, no rewrite, no scan",
-        );
+    for table in step.others() {
+        wanted.insert(FactRequest::Table(table.clone()));
+        wanted.insert(FactRequest::Size(table.clone()));
+        wanted.insert(FactRequest::AnyRow(table.clone()));
     }
-
-    #[test]
-    fn versions_never_measured_have_none() {
-        assert_eq!(effect(&server(13), Form::SetNotNull, None), None);
+    if let Operation::DropIndex {
+        table,
+        by_name: true,
+        ..
+    } = step.operation
+    {
+        wanted.insert(FactRequest::IndexNamed(table.clone()));
     }
+    postgresql::wants(step, wanted);
 }

@@ -12,6 +12,8 @@ use dbop_model::table::TableName;
 pub(crate) struct Expression {
     /// The functions that it calls, as `name` or `schema.name` as the catalogue has them.
     pub(crate) functions: BTreeSet<String>,
+    /// The names that it reads: columns, or words of the grammar that are not known here.
+    pub(crate) names: BTreeSet<String>,
     /// Is it nothing but NULL, that is, no default at all?
     pub(crate) is_null: bool,
 }
@@ -73,13 +75,14 @@ pub(crate) fn read(text: &str) -> Option<Expression> {
         tokens.as_slice(),
         [Token::Name(word, false)] | [Token::Name(word, false), Token::Cast, ..] if word == "null"
     );
-    let mut functions = BTreeSet::new();
+    let (mut functions, mut names) = (BTreeSet::new(), BTreeSet::new());
     for (at, token) in tokens.iter().enumerate() {
         if let Token::Name(word, false) = token
             && NOT_FOLLOWED.contains(&word.as_str())
         {
             return None;
         }
+        names.extend(column(&tokens, at));
         if *token != Token::Symbol('(') || at == 0 {
             continue;
         }
@@ -87,7 +90,53 @@ pub(crate) fn read(text: &str) -> Option<Expression> {
             functions.insert(function);
         }
     }
-    Some(Expression { functions, is_null })
+    Some(Expression {
+        functions,
+        names,
+        is_null,
+    })
+}
+
+/// Words that stand alone and name no column.
+const NO_COLUMNS: &[&str] = &[
+    "current_date",
+    "current_role",
+    "current_user",
+    "day",
+    "false",
+    "hour",
+    "interval",
+    "local",
+    "minute",
+    "month",
+    "null",
+    "second",
+    "session_user",
+    "true",
+    "unknown",
+    "user",
+    "utc_date",
+    "utc_time",
+    "utc_timestamp",
+    "week",
+    "year",
+];
+
+/// The column that a token names, where it does: no call, no type, no keyword.
+fn column(tokens: &[Token], at: usize) -> Option<String> {
+    let Token::Name(name, quoted) = &tokens[at] else {
+        return None;
+    };
+    let before = at.checked_sub(1).map(|before| &tokens[before]);
+    let is_type = match before {
+        Some(Token::Cast) => true,
+        Some(Token::Name(word, false)) => word == "as",
+        _ => false,
+    };
+    let is_call = matches!(tokens.get(at + 1), Some(Token::Symbol('(' | '.')));
+    let is_word =
+        !quoted && (NOT_FUNCTIONS.contains(&name.as_str()) || NO_COLUMNS.contains(&name.as_str()));
+    (!is_type && !is_call && !is_word).then(|| name.clone())
 }
 
 /// The function whose name ends just before a parenthesis; the inner `None`: it is no call.
@@ -126,8 +175,8 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
     while let Some(first) = rest.chars().next() {
         let (token, after) = match first {
             '\'' => (Token::Literal, string(rest, false)?),
-            '"' => {
-                let (name, after) = quoted_name(rest)?;
+            '"' | '`' => {
+                let (name, after) = quoted_name(rest, first)?;
                 (Token::Name(name, true), after)
             }
             _ if first.is_ascii_digit() => {
@@ -180,16 +229,16 @@ fn string(text: &str, backslashes: bool) -> Option<&str> {
 }
 
 /// The quoted name at the start of `text`, and what stands after it.
-fn quoted_name(text: &str) -> Option<(String, &str)> {
+fn quoted_name(text: &str, quote: char) -> Option<(String, &str)> {
     let mut name = String::new();
     let mut chars = text.char_indices().skip(1).peekable();
     while let Some((at, c)) = chars.next() {
         match c {
-            '"' if chars.peek().is_some_and(|(_, next)| *next == '"') => {
+            _ if c == quote && chars.peek().is_some_and(|(_, next)| *next == quote) => {
                 chars.next();
-                name.push('"');
+                name.push(quote);
             }
-            '"' => return Some((name, &text[at + 1..])),
+            _ if c == quote => return Some((name, &text[at + 1..])),
             _ => name.push(c),
         }
     }
@@ -242,6 +291,18 @@ mod tests {
         check("app.\"Next\"('x')", &["app.Next"]);
         check("\"coalesce\"(1)", &["coalesce"]);
         check("nextval('users_id_seq'::regclass)", &["nextval"]);
+    }
+
+    #[test]
+    fn columns_are_found() {
+        let names = |text: &str| -> Vec<String> { read(text).unwrap().names.into_iter().collect() };
+        assert_eq!(names("(a + 1)"), ["a"]);
+        assert_eq!(names("coalesce(`b c`, lower(d), 'e')"), ["b c", "d"]);
+        assert!(names("1 + 1").is_empty());
+        assert!(names("CAST('a' AS char(3))").is_empty());
+        assert!(names("now() + interval 1 day").is_empty());
+        assert!(names("CURRENT_TIMESTAMP").is_empty());
+        assert!(names("'x'::text").is_empty());
     }
 
     #[test]

@@ -218,8 +218,9 @@ crm  v8   BLOCKS
   effect   PostgreSQL 18.6: takes ACCESS EXCLUSIVE, rewrites the table, scans the table; reads and
            writes stop for about 1-4 min
   do       add it plain (ALTER TABLE app.users ADD COLUMN code bigint), set a sequence as its
-           default for new rows, fill the old rows in batches, and make it NOT NULL by a validated
-           CHECK
+           default for new rows (CREATE SEQUENCE users_code_seq OWNED BY app.users.code; ALTER TABLE
+           app.users ALTER COLUMN code SET DEFAULT nextval('users_code_seq')), fill the old rows in
+           batches, and make it NOT NULL by a validated CHECK
            or accept it on the DatabaseMigration:
            accept: [{rule: add-column-large-table, table: app.users, reason: ...}]
   more     docs/rules/add-column-large-table

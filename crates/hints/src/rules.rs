@@ -2,15 +2,29 @@
 //!
 //! To add one: its file under `rules/`, its row in [`RULES`], its page `docs/rules/<id>.md`.
 
+mod add_column_heavy_writes;
 mod add_column_large_table;
+mod alter_column_rewrite;
+mod blocking_index_heavy_writes;
+mod blocking_index_large_table;
+mod constraint_heavy_writes;
+mod constraint_large_table;
+mod dropped_or_renamed_in_use;
+mod invalid_index;
+mod missing_lock_timeout;
 mod missing_object;
 mod not_null_over_nulls;
 mod not_null_without_default;
+mod pinned_algorithm;
+mod queue_behind_transaction;
+mod refused_statement;
+mod table_rewrite;
+mod unique_over_duplicates;
+mod words;
 
 use std::collections::BTreeSet;
 
 use dbop_model::finding::Finding;
-use dbop_model::operation::Operation;
 use dbop_model::table::FactRequest;
 
 use crate::case::Case;
@@ -22,8 +36,6 @@ pub struct Rule {
     pub id: &'static str,
     /// What it looks for, in a line.
     pub title: &'static str,
-    /// Is an operation judged, once this rule has looked at it?
-    pub(crate) covers: fn(&Operation) -> bool,
     /// The facts that it needs for an operation.
     pub(crate) wants: fn(&Step<'_>, &mut BTreeSet<FactRequest>),
     /// What it says of an operation.
@@ -45,9 +57,27 @@ pub(crate) fn page(id: &str) -> String {
 /// Every rule, in the order in which they judge an operation.
 pub const RULES: &[Rule] = &[
     missing_object::RULE,
-    add_column_large_table::RULE,
+    refused_statement::RULE,
+    pinned_algorithm::RULE,
+    // What fails on today's data.
     not_null_without_default::RULE,
     not_null_over_nulls::RULE,
+    unique_over_duplicates::RULE,
+    invalid_index::RULE,
+    // What blocks for as long as the table is large.
+    add_column_large_table::RULE,
+    blocking_index_large_table::RULE,
+    constraint_large_table::RULE,
+    alter_column_rewrite::RULE,
+    table_rewrite::RULE,
+    // What a table under heavy writes feels.
+    add_column_heavy_writes::RULE,
+    blocking_index_heavy_writes::RULE,
+    constraint_heavy_writes::RULE,
+    // What others feel whatever the size.
+    dropped_or_renamed_in_use::RULE,
+    queue_behind_transaction::RULE,
+    missing_lock_timeout::RULE,
 ];
 
 #[cfg(test)]

@@ -79,13 +79,18 @@ pub(crate) fn rows_in_words(rows: u64) -> String {
     }
 }
 
-fn bytes_in_words(bytes: u64) -> String {
+pub(crate) fn bytes_in_words(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} bytes"),
         1_000..1_000_000 => format!("{} kB", (bytes + 500) / 1000),
         1_000_000..1_000_000_000 => format!("{} MB", tenths(bytes, 1_000_000)),
         _ => format!("{} GB", tenths(bytes, 1_000_000_000)),
     }
+}
+
+/// "310 writes/s".
+pub(crate) fn per_second_in_words(per_second: f64) -> String {
+    format!("{per_second:.0} writes/s")
 }
 
 fn tenths(value: u64, unit: u64) -> String {

@@ -4,7 +4,9 @@
 //! The walk itself knows nothing of the database: it says under which names of today's catalogue a table may
 //! be found, the likeliest first. A migration must be safe to run again, so the name after a rename is one.
 
-use dbop_model::operation::{Column, Operation};
+use dbop_model::operation::{
+    Column, Constraint, Index, Operation, Statement, TableChange, Validity,
+};
 use dbop_model::table::{
     ColumnFacts, ColumnName, TableFacts, TableFactsSet, TableName, TableState,
 };
@@ -14,7 +16,13 @@ use dbop_model::{Fact, Why};
 #[derive(Debug, Clone)]
 pub(crate) struct Step<'a> {
     pub(crate) operation: &'a Operation,
+    /// The statement that it is part of.
+    pub(crate) statement: &'a Statement,
+    /// Which one of the migration that is, from 0.
+    pub(crate) at: usize,
     place: Place<'a>,
+    /// Names in today's catalogue of the table at the other end: a foreign key's, a partition.
+    others: Vec<TableName>,
 }
 
 #[derive(Debug, Clone)]
@@ -25,6 +33,20 @@ struct Place<'a> {
     created: bool,
     gone: bool,
     columns: Vec<ColumnPlace<'a>>,
+    /// Constraints that the migration has added so far.
+    constraints: Vec<Made<'a>>,
+    /// Indexes that it has created so far.
+    indexes: Vec<&'a Index>,
+    /// Columns that it has made NOT NULL so far.
+    not_null: Vec<ColumnName>,
+}
+
+/// A constraint of the same migration.
+#[derive(Debug, Clone)]
+pub(crate) struct Made<'a> {
+    pub(crate) constraint: &'a Constraint,
+    /// Is it known to hold of every row?
+    pub(crate) validated: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -60,18 +82,47 @@ pub(crate) enum ColumnStanding<'a> {
 }
 
 /// Every operation with its place.
-pub(crate) fn walk(operations: &[Operation]) -> Vec<Step<'_>> {
+pub(crate) fn walk(statements: &[Statement]) -> Vec<Step<'_>> {
     let mut places: Vec<Place<'_>> = Vec::new();
-    let mut steps = Vec::with_capacity(operations.len());
-    for operation in operations {
-        let at = find(&mut places, operation.table());
-        steps.push(Step {
-            operation,
-            place: places[at].clone(),
-        });
-        apply(&mut places, at, operation);
+    let mut steps = Vec::new();
+    for (number, statement) in statements.iter().enumerate() {
+        for operation in &statement.operations {
+            let mut others = Vec::new();
+            for other in others_of(operation) {
+                let at = find(&mut places, other);
+                others.extend(places[at].today().iter().cloned());
+            }
+            let at = find(&mut places, operation.table());
+            steps.push(Step {
+                operation,
+                statement,
+                at: number,
+                place: places[at].clone(),
+                others,
+            });
+            apply(&mut places, at, operation);
+        }
     }
     steps
+}
+
+/// The tables at the other end of an operation.
+fn others_of(operation: &Operation) -> Vec<&TableName> {
+    match operation {
+        Operation::AddColumn { columns, .. } => columns
+            .iter()
+            .flat_map(|column| &column.constraints)
+            .filter_map(|constraint| constraint.references.as_ref())
+            .collect(),
+        Operation::AddConstraint { constraint, .. } => constraint.references.iter().collect(),
+        Operation::ChangeTable {
+            change:
+                TableChange::AttachPartition { partition }
+                | TableChange::DetachPartition { partition, .. },
+            ..
+        } => vec![partition],
+        _ => Vec::new(),
+    }
 }
 
 /// The index of a table's place; a table that nobody named before gets one.
@@ -90,6 +141,9 @@ fn find<'a>(places: &mut Vec<Place<'a>>, name: &TableName) -> usize {
         created: false,
         gone: false,
         columns: Vec::new(),
+        constraints: Vec::new(),
+        indexes: Vec::new(),
+        not_null: Vec::new(),
     });
     places.len() - 1
 }
@@ -102,6 +156,9 @@ fn apply<'a>(places: &mut Vec<Place<'a>>, at: usize, operation: &'a Operation) {
             created: true,
             gone: false,
             columns: Vec::new(),
+            constraints: Vec::new(),
+            indexes: Vec::new(),
+            not_null: Vec::new(),
         }),
         Operation::CreateTable { .. } => places[at].created = true,
         Operation::DropTable { .. } => places[at].gone = true,
@@ -150,12 +207,32 @@ fn apply<'a>(places: &mut Vec<Place<'a>>, at: usize, operation: &'a Operation) {
             places[at].columns.push(ColumnPlace { gone: true, ..old });
             places[at].columns.push(renamed);
         }
-        Operation::AlterColumn { .. }
-        | Operation::CreateIndex { .. }
-        | Operation::DropIndex { .. }
-        | Operation::AddConstraint { .. }
-        | Operation::DropConstraint { .. }
-        | Operation::ChangeTable { .. } => {}
+        Operation::AlterColumn { columns, .. } => {
+            let not_null = columns.iter().filter(|c| c.nullable == Some(false));
+            places[at].not_null.extend(not_null.map(|c| c.name.clone()));
+            let nullable = |name: &ColumnName| {
+                let of_it = columns.iter().find(|column| column.name == *name);
+                of_it.is_some_and(|column| column.nullable == Some(true))
+            };
+            places[at].not_null.retain(|name| !nullable(name));
+        }
+        Operation::CreateIndex { index, .. } => places[at].indexes.push(index),
+        Operation::AddConstraint { constraint, .. } => places[at].constraints.push(Made {
+            constraint,
+            validated: constraint.validity == Validity::AllRows,
+        }),
+        Operation::ChangeTable {
+            change: TableChange::ValidateConstraint { name },
+            ..
+        } => {
+            for made in &mut places[at].constraints {
+                made.validated |= made.constraint.name.as_ref() == Some(name);
+            }
+        }
+        Operation::DropConstraint { constraint, .. } => places[at].constraints.retain(|made| {
+            made.constraint.name.is_none() || made.constraint.name != constraint.name
+        }),
+        Operation::DropIndex { .. } | Operation::ChangeTable { .. } => {}
     }
 }
 
@@ -166,6 +243,11 @@ pub(crate) fn renamed_to(table: &TableName, to: &TableName) -> TableName {
 }
 
 impl<'a> Place<'a> {
+    /// Names in today's catalogue under which it may be found.
+    fn today(&self) -> &[TableName] {
+        if self.gone { &[] } else { &self.catalogue }
+    }
+
     /// The column's place after everything before: the last that was said of it counts.
     fn column(&self, name: &ColumnName) -> ColumnPlace<'a> {
         self.columns
@@ -184,10 +266,29 @@ impl<'a> Place<'a> {
 impl<'a> Step<'a> {
     /// Names in today's catalogue under which facts about the table are wanted.
     pub(crate) fn tables(&self) -> &[TableName] {
-        if self.place.gone {
-            &[]
-        } else {
-            &self.place.catalogue
+        self.place.today()
+    }
+
+    /// Names in today's catalogue of the tables at the other end.
+    pub(crate) fn others(&self) -> &[TableName] {
+        &self.others
+    }
+
+    /// Constraints that the migration has added before.
+    pub(crate) fn made(&self) -> &[Made<'a>] {
+        &self.place.constraints
+    }
+
+    /// Indexes that the migration has created before.
+    pub(crate) fn created_indexes(&self) -> &[&'a Index] {
+        &self.place.indexes
+    }
+
+    /// Are both about the same table?
+    pub(crate) fn is_same_table(&self, other: &Step<'_>) -> bool {
+        match (self.place.today().first(), other.place.today().first()) {
+            (Some(one), Some(two)) => one.may_be(two),
+            _ => self.operation.table().may_be(other.operation.table()),
         }
     }
 
@@ -225,7 +326,9 @@ impl<'a> Step<'a> {
         }
         for name in &place.catalogue {
             if let Some(facts) = table.columns.get(name) {
-                return ColumnStanding::Present(name.clone(), facts.clone());
+                let mut facts = facts.clone();
+                facts.nullable &= !self.place.not_null.contains(&place.name);
+                return ColumnStanding::Present(name.clone(), facts);
             }
         }
         place
@@ -270,7 +373,8 @@ mod tests {
     #[track_caller]
     fn check(operations: &[Operation], database: &[&str], expect: &str) {
         let mut facts = TableFactsSet::new(Timestamp::UNIX_EPOCH);
-        let steps = walk(operations);
+        let statements: Vec<Statement> = operations.iter().cloned().map(Statement::from).collect();
+        let steps = walk(&statements);
         let step = steps.last().unwrap();
         for name in step.tables() {
             let state = if database.contains(&name.to_string().as_str()) {
@@ -333,7 +437,8 @@ mod tests {
         };
         let drop = Operation::drop_column(table("t"), vec![name("b")]).unwrap();
         let operations = [rename, add("t", "x"), drop, add("t", "b")];
-        let steps = walk(&operations);
+        let statements = operations.map(Statement::from);
+        let steps = walk(&statements);
         assert_eq!(steps[0].column_names(&name("a")), [name("a")]);
         assert_eq!(steps[1].column_names(&name("b")), [name("a"), name("b")]);
         assert_eq!(steps[1].column_names(&name("a")), []);

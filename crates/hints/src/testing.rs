@@ -5,10 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use dbop_model::finding::{Finding, HintPolicy};
-use dbop_model::operation::{Column, Operation};
+use dbop_model::operation::{Column, Operation, Statement};
 use dbop_model::table::{
-    ColumnFacts, ColumnName, FactRequest, NullProbe, RowEstimate, RowSource, TableFacts,
-    TableFactsSet, TableKind, TableState, TypeFacts, Volatility,
+    ColumnFacts, ColumnName, DuplicateProbe, FactRequest, NullProbe, RowEstimate, RowSource,
+    Settings, Storage, TableFacts, TableFactsSet, TableKind, TableState, TypeFacts, Volatility,
 };
 use dbop_model::{Engine, Fact, ServerInfo, Why};
 
@@ -25,6 +25,21 @@ pub(crate) fn server(major: u32) -> ServerInfo {
         minor: 6,
         address,
     }
+}
+
+/// A MySQL or MariaDB.
+pub(crate) fn other(engine: Engine, major: u32, minor: u32) -> ServerInfo {
+    ServerInfo {
+        engine,
+        major,
+        minor,
+        ..server(18)
+    }
+}
+
+/// Statements of one operation each.
+pub(crate) fn statements(operations: &[Operation]) -> Vec<Statement> {
+    operations.iter().cloned().map(Statement::from).collect()
 }
 
 pub(crate) fn name(text: &str) -> ColumnName {
@@ -61,6 +76,15 @@ pub(crate) fn present() -> TableFacts {
     facts.rows = rows(4200);
     facts.bytes = Fact::Known(300_000);
     facts.any_row = Fact::Known(true);
+    facts.indexes = Fact::Known(Vec::new());
+    facts.constraints = Fact::Known(Vec::new());
+    facts.blockers = Fact::Known(Vec::new());
+    facts.writes = unknown("writes were sampled once");
+    facts.storage = Fact::Known(Storage {
+        engine: "InnoDB".to_owned(),
+        charset: Some("utf8mb4".to_owned()),
+        ..Storage::default()
+    });
     for (column, nullable) in [("id", false), ("email", true), ("phone", true)] {
         let column_facts = ColumnFacts {
             sql_type: "text".to_owned(),
@@ -86,11 +110,18 @@ pub(crate) fn large() -> TableFacts {
     facts
 }
 
-/// Answers everything that the operations want: every table is there as `table`, with what a server knows
+/// Answers everything that the statements want: every table is there as `table`, with what a server knows
 /// of types and functions, and columns not mentioned in `table` probed as free of NULLs.
-pub(crate) fn facts_of(operations: &[Operation], table: TableFacts) -> TableFactsSet {
+pub(crate) fn facts_of(statements: &[Statement], table: TableFacts) -> TableFactsSet {
     let mut set = TableFactsSet::new(NOW);
-    for request in facts_wanted(operations) {
+    set.settings = Fact::Known(Settings {
+        lock_timeout: Some(Duration::from_secs(5)),
+        strict: true,
+        utc: true,
+        foreign_key_checks: true,
+        ..Settings::default()
+    });
+    for request in facts_wanted(statements) {
         let entry = set
             .tables
             .entry(request.table().clone())
@@ -128,9 +159,20 @@ pub(crate) fn facts_of(operations: &[Operation], table: TableFacts) -> TableFact
             | FactRequest::Constraints(_)
             | FactRequest::Storage(_)
             | FactRequest::Writes(_)
-            | FactRequest::Blockers(_)
-            | FactRequest::Duplicates { .. }
-            | FactRequest::IndexNamed(_) => {}
+            | FactRequest::Blockers(_) => {}
+            FactRequest::IndexNamed(index) => {
+                let of = "app.users".parse().unwrap();
+                set.indexes.insert(index, Fact::Known(Some(of)));
+            }
+            FactRequest::Duplicates { key, .. } => {
+                facts.duplicates.entry(key).or_insert_with(|| {
+                    Fact::Known(DuplicateProbe {
+                        found: false,
+                        proven_by: None,
+                        took: Duration::from_millis(273),
+                    })
+                });
+            }
         }
     }
     set
@@ -144,8 +186,19 @@ pub(crate) fn findings(
     table: TableFacts,
     policy: &HintPolicy,
 ) -> Vec<Finding> {
-    let facts = facts_of(operations, table);
-    let judgement = judge(&server(major), operations, &facts, policy, NOW);
+    findings_on(rule, &server(major), &statements(operations), table, policy)
+}
+
+/// What one rule says of statements on a server, in a database where every table is `table`.
+pub(crate) fn findings_on(
+    rule: &str,
+    server: &ServerInfo,
+    statements: &[Statement],
+    table: TableFacts,
+    policy: &HintPolicy,
+) -> Vec<Finding> {
+    let facts = facts_of(statements, table);
+    let judgement = judge(server, statements, &facts, policy, NOW);
     judgement
         .findings
         .into_iter()

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use dbop_hints::{facts_wanted, judge};
 use dbop_model::finding::{HintPolicy, Verdict};
-use dbop_model::operation::{Column, Operation, ServerDefault};
+use dbop_model::operation::{Column, Operation, ServerDefault, Statement};
 use dbop_model::table::{
     FactRequest, RowSource, TableFacts, TableFactsSet, TableKind, TableName, TableState, Volatility,
 };
@@ -502,8 +502,8 @@ async fn types_and_functions() {
 
 /// What the rules say of `operation` where a single row makes a table large.
 async fn verdicts(client: &Client, major: u8, operation: Operation) -> Vec<(String, Verdict)> {
-    let operations = [operation];
-    let facts = look(client, facts_wanted(&operations)).await;
+    let statements = [Statement::from(operation)];
+    let facts = look(client, facts_wanted(&statements)).await;
     let address = "test".to_owned();
     let server = ServerInfo {
         engine: Engine::PostgreSql,
@@ -515,7 +515,7 @@ async fn verdicts(client: &Client, major: u8, operation: Operation) -> Vec<(Stri
         large_table_rows: 1,
         ..HintPolicy::default()
     };
-    let judgement = judge(&server, &operations, &facts, &policy, noon());
+    let judgement = judge(&server, &statements, &facts, &policy, noon());
     judgement
         .findings
         .into_iter()

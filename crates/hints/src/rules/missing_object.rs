@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use dbop_model::finding::{Finding, Verdict};
-use dbop_model::operation::Operation;
+use dbop_model::operation::{Operation, TableChange};
 use dbop_model::table::{ColumnName, FactRequest};
 
 use crate::case::Case;
@@ -15,8 +15,6 @@ use crate::steps::{ColumnStanding, Standing, Step, renamed_to};
 pub(crate) const RULE: Rule = Rule {
     id: "missing-object",
     title: "An operation names a table or a column that is not there",
-    // That an object is there says nothing of what the operation does to it.
-    covers: |_| false,
     wants,
     judge,
 };
@@ -24,6 +22,11 @@ pub(crate) const RULE: Rule = Rule {
 /// The columns that an operation needs to be there; `None`: it does not even need its table.
 fn needs(operation: &Operation) -> Option<Vec<&ColumnName>> {
     match operation {
+        // It may name an index, a view or another object of the catalogue.
+        Operation::ChangeTable {
+            change: TableChange::Reindex { .. } | TableChange::Catalogue,
+            ..
+        } => None,
         Operation::AddColumn { .. }
         | Operation::RenameTable { .. }
         | Operation::ChangeTable { .. } => Some(Vec::new()),
@@ -109,7 +112,7 @@ mod tests {
     use dbop_model::table::{TableFactsSet, TableState};
 
     use super::*;
-    use crate::testing::{NOW, check, column, name, present, server, unknown};
+    use crate::testing::{NOW, check, column, name, present, server, statements, unknown};
     use crate::{facts_wanted, judge};
 
     const ID: &str = RULE.id;
@@ -127,10 +130,16 @@ mod tests {
     #[track_caller]
     fn check_tables(operations: &[Operation], state: &Fact<TableState>, expect: &[&str]) {
         let mut facts = TableFactsSet::new(NOW);
-        for request in facts_wanted(operations) {
+        for request in facts_wanted(&statements(operations)) {
             facts.tables.insert(request.table().clone(), state.clone());
         }
-        let judgement = judge(&server(18), operations, &facts, &HintPolicy::default(), NOW);
+        let judgement = judge(
+            &server(18),
+            &statements(operations),
+            &facts,
+            &HintPolicy::default(),
+            NOW,
+        );
         let got: Vec<String> = judgement
             .findings
             .iter()
@@ -190,7 +199,13 @@ mod tests {
             .insert("users".parse().unwrap(), Fact::Known(TableState::Missing));
         let people = Fact::Known(TableState::Present(Box::new(present())));
         facts.tables.insert("people".parse().unwrap(), people);
-        let judgement = judge(&server(18), &[rename], &facts, &HintPolicy::default(), NOW);
+        let judgement = judge(
+            &server(18),
+            &statements(&[rename]),
+            &facts,
+            &HintPolicy::default(),
+            NOW,
+        );
         assert_eq!(judgement.findings, []);
         let rename = Operation::RenameColumn {
             table: "users".parse().unwrap(),

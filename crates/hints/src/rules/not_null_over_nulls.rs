@@ -1,26 +1,27 @@
 //! `not-null-over-nulls`: a column becomes NOT NULL while rows hold NULL, or by a scan of a large table.
 //!
-//! PostgreSQL reads the whole table under ACCESS EXCLUSIVE to be sure, unless a valid CHECK proves it
-//! (manual, ALTER TABLE, SET NOT NULL). A CHECK that is NOT VALID proves nothing.
+//! PostgreSQL reads the whole table under ACCESS EXCLUSIVE to be sure, unless a valid CHECK proves it (manual, ALTER
+//! TABLE, SET NOT NULL); a CHECK that is NOT VALID proves nothing. MySQL writes it anew while writes go on. A MySQL that
+//! is not strict, and only that, makes a value of a NULL instead of failing.
 
 use std::collections::BTreeSet;
 
 use dbop_model::finding::{Evidence, Finding, Verdict};
-use dbop_model::operation::{ConstraintKind, Operation};
+use dbop_model::operation::{ConstraintKind, Operation, Validity};
 use dbop_model::table::{ColumnFacts, ColumnName, FactRequest, TableFacts};
-use dbop_model::{Fact, Why};
+use dbop_model::{Engine, Fact, Why};
 
-use crate::case::{Case, sql_column, sql_table, unknown};
-use crate::effect::{Form, effect};
+use crate::case::{Case, unknown};
+use crate::effect::postgresql::proof_in_migration;
+use crate::judge::{advice, large_table};
 use crate::rules::Rule;
 use crate::rules::not_null_without_default::has_value;
-use crate::size::{Size, age_in_words, in_words, weigh};
+use crate::size::{Size, age_in_words};
 use crate::steps::{ColumnStanding, Standing, Step};
 
 pub(crate) const RULE: Rule = Rule {
     id: "not-null-over-nulls",
     title: "A column becomes NOT NULL while rows hold NULL, or by a scan of a large table",
-    covers: |operation| !becoming_not_null(operation).is_empty(),
     wants,
     judge,
 };
@@ -34,7 +35,10 @@ fn becoming_not_null(operation: &Operation) -> Vec<&ColumnName> {
             .map(|c| &c.name)
             .collect(),
         Operation::AddConstraint { constraint, .. }
-            if constraint.kind() == ConstraintKind::NotNull =>
+            if matches!(
+                constraint.kind(),
+                ConstraintKind::NotNull | ConstraintKind::PrimaryKey
+            ) && constraint.validity == Validity::AllRows =>
         {
             constraint.columns().iter().collect()
         }
@@ -81,16 +85,17 @@ enum Nulls {
 
 fn judge_column(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> Option<Finding> {
     let what = format!("NOT NULL on {}.{column}", case.table());
-    let scan = effect(case.server, Form::SetNotNull, facts.bytes.known().copied());
+    let effect = case.prediction.effect.known().cloned();
     let finding = |verdict, claim: String, evidence: Vec<Evidence>| Finding {
         evidence,
-        effect: scan.clone(),
+        effect: effect.clone(),
         ..case.finding(RULE.id, verdict, claim)
     };
-    let instant = |claim: String, evidence: Evidence| Finding {
-        effect: effect(case.server, Form::SetNotNullProven, None),
-        ..finding(Verdict::Clean, claim, vec![evidence])
-    };
+    let instant =
+        |claim: String, evidence: Evidence| finding(Verdict::Clean, claim, vec![evidence]);
+    if case.prediction.refused.is_some() {
+        return None;
+    }
     let nulls = match case.step.column(column, facts) {
         // `missing-object` says so.
         ColumnStanding::Missing => return None,
@@ -115,6 +120,14 @@ fn judge_column(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> Opt
                 seen,
             ));
         }
+        _ if proof_in_migration(case, column).is_some() => {
+            let seen = case.seen(
+                "a CHECK that this migration validates before",
+                "the operations",
+            );
+            let claim = format!("{what}: a CHECK of this migration proves it");
+            return Some(instant(claim, seen));
+        }
         ColumnStanding::Present(name, _) => probed(case, facts, &name),
         ColumnStanding::Added(added) if has_value(added) => {
             let value = "this migration adds it with a value for every row";
@@ -124,8 +137,20 @@ fn judge_column(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> Opt
             "this migration adds the column, and its operations do not say what it writes there",
         )),
     };
-    let size = in_words(facts).map(|(value, source)| case.seen(value, source));
+    let size = large_table::evidence(case, facts);
+    let is_key = is_primary_key(case.step.operation);
     Some(match nulls {
+        Nulls::Some(seen) if replaces_nulls(case) => Finding {
+            advice: fill_first(case, column),
+            ..finding(
+                Verdict::ImplicitValue,
+                format!(
+                    "{what}: at least one row holds NULL, and the server makes a value of it, since \
+                     sql_mode is not strict"
+                ),
+                [seen].into_iter().chain(size).collect(),
+            )
+        },
         Nulls::Some(seen) => Finding {
             advice: fill_first(case, column),
             ..finding(
@@ -139,26 +164,43 @@ fn judge_column(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> Opt
             ..finding(
                 unknown(&why),
                 format!("{what}: whether a row holds NULL is not known: {why}"),
-                size.into_iter().collect(),
+                size,
             )
         },
+        // The rule about constraints says what building the key does.
+        Nulls::None(_) if is_key => return None,
         Nulls::None(seen) => {
             let evidence = [seen].into_iter().chain(size).collect();
-            let (verdict, claim) = match weigh(facts, case.policy) {
-                Size::Small => (
+            let blocks = effect
+                .as_ref()
+                .map(|effect| effect.blocks_reads || effect.blocks_writes);
+            let scanned = match case.server.engine {
+                Engine::PostgreSql => "the whole large table is scanned",
+                Engine::MySql | Engine::MariaDb => "the whole large table is written anew",
+            };
+            let (verdict, claim) = match (large_table::size(case, facts), blocks) {
+                (_, Some(false)) => (Verdict::Clean, format!("{what}: no row holds NULL")),
+                (Size::Small, _) => (
                     Verdict::Clean,
                     format!("{what}: no row holds NULL, and the scan is short"),
                 ),
-                Size::Large => (
+                (Size::Large, Some(true)) => (
                     Verdict::Blocks,
-                    format!("{what}: no row holds NULL, but the whole large table is scanned"),
+                    format!("{what}: no row holds NULL, but {scanned}"),
                 ),
-                Size::Unknown(why) => (
+                (Size::Unknown(why), Some(true)) => (
                     unknown(&why),
                     format!(
                         "{what}: no row holds NULL, but how large the table is cannot be seen: {why}"
                     ),
                 ),
+                (Size::Large | Size::Unknown(_), None) => {
+                    let why = undecided(case);
+                    let claim = format!(
+                        "{what}: no row holds NULL, but what it does to the table is not known: {why}"
+                    );
+                    (unknown(&why), claim)
+                }
             };
             let advice = if verdict == Verdict::Clean {
                 Vec::new()
@@ -171,6 +213,24 @@ fn judge_column(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> Opt
             }
         }
     })
+}
+
+fn is_primary_key(operation: &Operation) -> bool {
+    matches!(operation, Operation::AddConstraint { constraint, .. }
+        if constraint.kind() == ConstraintKind::PrimaryKey)
+}
+
+/// Does the server make a value of a NULL rather than fail?
+fn replaces_nulls(case: &Case<'_>) -> bool {
+    case.server.engine != Engine::PostgreSql
+        && case.settings().is_known_and(|settings| !settings.strict)
+}
+
+fn undecided(case: &Case<'_>) -> Why {
+    match &case.prediction.effect {
+        Fact::Unknown(why) => why.clone(),
+        Fact::Known(_) => Why::new("it was not looked at"),
+    }
 }
 
 fn probed(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> Nulls {
@@ -188,7 +248,8 @@ fn probed(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> Nulls {
 }
 
 fn fill_first(case: &Case<'_>, column: &ColumnName) -> Vec<String> {
-    let (table, column) = (sql_table(case.table()), sql_column(column));
+    let dialect = case.dialect();
+    let (table, column) = (dialect.table(case.table()), dialect.column(column));
     vec![
         format!(
             "fill the rows that hold NULL, in batches; they are: SELECT count(*) FROM {table} WHERE \
@@ -199,33 +260,19 @@ fn fill_first(case: &Case<'_>, column: &ColumnName) -> Vec<String> {
 }
 
 fn prove_first(case: &Case<'_>, column: &ColumnName) -> Vec<String> {
-    let (table, name) = (sql_table(case.table()), sql_column(column));
-    let check = proof_name(column);
-    vec![
-        format!(
-            "prove it first, while reads and writes go on: ALTER TABLE {table} ADD CONSTRAINT \
-             {check} CHECK ({name} IS NOT NULL) NOT VALID; then, in another transaction, ALTER \
-             TABLE {table} VALIDATE CONSTRAINT {check}; SET NOT NULL then takes an instant"
-        ),
-        "or raise hints.probeTimeout, if a probe took too long and the scan does no harm"
-            .to_owned(),
-    ]
+    match case.server.engine {
+        Engine::PostgreSql => vec![advice::prove_not_null(case, column)],
+        Engine::MySql | Engine::MariaDb => advice::of(case),
+    }
 }
 
 fn prove_or_probe(case: &Case<'_>, column: &ColumnName) -> Vec<String> {
-    let mut advice = prove_first(case, column);
+    let mut advice = match case.server.engine {
+        Engine::PostgreSql => prove_first(case, column),
+        Engine::MySql | Engine::MariaDb => Vec::new(),
+    };
     advice.push("or raise hints.probeTimeout, if it was the probe that took too long".to_owned());
     advice
-}
-
-fn proof_name(column: &ColumnName) -> String {
-    let plain: String = column
-        .as_str()
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
-        .take(40)
-        .collect();
-    format!("{}_not_null", plain.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -236,7 +283,9 @@ mod tests {
     use dbop_model::table::RowSource;
 
     use super::*;
-    use crate::testing::{check, column, facts_of, findings, large, name, present, rows, unknown};
+    use crate::testing::{
+        check, column, facts_of, findings, large, name, present, rows, statements, unknown,
+    };
 
     const ID: &str = RULE.id;
 
@@ -405,7 +454,7 @@ mod tests {
             to: name("mobile"),
         };
         let operations = [rename, not_null("mobile")];
-        let facts = facts_of(&operations, present());
+        let facts = facts_of(&statements(&operations), present());
         assert!(facts.tables.contains_key(&"users".parse().unwrap()));
         check(
             ID,
@@ -413,5 +462,37 @@ mod tests {
             &present(),
             "WillFail: NOT NULL on users.mobile: at least one row holds NULL",
         );
+    }
+
+    #[test]
+    fn other_servers() {
+        use dbop_model::operation::Statement;
+        use dbop_model::table::Settings;
+
+        use crate::testing::{NOW, other};
+
+        let on = |engine, column: &str, strict| {
+            let statements = [Statement::from(not_null(column))];
+            let mut facts = facts_of(&statements, large());
+            facts.settings = Fact::Known(Settings {
+                strict,
+                ..Settings::default()
+            });
+            let server = match engine {
+                Engine::MySql => other(engine, 8, 4),
+                _ => other(engine, 10, 11),
+            };
+            let policy = HintPolicy::default();
+            let judgement = crate::judge(&server, &statements, &facts, &policy, NOW);
+            let found = judgement.findings.iter().find(|f| f.rule == ID);
+            found.unwrap().verdict.as_str()
+        };
+        // Written anew, and writes go on.
+        assert_eq!(on(Engine::MySql, "email", true), "Clean");
+        assert_eq!(on(Engine::MariaDb, "email", true), "Clean");
+        assert_eq!(on(Engine::MySql, "email", false), "Blocks");
+        assert_eq!(on(Engine::MySql, "phone", true), "WillFail");
+        assert_eq!(on(Engine::MySql, "phone", false), "ImplicitValue");
+        assert_eq!(on(Engine::MariaDb, "phone", true), "WillFail");
     }
 }

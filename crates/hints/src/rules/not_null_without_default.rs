@@ -1,17 +1,18 @@
 //! `not-null-without-default`: a NOT NULL column without a server default is added to a table that has rows.
 //!
-//! PostgreSQL refuses it whatever the rows are: it has no value for them. An estimate never proves a table
-//! empty; a probe does.
+//! PostgreSQL refuses it whatever the rows are: it has no value for them. MySQL and MariaDB invent one (0, '', the first
+//! of an ENUM, the zero date); a strict MySQL refuses where that would be a date, and always a geometry. An estimate
+//! never proves a table empty; a probe does.
 
 use std::collections::BTreeSet;
 
-use dbop_model::Fact;
 use dbop_model::finding::{Finding, Verdict};
 use dbop_model::operation::{Column, Filled, Operation, ServerDefault};
 use dbop_model::table::{FactRequest, TableFacts};
+use dbop_model::{Engine, Fact};
 
-use crate::case::{Case, sql_column, sql_table, unknown};
-use crate::effect::{Form, effect};
+use crate::case::{Case, unknown};
+use crate::effect::mysql::without_implicit_value;
 use crate::expression;
 use crate::rules::Rule;
 use crate::steps::{ColumnStanding, Standing, Step};
@@ -19,7 +20,6 @@ use crate::steps::{ColumnStanding, Standing, Step};
 pub(crate) const RULE: Rule = Rule {
     id: "not-null-without-default",
     title: "A NOT NULL column without a server default is added to a table that has rows",
-    covers: |operation| matches!(operation, Operation::AddColumn { .. }),
     wants,
     judge,
 };
@@ -76,11 +76,11 @@ fn judge(case: &Case<'_>) -> Vec<Finding> {
 fn judge_column(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Finding {
     let what = format!("NOT NULL column {} without a server default", column.name);
     let table = case.table();
-    let instant = effect(case.server, Form::AddColumnInstant, None);
+    let effect = case.prediction.effect.known().cloned();
     let clean = |claim: String, evidence| {
         let mut finding = case.finding(RULE.id, Verdict::Clean, claim);
         finding.evidence = vec![evidence];
-        finding.effect = instant.clone();
+        finding.effect = effect.clone();
         finding
     };
     if let ColumnStanding::Present(..) = case.step.column(&column.name, facts) {
@@ -111,8 +111,9 @@ fn judge_column(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Finding
     }
     match &facts.any_row {
         Fact::Known(_) => {
-            let claim = format!("{what}: {table} has rows, and the server has no value for them");
-            let mut finding = case.finding(RULE.id, Verdict::WillFail, claim);
+            let (verdict, claim) = with_rows(case, column, &what);
+            let mut finding = case.finding(RULE.id, verdict, claim);
+            finding.effect = effect.filter(|_| verdict != Verdict::WillFail);
             finding.evidence = vec![case.seen("at least one row", "a probe for any row")];
             finding.advice = ways_out(case, column);
             finding
@@ -126,8 +127,38 @@ fn judge_column(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Finding
     }
 }
 
+/// What the server does with the rows that are there.
+fn with_rows(case: &Case<'_>, column: &Column, what: &str) -> (Verdict, String) {
+    let table = case.table();
+    let invents = |value: &str| {
+        let claim =
+            format!("{what}: {table} has rows, and the server will invent {value} for them");
+        (Verdict::ImplicitValue, claim)
+    };
+    let refuses = || {
+        let claim = format!("{what}: {table} has rows, and the server has no value for them");
+        (Verdict::WillFail, claim)
+    };
+    let needs_value = column.sql_type.as_ref().map(without_implicit_value);
+    match (case.server.engine, needs_value) {
+        (Engine::PostgreSql, _) => refuses(),
+        (Engine::MySql, Some(true)) => match case.settings().as_result() {
+            Ok(settings) if settings.strict => refuses(),
+            Ok(_) => invents("the zero date"),
+            Err(why) => (
+                unknown(why),
+                format!(
+                    "{what}: {table} has rows, and whether sql_mode is strict is not known: {why}"
+                ),
+            ),
+        },
+        (Engine::MySql | Engine::MariaDb, _) => invents("a value (0, an empty text or date)"),
+    }
+}
+
 fn ways_out(case: &Case<'_>, column: &Column) -> Vec<String> {
-    let (table, name) = (sql_table(case.table()), sql_column(&column.name));
+    let dialect = case.dialect();
+    let (table, name) = (dialect.table(case.table()), dialect.column(&column.name));
     let sql_type = column.sql_type.as_ref().map_or("<type>", |t| t.as_str());
     vec![
         format!(
@@ -263,5 +294,56 @@ mod tests {
             &present(),
             "Clean: NOT NULL column email without a server default: users has it already",
         );
+    }
+
+    #[test]
+    fn other_servers_invent_a_value_or_refuse() {
+        use dbop_model::finding::HintPolicy;
+        use dbop_model::operation::Statement;
+        use dbop_model::table::Settings;
+
+        use crate::testing::{NOW, facts_of, other};
+
+        let on = |engine, sql_type: &str, strict: Option<bool>| {
+            let statements = add(code(sql_type)).map(Statement::from);
+            let mut facts = facts_of(&statements, present());
+            facts.settings = strict.map_or_else(
+                || unknown("nobody asked"),
+                |strict| {
+                    Fact::Known(Settings {
+                        strict,
+                        ..Settings::default()
+                    })
+                },
+            );
+            let server = match engine {
+                Engine::MySql => other(engine, 9, 7),
+                _ => other(engine, 11, 4),
+            };
+            let policy = HintPolicy::default();
+            let judgement = crate::judge(&server, &statements, &facts, &policy, NOW);
+            let found = judgement.findings.iter().find(|f| f.rule == ID);
+            found.unwrap().verdict.as_str()
+        };
+        for (sql_type, strict, mysql) in [
+            ("int", true, "ImplicitValue"),
+            ("enum('a','b')", true, "ImplicitValue"),
+            ("json", true, "ImplicitValue"),
+            ("timestamp", true, "ImplicitValue"),
+            ("date", true, "WillFail"),
+            ("datetime(6)", true, "WillFail"),
+            ("point", true, "WillFail"),
+            ("date", false, "ImplicitValue"),
+        ] {
+            assert_eq!(
+                on(Engine::MySql, sql_type, Some(strict)),
+                mysql,
+                "{sql_type}"
+            );
+            let mariadb = on(Engine::MariaDb, sql_type, Some(strict));
+            assert_eq!(mariadb, "ImplicitValue", "{sql_type}");
+        }
+        assert_eq!(on(Engine::MySql, "date", None), "Unknown");
+        assert_eq!(on(Engine::MySql, "int", None), "ImplicitValue");
     }
 }

@@ -1,0 +1,320 @@
+//! From an operation on MySQL or MariaDB to its forms: by its text, and by what the catalogue says of the table.
+
+use dbop_model::operation::{
+    Column, Constraint, ConstraintKind, Filled, Index, IndexKind, IndexPart, Operation, SqlType,
+    TableChange, Validity,
+};
+use dbop_model::table::{ColumnName, TableFacts, TableKind};
+use dbop_model::{Engine, Fact, Why};
+
+use super::columns::{add_column, alter_column, drop_column};
+use super::types::Type;
+use super::{Form, Shape};
+use crate::case::Case;
+use crate::effect::{Class, ON_NEW_TABLE};
+use crate::steps::Standing;
+
+/// Does a strict MySQL refuse to add a NOT NULL column of this type without a default to rows that are there?
+pub(crate) fn without_implicit_value(sql_type: &SqlType) -> bool {
+    Type::read(sql_type.name()).is_some_and(|of| of.has_no_implicit_value())
+}
+
+/// Does the operation ask for a way that lets writes go on, without an `ALGORITHM` of its own?
+pub(super) fn asks_online(case: &Case<'_>) -> bool {
+    match case.step.operation {
+        Operation::CreateIndex { index, .. } => index.online,
+        Operation::DropIndex { online, .. } => *online,
+        _ => false,
+    }
+}
+
+/// What of the table decides besides the form.
+///
+/// # Errors
+/// The reason where that is not known.
+pub(super) fn shape(case: &Case<'_>, row_versions_max: u32) -> Result<Shape, Why> {
+    let Some(facts) = case.present() else {
+        return Err(Why::new(format!("there is no table {}", case.table())));
+    };
+    let storage = facts.storage.as_result().map_err(Clone::clone)?;
+    if !storage.engine.eq_ignore_ascii_case("innodb") {
+        return Err(Why::new(format!(
+            "the table is of the storage engine {}, and only InnoDB was measured",
+            storage.engine
+        )));
+    }
+    let cascades = match (&facts.constraints, case.server.engine) {
+        (Fact::Known(constraints), _) => constraints
+            .iter()
+            .any(|constraint| constraint.cascades && !constraint.incoming),
+        // Only MariaDB 11.2 and later copy while writes go on.
+        (Fact::Unknown(why), Engine::MariaDb) => return Err(why.clone()),
+        (Fact::Unknown(_), _) => false,
+    };
+    let compressed = storage
+        .row_format
+        .as_deref()
+        .is_some_and(|format| format.eq_ignore_ascii_case("compressed"));
+    Ok(Shape {
+        fulltext: storage.fulltext,
+        compressed,
+        versions_full: storage
+            .row_versions
+            .is_some_and(|versions| versions >= row_versions_max),
+        cascades,
+    })
+}
+
+/// The forms of an operation.
+pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
+    let facts = match (&case.standing, case.step.operation) {
+        (Standing::New, _) | (_, Operation::CreateTable { .. }) => {
+            return Class::one(Form::NewTable, ON_NEW_TABLE);
+        }
+        (Standing::Missing, _) => {
+            return Class::Undecided(
+                Why::new(format!("there is no table {}", case.table())),
+                None,
+            );
+        }
+        (Standing::Unknown(why), _) => return Class::Undecided(why.clone(), None),
+        (Standing::Present(facts), _) => facts,
+    };
+    if facts.kind == TableKind::Other {
+        return Class::Undecided(Why::new(format!("{} is a view", case.table())), None);
+    }
+    match case.step.operation {
+        Operation::AddColumn { columns, .. } => {
+            together(columns.iter().map(|column| add_column(case, facts, column)))
+        }
+        Operation::AlterColumn { columns, .. } => together(
+            columns
+                .iter()
+                .map(|column| alter_column(case, facts, column)),
+        ),
+        Operation::DropColumn { columns, .. } => together(
+            columns
+                .iter()
+                .map(|column| drop_column(case, facts, column)),
+        ),
+        Operation::RenameColumn { .. } => {
+            Class::one(Form::RenameColumn, "a rename only changes the catalogue")
+        }
+        Operation::CreateIndex { index, .. } => create_index(case, facts, index),
+        Operation::DropIndex { .. } => {
+            Class::one(Form::DropIndex, "an index is dropped while writes go on")
+        }
+        Operation::AddConstraint { constraint, .. } => add_constraint(case, facts, constraint),
+        Operation::DropConstraint { constraint, .. } => drop_constraint(facts, constraint),
+        Operation::RenameTable { .. } => {
+            Class::one(Form::Metadata, "a rename only changes the catalogue")
+        }
+        Operation::DropTable { .. } => {
+            Class::one(Form::Metadata, "dropping a table reads none of its rows")
+        }
+        Operation::ChangeTable { change, .. } => change_table(change),
+        Operation::CreateTable { .. } => Class::one(Form::NewTable, ON_NEW_TABLE),
+    }
+}
+
+/// Several classes as one: the first that is refused or undecided, else all forms.
+fn together(classes: impl Iterator<Item = Class<Form>>) -> Class<Form> {
+    let (mut parts, mut undecided) = (Vec::new(), None);
+    for class in classes {
+        match class {
+            Class::Refused(refusal) => return Class::Refused(refusal),
+            Class::Undecided(why, say) => undecided = undecided.or(Some((why, say))),
+            Class::Forms(more) => parts.extend(more),
+        }
+    }
+    match undecided {
+        Some((why, say)) => Class::Undecided(why, say),
+        None => Class::Forms(parts),
+    }
+}
+
+fn create_index(case: &Case<'_>, facts: &TableFacts, index: &Index) -> Class<Form> {
+    if index.if_not_exists && index.name.is_some() {
+        match facts.indexes.as_result() {
+            Ok(indexes) if indexes.iter().any(|i| Some(&i.name) == index.name.as_ref()) => {
+                return Class::one(Form::Default, "an index of its name is there already");
+            }
+            Ok(_) => {}
+            Err(why) => return Class::Undecided(why.clone(), None),
+        }
+    }
+    let expression = index
+        .parts
+        .iter()
+        .any(|part| matches!(part, IndexPart::Expression(_)));
+    // An index over a virtual column of the same statement is one over an expression, too.
+    let computed = expression || index.columns().any(|column| is_new_virtual(case, column));
+    match index.kind {
+        IndexKind::Fulltext => {
+            let has_one = match facts.storage.as_result() {
+                Ok(storage) => storage.fulltext,
+                Err(why) => return Class::Undecided(why.clone(), None),
+            };
+            let made = case.step.created_indexes().iter();
+            if has_one || made.clone().any(|made| made.kind == IndexKind::Fulltext) {
+                let why = "a FULLTEXT index is built while writes wait";
+                Class::one(Form::AddFulltext, why)
+            } else {
+                let why = "the first FULLTEXT index adds a hidden column, so every row is written \
+                           anew while writes wait";
+                Class::one(Form::AddFulltextFirst, why)
+            }
+        }
+        IndexKind::Spatial => Class::one(
+            Form::AddSpatial,
+            "a SPATIAL index is built while writes wait",
+        ),
+        IndexKind::Plain | IndexKind::Unique
+            if expression && case.server.engine == Engine::MariaDb =>
+        {
+            Class::refused(
+                "MariaDB has no index over an expression",
+                "add a virtual generated column, and an index over it",
+            )
+        }
+        IndexKind::Plain | IndexKind::Unique if computed => Class::one(
+            Form::AddIndexComputed,
+            "an index over an expression is built while writes wait",
+        ),
+        IndexKind::Plain | IndexKind::Unique => {
+            Class::one(Form::AddIndex, "the index is built while writes go on")
+        }
+    }
+}
+
+fn is_new_virtual(case: &Case<'_>, name: &ColumnName) -> bool {
+    let operations = case.step.statement.operations.iter();
+    operations
+        .filter_map(|operation| match operation {
+            Operation::AddColumn { columns, .. } => Some(columns),
+            _ => None,
+        })
+        .flatten()
+        .any(|column| {
+            let filled = column.sql_type.as_ref().map(SqlType::filled);
+            column.name == *name
+                && matches!(filled, Some(Filled::Virtual | Filled::StoredOrVirtual))
+        })
+}
+
+fn add_constraint(case: &Case<'_>, facts: &TableFacts, constraint: &Constraint) -> Class<Form> {
+    match (constraint.kind(), constraint.validity) {
+        (_, Validity::NewRows) => Class::refused(
+            format!("{} has no NOT VALID", case.server.engine),
+            "leave NOT VALID out",
+        ),
+        (kind, Validity::NoRow) if kind != ConstraintKind::Check => Class::refused(
+            format!("only a CHECK can be NOT ENFORCED on {}", case.server.engine),
+            "leave NOT ENFORCED out",
+        ),
+        (ConstraintKind::Unique, _) => Class::one(
+            Form::AddIndex,
+            "its unique index is built while writes go on",
+        ),
+        (ConstraintKind::PrimaryKey, _) => Class::one(
+            Form::AddPrimaryKey,
+            "every row is written anew in the key's order, while writes go on",
+        ),
+        (ConstraintKind::NotNull, _) => together(constraint.columns().iter().map(|name| {
+            let column = Column::new(name.clone()).with_nullable(false);
+            alter_column(case, facts, &column)
+        })),
+        (ConstraintKind::Check, Validity::NoRow) if case.server.engine == Engine::MariaDb => {
+            Class::refused("MariaDB has no NOT ENFORCED", "leave NOT ENFORCED out")
+        }
+        (ConstraintKind::Check, Validity::NoRow) => {
+            Class::one(Form::CheckUnenforced, "it is held against no row")
+        }
+        (ConstraintKind::Check, _) => Class::one(
+            Form::Check,
+            "the server copies the table to check every row",
+        ),
+        (ConstraintKind::ForeignKey, _) => match case.settings().as_result() {
+            Ok(settings) if settings.foreign_key_checks => Class::one(
+                Form::ForeignKey,
+                "with foreign_key_checks on, the server copies the table",
+            ),
+            Ok(_) => Class::one(
+                Form::ForeignKeyUnchecked,
+                "with foreign_key_checks off, no row is looked at",
+            ),
+            Err(why) => Class::Undecided(
+                Why::new(format!("whether foreign_key_checks is on: {why}")),
+                None,
+            ),
+        },
+        (ConstraintKind::Exclude, _) => Class::refused(
+            format!("{} has no EXCLUDE", case.server.engine),
+            "leave it to the application",
+        ),
+    }
+}
+
+fn drop_constraint(facts: &TableFacts, constraint: &Constraint) -> Class<Form> {
+    // A name alone does not say what it is; the catalogue does.
+    let by_name = facts.constraints.known().and_then(|constraints| {
+        let named = constraints
+            .iter()
+            .find(|c| Some(&c.name) == constraint.name.as_ref() && !c.incoming);
+        named.map(|c| c.kind)
+    });
+    match by_name.unwrap_or(constraint.kind()) {
+        ConstraintKind::ForeignKey => Class::one(
+            Form::DropForeignKey,
+            "dropping a foreign key only changes the catalogue",
+        ),
+        ConstraintKind::Unique => {
+            Class::one(Form::DropIndex, "its index is dropped while writes go on")
+        }
+        ConstraintKind::PrimaryKey => {
+            Class::one(Form::DropPrimaryKey, "rows are ordered by another key")
+        }
+        ConstraintKind::NotNull => Class::one(
+            Form::Nullable,
+            "every row is written anew with room for NULL",
+        ),
+        ConstraintKind::Check | ConstraintKind::Exclude => Class::one(
+            Form::DropCheck,
+            "dropping a CHECK only changes the catalogue",
+        ),
+    }
+}
+
+fn change_table(change: &TableChange) -> Class<Form> {
+    match change {
+        TableChange::Truncate => {
+            Class::one(Form::Metadata, "its file is replaced, whatever its size")
+        }
+        TableChange::Rebuild => Class::one(
+            Form::Rebuild,
+            "every row is written anew while writes go on",
+        ),
+        TableChange::ConvertCharset { charset } => Class::one(
+            Form::Convert,
+            format!("every text is converted to {charset}"),
+        ),
+        TableChange::Catalogue | TableChange::Parameters => {
+            Class::one(Form::Catalogue, "it only changes the catalogue")
+        }
+        TableChange::Trigger => Class::one(Form::Metadata, "a trigger only changes the catalogue"),
+        TableChange::Partitioning => Class::Undecided(
+            Why::new("what becomes of the partitions' rows is not predicted"),
+            Some("try it on a copy of the table"),
+        ),
+        TableChange::ValidateConstraint { .. }
+        | TableChange::SetLogged
+        | TableChange::Move
+        | TableChange::Reindex { .. }
+        | TableChange::AttachPartition { .. }
+        | TableChange::DetachPartition { .. }
+        | TableChange::RowSecurity => Class::refused(
+            "MySQL and MariaDB have no such statement",
+            "write the statement for this server",
+        ),
+    }
+}

@@ -1,0 +1,318 @@
+//! Does a statement shut readers or writers out of a large table? The judge that the large-table rules share.
+
+use dbop_model::Fact;
+use dbop_model::finding::{Effect, Evidence, Finding, Verdict};
+use dbop_model::table::TableFacts;
+
+use crate::case::{Case, unknown};
+use crate::judge::advice;
+use crate::size::{Size, in_words, per_second_in_words, weigh};
+use crate::steps::Standing;
+
+/// Judges an operation by its predicted effect and the table's size. `what` names the operation as a clause: "adding
+/// users.code".
+pub(crate) fn judge(case: &Case<'_>, rule: &str, what: &str) -> Vec<Finding> {
+    let facts = match &case.standing {
+        Standing::Missing | Standing::New => return Vec::new(),
+        Standing::Unknown(why) => return vec![case.unseen(rule, why)],
+        Standing::Present(facts) => facts,
+    };
+    if case.prediction.refused.is_some() {
+        return Vec::new();
+    }
+    let finding = |verdict, claim: String| Finding {
+        evidence: evidence(case, facts),
+        effect: case.prediction.effect.known().cloned(),
+        ..case.finding(rule, verdict, claim)
+    };
+    if case.is_empty() && case.prediction.also.is_empty() {
+        let claim = format!("{what}: the table has no row");
+        return vec![Finding {
+            evidence: vec![case.seen_empty()],
+            ..finding(Verdict::Clean, claim)
+        }];
+    }
+    let why = &case.prediction.why;
+    vec![match &case.prediction.effect {
+        Fact::Known(effect) if !effect.blocks_reads && !effect.blocks_writes => {
+            finding(Verdict::Clean, format!("{what}: {why}"))
+        }
+        Fact::Known(effect) => match size(case, facts) {
+            Size::Small => {
+                let claim = format!("{what}: {why}, but the table is small");
+                finding(Verdict::Clean, claim)
+            }
+            Size::Large => Finding {
+                advice: advice::of(case),
+                ..finding(
+                    Verdict::Blocks,
+                    format!("{what}: {why}, so {}", consequence(effect)),
+                )
+            },
+            Size::Unknown(unseen) => Finding {
+                advice: advice::of(case),
+                ..finding(
+                    unknown(&unseen),
+                    format!("{what}: {why}, and how large the table is cannot be seen: {unseen}"),
+                )
+            },
+        },
+        Fact::Unknown(undecided) => match size(case, facts) {
+            Size::Small => {
+                let claim = format!("{what}: even a rewrite is short, the table is small");
+                finding(Verdict::Clean, claim)
+            }
+            Size::Large | Size::Unknown(_) => Finding {
+                advice: case.prediction.say.map(str::to_owned).into_iter().collect(),
+                ..finding(
+                    unknown(undecided),
+                    format!("{what}: what it does to the table is not known: {undecided}"),
+                )
+            },
+        },
+    }]
+}
+
+/// "the whole large table is written anew", with who waits where it is not everybody.
+fn consequence(effect: &Effect) -> &'static str {
+    match (effect.rewrite, effect.blocks_reads) {
+        (true, true) => "the whole large table is written anew",
+        (true, false) => "the whole large table is written anew while writes wait",
+        (false, true) => "the whole large table is scanned",
+        (false, false) => "the whole large table is read while writes wait",
+    }
+}
+
+/// The largest of the table and the others that the work is over.
+pub(crate) fn size(case: &Case<'_>, facts: &TableFacts) -> Size {
+    let own = if case.is_empty() {
+        Size::Small
+    } else {
+        weigh(facts, case.policy)
+    };
+    case.prediction.also.iter().fold(own, |largest, table| {
+        match (largest, case.facts_of(table)) {
+            (Size::Large, _) => Size::Large,
+            (largest, None) => largest,
+            (largest, Some(facts)) if facts.any_row.is_known_and(|any| !any) => largest,
+            (largest, Some(facts)) => match weigh(facts, case.policy) {
+                Size::Small => largest,
+                other => other,
+            },
+        }
+    })
+}
+
+/// The sizes that the verdict rests on, and the rate of writes where it was measured.
+pub(crate) fn evidence(case: &Case<'_>, facts: &TableFacts) -> Vec<Evidence> {
+    let mut evidence: Vec<Evidence> = in_words(facts)
+        .map(|(value, source)| case.seen(value, source))
+        .into_iter()
+        .collect();
+    for table in &case.prediction.also {
+        if let Some((value, source)) = case.facts_of(table).and_then(in_words) {
+            evidence.push(case.seen(format!("{table}: {value}"), source));
+        }
+    }
+    if let Some(rate) = facts.writes.known() {
+        evidence.push(case.seen(per_second_in_words(rate.per_second), rate.source));
+    }
+    evidence
+}
+
+#[cfg(test)]
+mod tests {
+    use dbop_model::finding::HintPolicy;
+    use dbop_model::operation::{
+        Constraint, ConstraintKind, Index, IndexKind, Operation, Statement, TableChange,
+    };
+    use dbop_model::table::{TableFactsSet, TableState};
+    use dbop_model::{Engine, ServerInfo};
+
+    use super::*;
+    use crate::testing::{
+        NOW, facts_of, findings_on, large, name, other, present, server, unknown,
+    };
+
+    fn index(kind: IndexKind) -> Operation {
+        Operation::CreateIndex {
+            table: "users".parse().unwrap(),
+            index: Index::new(kind, vec![name("email")]),
+        }
+    }
+
+    fn foreign_key() -> Operation {
+        let mut constraint =
+            Constraint::new(ConstraintKind::ForeignKey, vec![name("email")]).unwrap();
+        constraint.references = Some("other".parse().unwrap());
+        Operation::AddConstraint {
+            table: "users".parse().unwrap(),
+            constraint,
+        }
+    }
+
+    #[track_caller]
+    fn check(
+        rule: &str,
+        server: &ServerInfo,
+        operation: &Operation,
+        table: TableFacts,
+        expect: &str,
+    ) -> Vec<String> {
+        let statements = [Statement::from(operation.clone())];
+        let found = findings_on(rule, server, &statements, table, &HintPolicy::default());
+        let got: Vec<String> = found
+            .iter()
+            .map(|f| format!("{}: {}", f.verdict, f.claim))
+            .collect();
+        assert_eq!(got.join("\n"), expect);
+        found
+            .into_iter()
+            .flat_map(|finding| finding.advice)
+            .collect()
+    }
+
+    #[test]
+    fn the_size_decides_where_writers_wait() {
+        let rule = "blocking-index-large-table";
+        let (pg, plain) = (server(18), index(IndexKind::Plain));
+        let why =
+            "index on users(email): without CONCURRENTLY, writes wait until the index is built";
+        let advice = check(
+            rule,
+            &pg,
+            &plain,
+            large(),
+            &format!("BLOCKS: {why}, so the whole large table is read while writes wait"),
+        );
+        assert_eq!(
+            advice,
+            [
+                "build it while writes go on, outside of a transaction: CREATE INDEX CONCURRENTLY \
+                 users_email_idx ON users (email)"
+            ]
+        );
+        check(
+            rule,
+            &pg,
+            &plain,
+            present(),
+            &format!("CLEAN: {why}, but the table is small"),
+        );
+        let unsized_table = TableFacts {
+            rows: unknown("permission denied"),
+            ..present()
+        };
+        check(
+            rule,
+            &pg,
+            &plain,
+            unsized_table,
+            &format!(
+                "UNKNOWN: {why}, and how large the table is cannot be seen: permission denied"
+            ),
+        );
+        let empty = TableFacts {
+            any_row: Fact::Known(false),
+            ..large()
+        };
+        check(
+            rule,
+            &pg,
+            &plain,
+            empty,
+            "CLEAN: index on users(email): the table has no row",
+        );
+        for engine in [other(Engine::MySql, 8, 4), other(Engine::MariaDb, 10, 11)] {
+            check(
+                rule,
+                &engine,
+                &plain,
+                large(),
+                "CLEAN: index on users(email): the index is built while writes go on",
+            );
+        }
+    }
+
+    #[test]
+    fn the_way_out_is_a_command_for_this_table_and_change() {
+        let advice = check(
+            "blocking-index-large-table",
+            &other(Engine::MariaDb, 10, 11),
+            &index(IndexKind::Spatial),
+            large(),
+            "BLOCKS: index on users(email): a SPATIAL index is built while writes wait, so the whole \
+             large table is read while writes wait",
+        );
+        assert_eq!(
+            advice,
+            [
+                "gh-ost --execute --allow-on-master --host=\"$DBA_OP_HOST\" \
+                 --port=\"$DBA_OP_PORT\" --user=\"$DBA_OP_USERNAME\" \
+                 --password=\"$DBA_OP_PASSWORD\" --database=\"$DBA_OP_DATABASE\" --table='users' \
+                 --alter='ADD SPATIAL INDEX `users_email_idx` (`email`)'",
+                "pt-online-schema-change --execute --alter 'ADD SPATIAL INDEX `users_email_idx` \
+                 (`email`)' \"h=$DBA_OP_HOST,P=$DBA_OP_PORT,u=$DBA_OP_USERNAME,\
+                 p=$DBA_OP_PASSWORD,D=$DBA_OP_DATABASE,t=users\"",
+            ]
+        );
+    }
+
+    /// A foreign key looks at both ends.
+    #[test]
+    fn a_small_table_with_a_large_other_end_blocks() {
+        let statements = [Statement::from(foreign_key())];
+        let mut facts: TableFactsSet = facts_of(&statements, present());
+        let verdict = |facts: &TableFactsSet| {
+            let judgement =
+                crate::judge(&server(18), &statements, facts, &HintPolicy::default(), NOW);
+            let of = judgement
+                .findings
+                .into_iter()
+                .find(|f| f.rule == "constraint-large-table");
+            of.unwrap()
+        };
+        assert_eq!(verdict(&facts).verdict, Verdict::Clean);
+        facts.tables.insert(
+            "other".parse().unwrap(),
+            Fact::Known(TableState::Present(Box::new(large()))),
+        );
+        let finding = verdict(&facts);
+        assert_eq!(finding.verdict, Verdict::Blocks);
+        assert_eq!(
+            finding.advice,
+            [
+                "add it for new rows, which takes an instant: ALTER TABLE users ADD CONSTRAINT \
+                 users_email_fkey FOREIGN KEY (email) REFERENCES other NOT VALID; then, in another \
+                 transaction, while reads and writes go on, ALTER TABLE users VALIDATE CONSTRAINT \
+                 users_email_fkey"
+            ]
+        );
+    }
+
+    #[test]
+    fn families() {
+        let pg = server(18);
+        let truncate = Operation::ChangeTable {
+            table: "users".parse().unwrap(),
+            change: TableChange::Truncate,
+        };
+        check(
+            "table-rewrite",
+            &pg,
+            &truncate,
+            large(),
+            "CLEAN: changeTable users truncate: its files are replaced, whatever their size",
+        );
+        let bigint = crate::testing::column("email").with_type("bigint".parse().unwrap());
+        let change = Operation::alter_column("users".parse().unwrap(), vec![bigint]).unwrap();
+        check(
+            "alter-column-rewrite",
+            &pg,
+            &change,
+            large(),
+            "BLOCKS: changing users.email: from text to bigint: every value is stored anew, so the \
+             whole large table is written anew",
+        );
+    }
+}

@@ -1,0 +1,28 @@
+//! `alter-column-rewrite`: changing a column's type rewrites or reads a large table while others wait.
+
+use std::collections::BTreeSet;
+
+use dbop_model::finding::Finding;
+use dbop_model::table::FactRequest;
+
+use crate::case::Case;
+use crate::judge::large_table;
+use crate::rules::{Rule, words};
+use crate::steps::Step;
+
+pub(crate) const RULE: Rule = Rule {
+    id: "alter-column-rewrite",
+    title: "Changing a column's type rewrites or reads a large table while others wait",
+    wants,
+    judge,
+};
+
+/// The predicted effect and the size decide, and both are asked for with every operation.
+fn wants(_step: &Step<'_>, _wanted: &mut BTreeSet<FactRequest>) {}
+
+fn judge(case: &Case<'_>) -> Vec<Finding> {
+    match words::altering(case.step.operation) {
+        Some(what) => large_table::judge(case, RULE.id, &what),
+        None => Vec::new(),
+    }
+}
