@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dbop_credentials::{Binding, names};
 use dbop_database::{Administer, DatabaseError, Endpoint, Look, Target};
 use dbop_model::finding::{HintMode, Judgement};
+use dbop_model::writes::WriteWatch;
 use dbop_model::{
     ClaimOwner, DatabaseFacts, DatabaseSpec, Fact, ForeignObject, LoginName, MigrationName,
     ObjectRef, Proof, SecretName, ServerInfo, TlsMode, Why,
@@ -476,7 +477,7 @@ async fn hints(
     {
         return Some(judged.hints.clone());
     }
-    let judged = judge(engine, admin, desired, facts, &next).await;
+    let judged = judge(engine, &mut memory.writes, admin, desired, facts, &next).await;
     let hints = Hints {
         migration: next,
         judged,
@@ -490,9 +491,11 @@ async fn hints(
     Some(hints)
 }
 
-/// Gathers the facts that a migration's hints need, and judges.
+/// Gathers the facts that a migration's hints need, and judges. What is written to its tables is known from the second
+/// look on.
 pub(crate) async fn judge(
     engine: &Engine,
+    writes: &mut WriteWatch,
     admin: &dyn Administer,
     desired: &Desired,
     facts: &Facts,
@@ -511,13 +514,16 @@ pub(crate) async fn judge(
         .for_migration(next, &migration.accept);
     let wanted = dbop_hints::facts_wanted(operations);
     match admin.table_facts(&wanted, policy.probe_timeout).await {
-        Ok(tables) => Fact::Known(dbop_hints::judge(
-            &database.server,
-            operations,
-            &tables,
-            &policy,
-            engine.clock.now(),
-        )),
+        Ok(mut tables) => {
+            writes.look(&mut tables);
+            Fact::Known(dbop_hints::judge(
+                &database.server,
+                operations,
+                &tables,
+                &policy,
+                engine.clock.now(),
+            ))
+        }
         Err(error) => Fact::Unknown(Why::new(error.to_string())),
     }
 }

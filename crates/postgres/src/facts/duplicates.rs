@@ -24,7 +24,7 @@ use super::parse::{self, Located, quoted, quoted_table};
 
 /// What stands before a parenthesis and is part of the grammar (PostgreSQL manual, appendix C and section 4.2), or a
 /// type with a length.
-const GRAMMAR: [&str; 36] = [
+const GRAMMAR: [&str; 37] = [
     "all",
     "and",
     "any",
@@ -58,6 +58,7 @@ const GRAMMAR: [&str; 36] = [
     "then",
     "time",
     "timestamp",
+    "trim",
     "varchar",
     "varying",
     "when",
