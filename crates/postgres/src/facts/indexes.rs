@@ -18,7 +18,8 @@ const INDEXES: &str = "
            i.indimmediate,
            coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false),
            pg_get_expr(i.indpred, i.indrelid),
-           (SELECT sum(pg_relation_size(p.relid))::int8 FROM pg_partition_tree(i.indexrelid) p),
+           coalesce((SELECT sum(pg_relation_size(p.relid))::int8
+                     FROM pg_partition_tree(i.indexrelid) p), pg_relation_size(i.indexrelid)),
            keys.columns, keys.texts
     FROM pg_index i
     JOIN pg_class c ON c.oid = i.indexrelid
