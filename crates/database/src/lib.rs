@@ -4,8 +4,8 @@
 //! backend keeps to the conformance suite in `dbop-testkit`, which runs against the behaving fake and against
 //! real servers alike. Hint rules and the planner never see a connection, only what came out of these.
 //!
-//! Beside the traits stands what backends would write alike: the common part of a DSN ([`dsn`]), and rows of text
-//! into values ([`columns`]).
+//! Beside the traits stands what backends would write alike: the common part of a DSN ([`dsn`]), rows of text
+//! into values ([`columns`]), and what is in an expression that a migration wrote ([`expression`]).
 //!
 //! ```
 //! use dbop_database::DatabaseError;
@@ -25,6 +25,7 @@
 pub mod columns;
 pub mod dsn;
 pub mod error;
+pub mod expression;
 pub mod ports;
 
 pub use error::DatabaseError;

@@ -7,6 +7,7 @@ use dbop_credentials::{Binding, names};
 use dbop_database::{Administer, DatabaseError, Endpoint, Look, Target};
 use dbop_model::finding::{HintMode, Judgement};
 use dbop_model::operation::Statement;
+use dbop_model::writes::WriteWatch;
 use dbop_model::{
     ClaimOwner, DatabaseFacts, DatabaseSpec, Fact, ForeignObject, LoginName, MigrationName,
     ObjectRef, Proof, SecretName, ServerInfo, TlsMode, Why,
@@ -477,7 +478,7 @@ async fn hints(
     {
         return Some(judged.hints.clone());
     }
-    let judged = judge(engine, admin, desired, facts, &next).await;
+    let judged = judge(engine, &mut memory.writes, admin, desired, facts, &next).await;
     let hints = Hints {
         migration: next,
         judged,
@@ -491,9 +492,11 @@ async fn hints(
     Some(hints)
 }
 
-/// Gathers the facts that a migration's hints need, and judges.
+/// Gathers the facts that a migration's hints need, and judges. What is written to its tables is known from the second
+/// look on.
 pub(crate) async fn judge(
     engine: &Engine,
+    writes: &mut WriteWatch,
     admin: &dyn Administer,
     desired: &Desired,
     facts: &Facts,
@@ -514,13 +517,16 @@ pub(crate) async fn judge(
     let statements: Vec<Statement> = operations.iter().cloned().map(Statement::from).collect();
     let wanted = dbop_hints::facts_wanted(&statements);
     match admin.table_facts(&wanted, policy.probe_timeout).await {
-        Ok(tables) => Fact::Known(dbop_hints::judge(
-            &database.server,
-            &statements,
-            &tables,
-            &policy,
-            engine.clock.now(),
-        )),
+        Ok(mut tables) => {
+            writes.look(&mut tables);
+            Fact::Known(dbop_hints::judge(
+                &database.server,
+                &statements,
+                &tables,
+                &policy,
+                engine.clock.now(),
+            ))
+        }
         Err(error) => Fact::Unknown(Why::new(error.to_string())),
     }
 }

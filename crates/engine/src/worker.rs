@@ -422,6 +422,7 @@ impl Worker {
             for migration in forecast::path(&seen.desired, &seen.facts, now) {
                 let judged = judge(
                     &self.engine,
+                    &mut self.memory.writes,
                     admin.as_ref(),
                     &seen.desired,
                     &seen.facts,

@@ -24,6 +24,8 @@ pub mod run;
 pub mod server;
 pub mod spec;
 pub mod table;
+pub mod unique;
+pub mod writes;
 
 pub use chain::{Chain, ChainBreak, Match};
 pub use fact::{Fact, Why};

@@ -348,10 +348,15 @@ pub struct TableFacts {
     pub constraints: Fact<Vec<ConstraintFacts>>,
     /// How its rows are stored.
     pub storage: Fact<Storage>,
-    /// Rows that were changed per second lately.
+    /// Rows that were changed per second lately; [`crate::writes::WriteWatch`] makes it of `written`.
     pub writes: Fact<WriteRate>,
-    /// Who a strong lock on it would wait for.
+    /// Rows that the server has counted as changed so far.
+    pub written: Fact<WriteCount>,
+    /// Who a strong lock on it would wait for, the oldest transaction first.
     pub blockers: Fact<Vec<Blocker>>,
+    /// Whose snapshots a change would wait for that takes no strong lock (`CONCURRENTLY`), the oldest first; on
+    /// MySQL and MariaDB none.
+    pub snapshots: Fact<Vec<Blocker>>,
     /// Keys that were probed for duplicates.
     pub duplicates: BTreeMap<UniqueKey, Fact<DuplicateProbe>>,
 }
@@ -372,7 +377,9 @@ impl TableFacts {
             constraints: Fact::Unknown(not_asked()),
             storage: Fact::Unknown(not_asked()),
             writes: Fact::Unknown(not_asked()),
+            written: Fact::Unknown(not_asked()),
             blockers: Fact::Unknown(not_asked()),
+            snapshots: Fact::Unknown(not_asked()),
             duplicates: BTreeMap::new(),
         }
     }
@@ -550,6 +557,21 @@ pub struct WriteRate {
 
 // Rates are never NaN: a difference of two counters over a span that is not zero.
 impl Eq for WriteRate {}
+
+/// How many rows of a table a server has counted as inserted, changed or deleted, since it began to count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteCount {
+    /// The number.
+    pub rows: u64,
+    /// When it was read, by the operator's clock.
+    pub at: Timestamp,
+    /// How long the server had been counting.
+    pub counting_for: Duration,
+    /// Which counter it is: it differs between servers, between tables, and from one start of a server to the next.
+    pub counter: String,
+    /// What counts: "pg_stat_all_tables".
+    pub source: &'static str,
+}
 
 /// A session that a strong lock on a table would wait for, and everything behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]

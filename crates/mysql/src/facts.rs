@@ -1,40 +1,44 @@
-//! Facts of tables for the hint rules: what the catalogue says, how large, any row, any NULL.
+//! Facts of tables for the hint rules: what the catalogue says, how large, any row, any NULL, any duplicate, who
+//! writes and who is in the way.
 //!
 //! Every question is a statement of its own with a limit, so that no lock outlives it. Only rows of real tables are
 //! looked at: a view could run anybody's code as the admin. What a server refuses or is too slow to say is Unknown
 //! with the reason; only a broken connection ends the look. Nothing of a row's contents is ever read, but whether
 //! there is one.
+//!
+//! A file for each family of facts holds its SQL, and what is made of the answers.
 
+mod ask;
+mod blockers;
+mod constraints;
+mod duplicates;
+mod indexes;
 mod parse;
 mod query;
+mod settings;
+mod storage;
+mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dbop_database::DatabaseError;
 use dbop_model::table::{
-    ColumnName, FactRequest, NullProbe, RowEstimate, RowSource, TableFacts, TableFactsSet,
-    TableKind, TableName, TableState, TypeFacts,
+    ColumnFacts, ColumnName, FactRequest, NullProbe, TableFacts, TableFactsSet, TableName,
+    TableState, TypeFacts,
 };
 use dbop_model::{Fact, Why};
-use dbop_versions::Row;
 use jiff::Timestamp;
 
 use crate::connect::Server;
 use crate::link::{Hold, LOCK_TIMEOUT, STATEMENT_TIMEOUT};
-use crate::parse::all;
+use ask::{Answer, CATALOGUE_TIMEOUT, Failure, PROBE_LOCK_TIMEOUT, fact, unasked};
 use parse::Located;
 
 /// More than any migration's hints want; what is beyond is Unknown, not a longer look.
 const REQUESTS_MAX: usize = 1000;
-/// What lies in the catalogue is there at once; on a server that is this slow, nothing should be started.
-const CATALOGUE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a question waits for a lock; the server counts in seconds. Looking again is cheap.
-const PROBE_LOCK_TIMEOUT: Duration = Duration::from_secs(1);
-/// All probes of one look together take at most so many probe timeouts.
-const PROBE_TIMEOUTS_PER_LOOK: u32 = 4;
 
-/// Looks up what is wanted. `clock` gives the operator's time.
+/// Looks up what is wanted. `clock` gives the operator's time. Settings are read whenever anything is wanted.
 ///
 /// After an error the session may be left with other limits: it is of no use any more.
 ///
@@ -55,19 +59,26 @@ pub(crate) async fn table_facts(
         started_at: clock(),
     };
     look.limit(CATALOGUE_TIMEOUT, PROBE_LOCK_TIMEOUT).await?;
+    let mut set = TableFactsSet::new(clock());
+    if !wanted.is_empty() {
+        set.settings = fact(look.settings().await)?;
+    }
     let mut by_table: BTreeMap<&TableName, Vec<&FactRequest>> = BTreeMap::new();
     for request in wanted.iter().take(REQUESTS_MAX) {
-        by_table.entry(request.table()).or_default().push(request);
+        if let FactRequest::IndexNamed(index) = request {
+            let table = fact(look.table_of(index).await)?;
+            set.indexes.insert(index.clone(), table);
+        } else {
+            by_table.entry(request.table()).or_default().push(request);
+        }
     }
-    let mut tables = BTreeMap::new();
     for (name, requests) in by_table {
-        tables.insert(name.clone(), look.table(name, &requests).await?);
+        set.tables
+            .insert(name.clone(), look.table(name, &requests).await?);
     }
     look.limit(STATEMENT_TIMEOUT, LOCK_TIMEOUT).await?;
-    Ok(TableFactsSet {
-        tables,
-        ..TableFactsSet::new(clock())
-    })
+    set.taken_at = clock();
+    Ok(set)
 }
 
 struct Look<'a> {
@@ -76,23 +87,6 @@ struct Look<'a> {
     clock: fn() -> Timestamp,
     probe_timeout: Duration,
     started_at: Timestamp,
-}
-
-/// Ends a question without ending the look.
-enum Failure {
-    Unknown(Why),
-    Broken(DatabaseError),
-}
-
-type Answer<T> = Result<T, Failure>;
-
-/// A question that failed is an unknown fact; a broken connection is an error.
-fn fact<T>(answer: Answer<T>) -> Result<Fact<T>, DatabaseError> {
-    match answer {
-        Ok(value) => Ok(Fact::Known(value)),
-        Err(Failure::Unknown(why)) => Ok(Fact::Unknown(why)),
-        Err(Failure::Broken(error)) => Err(error),
-    }
 }
 
 impl Look<'_> {
@@ -116,7 +110,7 @@ impl Look<'_> {
                 FactRequest::Table(_) => {}
                 FactRequest::Size(_) => {
                     facts.rows = fact(self.rows_of(&located))?;
-                    facts.bytes = fact(self.bytes_of(&located))?;
+                    facts.bytes = fact(self.bytes_of(&located).await)?;
                 }
                 FactRequest::AnyRow(_) => facts.any_row = fact(self.any_row(&located).await)?,
                 FactRequest::Nulls { column, .. } => {
@@ -142,7 +136,26 @@ impl Look<'_> {
                     let known = known.map_or_else(Fact::Unknown, Fact::Known);
                     facts.functions.insert(function.clone(), known);
                 }
-                _ => {}
+                FactRequest::Indexes(_) => facts.indexes = fact(self.indexes(&located).await)?,
+                FactRequest::Constraints(_) => {
+                    facts.constraints = fact(self.constraints(&located).await)?;
+                }
+                FactRequest::Storage(_) => facts.storage = fact(self.storage(&located).await)?,
+                FactRequest::Writes(_) => {
+                    facts.written = fact(self.written(&located).await)?;
+                    facts.writes = unwatched(&facts.written);
+                }
+                FactRequest::Blockers(_) => {
+                    facts.blockers = fact(self.blockers(&located).await)?;
+                    // A change that takes no strong lock waits for the same sessions, and for no others.
+                    facts.snapshots = Fact::Known(Vec::new());
+                }
+                FactRequest::Duplicates { key, .. } => {
+                    let probe = fact(self.duplicates(&located, &facts, key).await)?;
+                    facts.duplicates.insert(key.clone(), probe);
+                }
+                // It is about no table that is known yet.
+                FactRequest::IndexNamed(_) => {}
             }
         }
         Ok(Fact::Known(TableState::Present(Box::new(facts))))
@@ -150,9 +163,8 @@ impl Look<'_> {
 
     async fn locate(&self, name: &TableName) -> Answer<Option<Located>> {
         let database = name.schema().unwrap_or(&self.server.database);
-        let sql = query::locate(database, name.name()).map_err(unasked)?;
-        let rows = self.asked(&sql, CATALOGUE_TIMEOUT).await?;
-        let found = all(self.hold.operation(), &rows, parse::located).map_err(unasked)?;
+        let sql = query::locate(database, name.name());
+        let found = self.catalogue(sql, parse::located).await?;
         let found = parse::choose(database, name.name(), found);
         if found.is_none() && database != self.server.database {
             // The catalogue shows no more of another database than the admin has rights on.
@@ -163,101 +175,34 @@ impl Look<'_> {
         Ok(found)
     }
 
-    async fn columns(
-        &self,
-        table: &Located,
-    ) -> Answer<Vec<(ColumnName, dbop_model::table::ColumnFacts)>> {
+    async fn columns(&self, table: &Located) -> Answer<Vec<(ColumnName, ColumnFacts)>> {
         let engine = self.server.engine;
         let checks = match query::checks(table, engine).map_err(unasked)? {
             Some(sql) => {
-                let rows = self.asked(&sql, CATALOGUE_TIMEOUT).await?;
-                all(self.hold.operation(), &rows, |c| {
+                let pair = |c: &mut crate::parse::Columns<'_>| {
                     Ok((c.text()?.to_owned(), c.text()?.to_owned()))
-                })
-                .map_err(unasked)?
+                };
+                self.catalogue(Ok(sql), pair).await?
             }
             None => Vec::new(),
         };
-        let sql = query::columns(table, engine).map_err(unasked)?;
-        let rows = self.asked(&sql, CATALOGUE_TIMEOUT).await?;
-        all(self.hold.operation(), &rows, |c| parse::column(c, &checks)).map_err(unasked)
-    }
-
-    fn rows_of(&self, table: &Located) -> Answer<RowEstimate> {
-        self.readable(table)?;
-        match table.rows {
-            Some(rows) => Ok(RowEstimate {
-                rows,
-                source: RowSource::Statistics,
-                age: None,
-            }),
-            None => Err(unsaid(table)),
-        }
-    }
-
-    fn bytes_of(&self, table: &Located) -> Answer<u64> {
-        self.readable(table)?;
-        table.bytes.ok_or_else(|| unsaid(table))
+        self.catalogue(query::columns(table, engine), |c| parse::column(c, &checks))
+            .await
     }
 
     async fn any_row(&self, table: &Located) -> Answer<bool> {
         self.readable(table)?;
         let sql = query::any_row(table).map_err(unasked)?;
-        self.probe(&sql).await
+        let (rows, _) = self.probe(&sql).await?;
+        crate::parse::boolean(self.hold.operation(), &rows).map_err(unasked)
     }
 
     async fn nulls(&self, table: &Located, column: &ColumnName) -> Answer<NullProbe> {
         self.readable(table)?;
         let sql = query::nulls(table, column).map_err(unasked)?;
-        let begin = (self.clock)();
-        let found = self.probe(&sql).await?;
-        let took = (self.clock)().duration_since(begin).unsigned_abs();
+        let (rows, took) = self.probe(&sql).await?;
+        let found = crate::parse::boolean(self.hold.operation(), &rows).map_err(unasked)?;
         Ok(NullProbe { found, took })
-    }
-
-    /// Only the rows of real tables are looked at.
-    fn readable(&self, table: &Located) -> Answer<()> {
-        match table.kind {
-            TableKind::Ordinary | TableKind::Partitioned => Ok(()),
-            TableKind::Other => Err(Failure::Unknown(Why::new(format!(
-                "{} is a view or a table of another server, whose rows are not looked at",
-                table.name
-            )))),
-        }
-    }
-
-    /// A question about rows, unless the look's probes have used up their time.
-    async fn probe(&self, sql: &str) -> Answer<bool> {
-        let spent = (self.clock)()
-            .duration_since(self.started_at)
-            .unsigned_abs();
-        if spent > self.probe_timeout * PROBE_TIMEOUTS_PER_LOOK {
-            return Err(Failure::Unknown(Why::new(format!(
-                "the probes before it took {} s together, so it was not tried",
-                spent.as_secs()
-            ))));
-        }
-        self.limit(self.probe_timeout, PROBE_LOCK_TIMEOUT)
-            .await
-            .map_err(Failure::Broken)?;
-        let rows = self.asked(sql, self.probe_timeout).await?;
-        self.limit(CATALOGUE_TIMEOUT, PROBE_LOCK_TIMEOUT)
-            .await
-            .map_err(Failure::Broken)?;
-        crate::parse::boolean(self.hold.operation(), &rows).map_err(unasked)
-    }
-
-    async fn limit(&self, statement: Duration, lock: Duration) -> Result<(), DatabaseError> {
-        let sql = query::limits(self.server.engine, statement, lock);
-        self.hold.run(&sql).await
-    }
-
-    async fn asked(&self, sql: &str, timeout: Duration) -> Answer<Vec<Row>> {
-        match self.hold.rows_within(sql, timeout).await {
-            Ok(rows) => Ok(rows),
-            Err(lost @ DatabaseError::Lost { .. }) => Err(Failure::Broken(lost)),
-            Err(error) => Err(Failure::Unknown(parse::refusal(&error, timeout))),
-        }
     }
 }
 
@@ -268,13 +213,10 @@ fn is_open(facts: &TableFacts, column: &ColumnName) -> bool {
         && !facts.any_row.is_known_and(|any| !any)
 }
 
-fn unsaid(table: &Located) -> Failure {
-    Failure::Unknown(Why::new(format!(
-        "the server has no statistics of {}",
-        table.name
-    )))
-}
-
-fn unasked(error: DatabaseError) -> Failure {
-    Failure::Unknown(Why::new(error.to_string()))
+/// A rate is made of two looks, by who keeps the one before: of one alone it is unknown.
+fn unwatched(written: &Fact<dbop_model::table::WriteCount>) -> Fact<dbop_model::table::WriteRate> {
+    Fact::Unknown(match written {
+        Fact::Known(_) => Why::passing("its writes have been looked at once, which tells no rate"),
+        Fact::Unknown(why) => why.clone(),
+    })
 }

@@ -1,44 +1,48 @@
-//! Facts of tables for the hint rules: what the catalogue says, how large, any row, any NULL.
+//! Facts of tables for the hint rules: what the catalogue says, how large, any row, any NULL, any duplicate, who
+//! writes and who is in the way.
 //!
 //! Every question is a short read-only transaction of its own with timeouts, so that no lock and no snapshot
 //! outlives it. Only rows of ordinary and partitioned tables are looked at: a view could run anybody's code
 //! as the admin. What a server refuses or is too slow to say is Unknown with the reason; only a broken
 //! connection ends the look. Nothing of a row's contents is ever read, but whether there is one.
+//!
+//! A file for each family of facts holds its SQL, and what is made of the answers.
 
+mod ask;
+mod blockers;
+mod constraints;
+mod duplicates;
+mod indexes;
 mod parse;
 mod query;
+mod settings;
+mod storage;
+mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dbop_database::DatabaseError;
 use dbop_model::table::{
-    ColumnName, FactRequest, NullProbe, RowEstimate, RowSource, TableFacts, TableFactsSet,
-    TableKind, TableName, TableState, TypeFacts, Volatility,
+    ColumnName, FactRequest, NullProbe, TableFacts, TableFactsSet, TableName, TableState,
+    TypeFacts, Volatility,
 };
 use dbop_model::{Fact, Why};
 use jiff::Timestamp;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row, SimpleQueryMessage};
+use tokio_postgres::Client;
 
-use parse::{Located, quoted_table};
+use ask::{Answer, Failure, all, fact, unreadable};
+use parse::Located;
 
 /// What these functions do, for errors.
 const OPERATION: &str = "looking at tables";
 /// More than any migration's hints want; what is beyond is Unknown, not a longer look.
 const REQUESTS_MAX: usize = 1000;
-/// What lies in the catalogue is there at once; on a server that is this slow, nothing should be started.
-const CATALOGUE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a question waits for a lock: only ACCESS EXCLUSIVE is in its way, and looking again is cheap.
-const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
-/// All probes of one look together take at most so many probe timeouts.
-const PROBE_TIMEOUTS_PER_LOOK: u32 = 4;
-/// The server ends a statement itself; a reply this much later means that the connection is dead.
-const REPLY_GRACE: Duration = Duration::from_secs(5);
 /// The server cannot have longer names (`NAMEDATALEN` - 1), and would cut them silently.
 const NAME_BYTES_MAX: usize = 63;
 
-/// Looks up what is wanted, on a connection that is in no transaction. `clock` gives the operator's time.
+/// Looks up what is wanted, on a connection that is in no transaction. `clock` gives the operator's time. Settings are
+/// read whenever anything is wanted.
 ///
 /// After an error the connection may be inside a transaction: it is of no use any more.
 ///
@@ -56,18 +60,25 @@ pub async fn table_facts(
         probe_timeout,
         started_at: clock(),
     };
+    let mut set = TableFactsSet::new(clock());
+    if !wanted.is_empty() {
+        set.settings = fact(look.settings().await)?;
+    }
     let mut by_table: BTreeMap<&TableName, Vec<&FactRequest>> = BTreeMap::new();
     for request in wanted.iter().take(REQUESTS_MAX) {
-        by_table.entry(request.table()).or_default().push(request);
+        if let FactRequest::IndexNamed(index) = request {
+            let table = fact(look.table_of(index).await)?;
+            set.indexes.insert(index.clone(), table);
+        } else {
+            by_table.entry(request.table()).or_default().push(request);
+        }
     }
-    let mut tables = BTreeMap::new();
     for (name, requests) in by_table {
-        tables.insert(name.clone(), look.table(name, &requests).await?);
+        set.tables
+            .insert(name.clone(), look.table(name, &requests).await?);
     }
-    Ok(TableFactsSet {
-        tables,
-        ..TableFactsSet::new(clock())
-    })
+    set.taken_at = clock();
+    Ok(set)
 }
 
 struct Look<'a> {
@@ -75,23 +86,6 @@ struct Look<'a> {
     clock: fn() -> Timestamp,
     probe_timeout: Duration,
     started_at: Timestamp,
-}
-
-/// Ends a question without ending the look.
-enum Failure {
-    Unknown(Why),
-    Broken(DatabaseError),
-}
-
-type Answer<T> = Result<T, Failure>;
-
-/// A question that failed is an unknown fact; a broken connection is an error.
-fn fact<T>(answer: Answer<T>) -> Result<Fact<T>, DatabaseError> {
-    match answer {
-        Ok(value) => Ok(Fact::Known(value)),
-        Err(Failure::Unknown(why)) => Ok(Fact::Unknown(why)),
-        Err(Failure::Broken(error)) => Err(error),
-    }
 }
 
 impl Look<'_> {
@@ -122,6 +116,23 @@ impl Look<'_> {
             match request {
                 FactRequest::Table(_) => {}
                 FactRequest::Size(_) => (facts.rows, facts.bytes) = self.size(&located).await?,
+                FactRequest::Indexes(_) => facts.indexes = fact(self.indexes(&located).await)?,
+                FactRequest::Constraints(_) => {
+                    facts.constraints = fact(self.constraints(&located).await)?;
+                }
+                FactRequest::Storage(_) => facts.storage = fact(self.storage(&located).await)?,
+                FactRequest::Writes(_) => {
+                    facts.written = fact(self.written(&located).await)?;
+                    facts.writes = unwatched(&facts.written);
+                }
+                FactRequest::Blockers(_) => {
+                    facts.blockers = fact(self.blockers(&located).await)?;
+                    facts.snapshots = fact(self.snapshots().await)?;
+                }
+                FactRequest::Duplicates { key, .. } => {
+                    let probe = fact(self.duplicates(&located, &facts, key).await)?;
+                    facts.duplicates.insert(key.clone(), probe);
+                }
                 FactRequest::AnyRow(_) => facts.any_row = fact(self.any_row(&located).await)?,
                 FactRequest::Nulls { column, .. } => {
                     if self.is_open(&facts, column) {
@@ -138,7 +149,8 @@ impl Look<'_> {
                     let known = fact(self.volatility(function).await)?;
                     facts.functions.insert(function.clone(), known);
                 }
-                _ => {}
+                // It is about no table that is known yet.
+                FactRequest::IndexNamed(_) => {}
             }
         }
         Ok(Fact::Known(TableState::Present(Box::new(facts))))
@@ -159,70 +171,15 @@ impl Look<'_> {
         let rows = self
             .catalogue(query::LOCATE, &[&name.name(), &name.schema()])
             .await?;
-        let found: Vec<Located> = rows
-            .iter()
-            .map(parse::located)
-            .collect::<Option<_>>()
-            .ok_or_else(unreadable)?;
+        let found = all(&rows, parse::located)?;
         parse::choose(name, found).map_err(Failure::Unknown)
     }
 
     async fn columns(&self, table: &Located) -> Answer<Vec<parse::Column>> {
         let checks = self.catalogue(query::CHECKS, &[&table.oid]).await?;
-        let checks: Vec<(String, String)> = checks
-            .iter()
-            .map(parse::check)
-            .collect::<Option<_>>()
-            .ok_or_else(unreadable)?;
+        let checks = all(&checks, parse::check)?;
         let rows = self.catalogue(query::COLUMNS, &[&table.oid]).await?;
-        rows.iter()
-            .map(|row| parse::column(row, &checks))
-            .collect::<Option<_>>()
-            .ok_or_else(unreadable)
-    }
-
-    async fn size(&self, table: &Located) -> Result<(Fact<RowEstimate>, Fact<u64>), DatabaseError> {
-        let size = match fact(self.files_and_statistics(table).await)? {
-            Fact::Known(size) => size,
-            Fact::Unknown(why) => return Ok((Fact::Unknown(why.clone()), Fact::Unknown(why))),
-        };
-        let rows = match size.rows {
-            Some(rows) => Fact::Known(RowEstimate {
-                rows,
-                source: RowSource::Statistics,
-                age: size.age,
-            }),
-            None => fact(self.guess(table).await)?,
-        };
-        Ok((rows, Fact::Known(size.bytes)))
-    }
-
-    async fn files_and_statistics(&self, table: &Located) -> Answer<parse::Size> {
-        self.readable(table)?;
-        let rows = self.catalogue(query::SIZE, &[&table.oid]).await?;
-        match rows.first().and_then(parse::size) {
-            Some(size) if size.foreign => Err(Failure::Unknown(Why::new(format!(
-                "partitions of {} are foreign tables, whose rows are not looked at",
-                table.name
-            )))),
-            Some(size) => Ok(size),
-            None => Err(unreadable()),
-        }
-    }
-
-    /// The planner's guess at a table that was never analysed.
-    async fn guess(&self, table: &Located) -> Answer<RowEstimate> {
-        let explain = format!("EXPLAIN SELECT 1 FROM {}", quoted_table(&table.name));
-        let lines = self.asked(&explain, CATALOGUE_TIMEOUT).await?;
-        let rows = lines
-            .first()
-            .and_then(|line| parse::planned_rows(line))
-            .ok_or_else(unreadable)?;
-        Ok(RowEstimate {
-            rows,
-            source: RowSource::PlannerGuess,
-            age: None,
-        })
+        all(&rows, |row| parse::column(row, &checks))
     }
 
     async fn any_row(&self, table: &Located) -> Answer<bool> {
@@ -280,107 +237,12 @@ impl Look<'_> {
             .ok_or_else(unreadable)?
             .ok_or_else(none)
     }
-
-    /// Only the rows of real tables are looked at.
-    fn readable(&self, table: &Located) -> Answer<()> {
-        match table.kind {
-            TableKind::Ordinary | TableKind::Partitioned => Ok(()),
-            TableKind::Other => Err(Failure::Unknown(Why::new(format!(
-                "{} is a view or a foreign table, whose rows are not looked at",
-                table.name
-            )))),
-        }
-    }
-
-    /// A question about rows, unless the look's probes have used up their time.
-    async fn probe(&self, sql: &str) -> Answer<Vec<String>> {
-        let spent = (self.clock)()
-            .duration_since(self.started_at)
-            .unsigned_abs();
-        if spent > self.probe_timeout * PROBE_TIMEOUTS_PER_LOOK {
-            return Err(Failure::Unknown(Why::new(format!(
-                "the probes before it took {} s together, so it was not tried",
-                spent.as_secs()
-            ))));
-        }
-        self.asked(sql, self.probe_timeout).await
-    }
-
-    /// Runs one statement as text, and gives the columns of its first row.
-    async fn asked(&self, sql: &str, timeout: Duration) -> Answer<Vec<String>> {
-        let answer = self
-            .bounded(timeout, "pg_catalog", self.client.simple_query(sql))
-            .await?;
-        let row = answer.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        });
-        let row = row.ok_or_else(unreadable)?;
-        Ok((0..row.len())
-            .map(|at| row.get(at).unwrap_or_default().to_owned())
-            .collect())
-    }
-
-    async fn catalogue(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Answer<Vec<Row>> {
-        self.in_path("pg_catalog", sql, parameters).await
-    }
-
-    async fn in_path(
-        &self,
-        path: &str,
-        sql: &str,
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Answer<Vec<Row>> {
-        self.bounded(CATALOGUE_TIMEOUT, path, self.client.query(sql, parameters))
-            .await
-    }
-
-    /// Runs a question in a transaction of its own: read-only, with timeouts, and with a search path in
-    /// which nobody can stand before the server's own functions and operators.
-    async fn bounded<T>(
-        &self,
-        timeout: Duration,
-        path: &str,
-        question: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Answer<T> {
-        let begin = query::begin(timeout, LOCK_TIMEOUT, path);
-        let patience = timeout + REPLY_GRACE;
-        let whole = async {
-            let answer = match self.client.batch_execute(&begin).await {
-                Ok(()) => question.await,
-                Err(error) => Err(error),
-            };
-            self.client.batch_execute("ROLLBACK").await?;
-            answer
-        };
-        match tokio::time::timeout(patience, whole).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.failure(&error, timeout)),
-            Err(_) => Err(Failure::Broken(DatabaseError::Timeout {
-                operation: OPERATION,
-            })),
-        }
-    }
-
-    fn failure(&self, error: &tokio_postgres::Error, timeout: Duration) -> Failure {
-        match error.as_db_error() {
-            Some(refusal) if !self.client.is_closed() => {
-                match parse::refusal(refusal.code().code(), refusal.message(), timeout) {
-                    Some(why) => Failure::Unknown(why),
-                    None => Failure::Broken(DatabaseError::Lost {
-                        operation: OPERATION,
-                    }),
-                }
-            }
-            _ => Failure::Broken(DatabaseError::Lost {
-                operation: OPERATION,
-            }),
-        }
-    }
 }
 
-fn unreadable() -> Failure {
-    Failure::Unknown(Why::new(
-        "the server's answer was not of the shape asked for",
-    ))
+/// A rate is made of two looks, by who keeps the one before: of one alone it is unknown.
+fn unwatched(written: &Fact<dbop_model::table::WriteCount>) -> Fact<dbop_model::table::WriteRate> {
+    Fact::Unknown(match written {
+        Fact::Known(_) => Why::passing("its writes have been looked at once, which tells no rate"),
+        Fact::Unknown(why) => why.clone(),
+    })
 }

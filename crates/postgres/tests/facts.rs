@@ -7,56 +7,21 @@
     reason = "a test that cannot go on fails, which is its use"
 )]
 
+#[path = "support/look.rs"]
+mod support;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dbop_hints::{facts_wanted, judge};
 use dbop_model::finding::{HintPolicy, Verdict};
 use dbop_model::operation::{Column, Operation, ServerDefault, Statement};
-use dbop_model::table::{
-    FactRequest, RowSource, TableFacts, TableFactsSet, TableKind, TableName, TableState, Volatility,
-};
+use dbop_model::table::{FactRequest, RowSource, TableKind, TableName, TableState, Volatility};
 use dbop_model::{Engine, Fact, ServerInfo};
 use dbop_postgres::facts::table_facts;
-use dbop_tests::{TestDatabase, majors, server};
-use jiff::Timestamp;
-use tokio_postgres::{Client, NoTls};
-
-const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The tests' clock stands still: ages are the server's, and the operator's time is only passed through.
-fn noon() -> Timestamp {
-    Timestamp::constant(1_767_268_800, 0)
-}
-
-fn name(text: &str) -> TableName {
-    text.parse().unwrap()
-}
-
-async fn connect(dsn: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(dsn, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
-}
-
-/// A database on each server, with a connection of its least admin, after it ran `setup`.
-async fn each(setup: &str) -> Vec<(u8, TestDatabase, Client)> {
-    let mut each = Vec::new();
-    for major in majors() {
-        let database = server(major).database("facts").await;
-        let client = connect(&database.admin_dsn()).await;
-        client.batch_execute(setup).await.unwrap();
-        each.push((major, database, client));
-    }
-    each
-}
-
-async fn look(client: &Client, wanted: impl IntoIterator<Item = FactRequest>) -> TableFactsSet {
-    let wanted: BTreeSet<FactRequest> = wanted.into_iter().collect();
-    let facts = table_facts(client, &wanted, TIMEOUT, noon).await.unwrap();
-    assert_eq!(facts.taken_at, noon());
-    facts
-}
+use dbop_tests::{majors, server};
+use support::{TIMEOUT, connect, each, look, name, noon, present, why};
+use tokio_postgres::Client;
 
 fn everything(table: &str) -> [FactRequest; 3] {
     let table = name(table);
@@ -72,19 +37,6 @@ fn nulls(table: &str, column: &str) -> FactRequest {
         table: name(table),
         column: column.parse().unwrap(),
     }
-}
-
-#[track_caller]
-fn present(facts: &TableFactsSet, table: &str) -> TableFacts {
-    match facts.table(&name(table)) {
-        Fact::Known(TableState::Present(facts)) => *facts,
-        other => panic!("{table}: {other:?}"),
-    }
-}
-
-#[track_caller]
-fn why<T: std::fmt::Debug>(fact: &Fact<T>) -> String {
-    fact.as_result().unwrap_err().to_string()
 }
 
 #[tokio::test]

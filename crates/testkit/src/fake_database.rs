@@ -7,6 +7,7 @@
 
 mod connection;
 mod connector;
+mod facts;
 mod rules;
 mod server;
 mod site;
@@ -314,9 +315,17 @@ impl FakeDatabase {
         privilege: Privilege,
         table: &TableName,
     ) -> Result<(), Denied> {
-        let server = self.locked();
+        let mut server = self.locked();
         let actor = server.actor(session.0)?;
-        server.may(&self.name, &actor, privilege, &server::qualified(table))
+        let key = server::qualified(table);
+        server.may(&self.name, &actor, privilege, &key)?;
+        let writes = [Privilege::Insert, Privilege::Update, Privilege::Delete];
+        if writes.contains(&privilege)
+            && let Some(table) = server.database_mut(&self.name).tables.get_mut(&key)
+        {
+            table.written += 1;
+        }
+        Ok(())
     }
 
     /// Makes a table, as a migration or an application does; it belongs to whom the session acts as.

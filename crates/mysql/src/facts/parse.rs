@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dbop_database::DatabaseError;
 use dbop_model::Why;
-use dbop_model::table::{ColumnFacts, ColumnName, TableKind, TableName, Volatility};
+use dbop_model::table::{ColumnFacts, ColumnName, Generated, TableKind, TableName, Volatility};
 
 use crate::parse::{Columns, Values as _};
 use crate::query;
@@ -19,6 +19,8 @@ pub(super) struct Located {
     /// By the statistics.
     pub(super) rows: Option<u64>,
     pub(super) bytes: Option<u64>,
+    pub(super) index_bytes: Option<u64>,
+    pub(super) free_bytes: Option<u64>,
     /// The server does not tell letters' cases apart in names.
     ignores_case: bool,
 }
@@ -28,6 +30,7 @@ pub(super) fn located(columns: &mut Columns<'_>) -> Result<Option<Located>, Data
     let (kind, engine, options) = (columns.text()?, columns.text()?, columns.text()?);
     let number = |text: Option<&str>| text.and_then(|text| text.parse().ok());
     let (rows, bytes) = (number(columns.nullable()?), number(columns.nullable()?));
+    let (index_bytes, free_bytes) = (number(columns.nullable()?), number(columns.nullable()?));
     let ignores_case = columns.boolean()?;
     let name = TableName::new(Some(database), name).ok();
     Ok(name.map(|name| Located {
@@ -36,6 +39,8 @@ pub(super) fn located(columns: &mut Columns<'_>) -> Result<Option<Located>, Data
         kind: kind_of(kind, engine, options),
         rows,
         bytes,
+        index_bytes,
+        free_bytes,
         ignores_case,
     }))
 }
@@ -82,6 +87,12 @@ pub(super) fn column(
         columns.boolean()?,
         columns.boolean()?,
     );
+    let (charset, collation) = (columns.nullable()?, columns.nullable()?);
+    let generated = match columns.nullable()?.unwrap_or_default() {
+        extra if extra.contains("STORED GENERATED") => Some(Generated::Stored),
+        extra if extra.contains("VIRTUAL GENERATED") => Some(Generated::Virtual),
+        _ => None,
+    };
     let quoted = query::name(name)?;
     let proof = checks
         .iter()
@@ -91,15 +102,21 @@ pub(super) fn column(
         nullable,
         has_default,
         proven_not_null_by: proof.map(|(check, _)| check.clone()),
-        charset: None,
-        collation: None,
-        generated: None,
+        charset: charset.map(str::to_owned),
+        collation: collation.map(str::to_owned),
+        generated,
     };
     let name = ColumnName::new(name).map_err(|error| DatabaseError::Unreadable {
         operation: "looking at tables",
         detail: format!("a column's name {error}"),
     })?;
     Ok((name, facts))
+}
+
+/// The next column, the name of a column, an index or a constraint.
+pub(super) fn column_name(columns: &mut Columns<'_>) -> Result<ColumnName, DatabaseError> {
+    let name = columns.text()?;
+    ColumnName::new(name).map_err(|error| columns.unreadable(&format!("a name {error}")))
 }
 
 /// Within one statement the clock stands still, chance does not (MySQL 8.4 manual, chapter 14). The server has no
@@ -171,6 +188,8 @@ mod tests {
             kind: TableKind::Ordinary,
             rows: None,
             bytes: None,
+            index_bytes: None,
+            free_bytes: None,
             ignores_case,
         };
         let found = vec![Some(at("Items", false)), Some(at("items", false)), None];

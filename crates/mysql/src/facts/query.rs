@@ -23,15 +23,20 @@ pub(super) fn limits(engine: Engine, statement: Duration, lock: Duration) -> Str
         _ => format!("max_execution_time = {}", statement.as_millis().max(1)),
     };
     let lock = lock.as_secs().max(1);
-    format!("SET SESSION {own}, lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}")
+    // Values are grouped by as many of their bytes as a key can have.
+    format!(
+        "SET SESSION {own}, lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}, \
+         max_sort_length = 4096"
+    )
 }
 
-/// Tables of a name: database, name, type, engine, options, rows by the statistics, bytes, and how the server
-/// compares names. The session has MySQL keep no old statistics.
+/// Tables of a name: database, name, type, engine, options, rows by the statistics, bytes of data, of indexes and
+/// free ones, and how the server compares names. The session has MySQL keep no old statistics.
 pub(super) fn locate(database: &str, table: &str) -> Result<String, DatabaseError> {
     Ok(format!(
         "SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, COALESCE(t.ENGINE, ''), \
-         COALESCE(t.CREATE_OPTIONS, ''), t.TABLE_ROWS, t.DATA_LENGTH, @@lower_case_table_names > 0 \
+         COALESCE(t.CREATE_OPTIONS, ''), t.TABLE_ROWS, t.DATA_LENGTH, t.INDEX_LENGTH, t.DATA_FREE, \
+         @@lower_case_table_names > 0 \
          FROM information_schema.TABLES t WHERE t.TABLE_SCHEMA = {} AND t.TABLE_NAME = {} \
          AND t.TABLE_TYPE <> 'TEMPORARY' LIMIT 10",
         text(database)?,
@@ -39,7 +44,7 @@ pub(super) fn locate(database: &str, table: &str) -> Result<String, DatabaseErro
     ))
 }
 
-/// Columns of a table: name, type, nullable, filled by the server.
+/// Columns of a table: name, type, nullable, filled by the server, character set, collation, how it is generated.
 pub(super) fn columns(table: &Located, engine: Engine) -> Result<String, DatabaseError> {
     // MariaDB writes defaults as expressions, so that none is NULL's, and none at all is NULL.
     let has_default = match engine {
@@ -48,7 +53,8 @@ pub(super) fn columns(table: &Located, engine: Engine) -> Result<String, Databas
     };
     Ok(format!(
         "SELECT c.COLUMN_NAME, c.COLUMN_TYPE, c.IS_NULLABLE = 'YES', \
-         ({has_default} OR c.EXTRA LIKE '%auto_increment%' OR c.EXTRA LIKE '%GENERATED%') \
+         ({has_default} OR c.EXTRA LIKE '%auto_increment%' OR c.EXTRA LIKE '%GENERATED%'), \
+         c.CHARACTER_SET_NAME, c.COLLATION_NAME, c.EXTRA \
          FROM information_schema.COLUMNS c WHERE c.TABLE_SCHEMA = {} AND c.TABLE_NAME = {} \
          ORDER BY c.ORDINAL_POSITION LIMIT {COLUMNS_MAX}",
         text(&table.database)?,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dbop_model::Why;
 use dbop_model::table::{
-    ColumnFacts, ColumnName, NullProbe, TableKind, TableName, TypeFacts, Volatility,
+    ColumnFacts, ColumnName, Generated, NullProbe, TableKind, TableName, TypeFacts, Volatility,
 };
 use tokio_postgres::Row;
 
@@ -65,6 +65,7 @@ pub(super) struct Column {
 pub(super) fn column(row: &Row, checks: &[(String, String)]) -> Option<Column> {
     let name: String = row.try_get(0).ok()?;
     let composite: bool = row.try_get(4).ok()?;
+    let generated: String = row.try_get(6).ok()?;
     // To the server a CHECK on all fields of a composite value is no proof.
     let proof = checks
         .iter()
@@ -76,8 +77,12 @@ pub(super) fn column(row: &Row, checks: &[(String, String)]) -> Option<Column> {
             has_default: row.try_get(3).ok()?,
             proven_not_null_by: proof.map(|(check, _)| check.clone()),
             charset: None,
-            collation: None,
-            generated: None,
+            collation: row.try_get(5).ok()?,
+            generated: match generated.as_str() {
+                "s" => Some(Generated::Stored),
+                "v" => Some(Generated::Virtual),
+                _ => None,
+            },
         },
         name: ColumnName::new(&name).ok()?,
         composite,
@@ -184,7 +189,7 @@ pub(super) fn null_probe(answer: &[String]) -> Option<NullProbe> {
     })
 }
 
-fn seconds(number: f64) -> Option<Duration> {
+pub(super) fn seconds(number: f64) -> Option<Duration> {
     // A clock that was set back gives a negative age.
     Duration::try_from_secs_f64(number.max(0.0)).ok()
 }

@@ -28,7 +28,10 @@ pub(super) const COLUMNS: &str = "
                WHERE k.conrelid = a.attrelid AND k.contype = 'n'
                  AND k.conkey = ARRAY[a.attnum] AND NOT k.convalidated),
            a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
-           coalesce(b.typtype, t.typtype) = 'c'
+           coalesce(b.typtype, t.typtype) = 'c',
+           (SELECT l.collname::text FROM pg_catalog.pg_collation l
+            WHERE l.oid = a.attcollation AND a.attcollation <> t.typcollation),
+           a.attgenerated::text
     FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     LEFT JOIN pg_catalog.pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype

@@ -9,9 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dbop_credentials::names;
 use dbop_database::{Administer, DatabaseError, Introspect, Look, Scope};
-use dbop_model::table::{
-    FactRequest, RowEstimate, RowSource, TableFacts, TableFactsSet, TableKind, TableState,
-};
+use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::{
     Claim, DatabaseFacts, Engine, Fact, LoginFacts, LoginName, MigrationName, MigratorFacts,
     ServerInfo, Session,
@@ -19,8 +17,8 @@ use dbop_model::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::rules::{foreign, missing_role};
-use super::server::{Mark, Server, Table, qualified};
-use super::{FakeDatabase, WriteFate};
+use super::server::{Mark, Server, Table};
+use super::{FakeDatabase, WriteFate, facts};
 
 pub(super) struct Connection {
     database: FakeDatabase,
@@ -167,21 +165,7 @@ impl Introspect for Connection {
         _probe_timeout: Duration,
     ) -> Result<TableFactsSet, DatabaseError> {
         let server = self.server("look at tables")?;
-        let mut set = TableFactsSet::new(server.now);
-        for table in wanted.iter().map(FactRequest::table) {
-            let state = match server
-                .database(&self.database.name)
-                .tables
-                .get(&qualified(table))
-            {
-                None => TableState::Missing,
-                Some(found) => {
-                    TableState::Present(Box::new(found.facts.clone().unwrap_or_else(empty_table)))
-                }
-            };
-            set.tables.insert(table.clone(), Fact::Known(state));
-        }
-        Ok(set)
+        Ok(facts::looked_at(&server, &self.database.name, wanted))
     }
 }
 
@@ -349,17 +333,4 @@ impl Administer for Connection {
             Ok(())
         })
     }
-}
-
-/// What a look at a table sees of which the test said nothing.
-fn empty_table() -> TableFacts {
-    let mut facts = TableFacts::new(TableKind::Ordinary);
-    facts.rows = Fact::Known(RowEstimate {
-        rows: 0,
-        source: RowSource::Statistics,
-        age: None,
-    });
-    facts.bytes = Fact::Known(0);
-    facts.any_row = Fact::Known(false);
-    facts
 }

@@ -128,6 +128,8 @@ pub(super) struct Table {
     pub(super) owner: String,
     pub(super) grants: BTreeMap<String, BTreeSet<Privilege>>,
     pub(super) facts: Option<TableFacts>,
+    /// How many rows were inserted, changed or deleted.
+    pub(super) written: u64,
 }
 
 impl Table {
@@ -136,6 +138,7 @@ impl Table {
             owner: owner.to_owned(),
             grants: BTreeMap::new(),
             facts: None,
+            written: 0,
         }
     }
 }

@@ -1,0 +1,116 @@
+//! Asking: each question is a statement of its own with limits, so that no lock outlives it.
+//!
+//! A transaction that stays open would itself be in the way of DDL (metadata locks last as long as it does), so there is
+//! none. While a probe runs, DDL on its table waits for it, as for any reader: no longer than its limit.
+
+use std::time::Duration;
+
+use dbop_database::DatabaseError;
+use dbop_model::table::TableKind;
+use dbop_model::{Fact, Why};
+use dbop_versions::Row;
+
+use super::parse::{self, Located};
+use super::{Look, query};
+use crate::parse::Columns;
+
+/// What lies in the catalogue is there at once; on a server that is this slow, nothing should be started.
+pub(super) const CATALOGUE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a question waits for a lock; the server counts in seconds. Looking again is cheap.
+pub(super) const PROBE_LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+/// All probes of one look together take at most so many probe timeouts.
+const PROBE_TIMEOUTS_PER_LOOK: u32 = 4;
+
+/// Ends a question without ending the look.
+pub(super) enum Failure {
+    Unknown(Why),
+    Broken(DatabaseError),
+}
+
+pub(super) type Answer<T> = Result<T, Failure>;
+
+/// A question that failed is an unknown fact; a broken connection is an error.
+pub(super) fn fact<T>(answer: Answer<T>) -> Result<Fact<T>, DatabaseError> {
+    match answer {
+        Ok(value) => Ok(Fact::Known(value)),
+        Err(Failure::Unknown(why)) => Ok(Fact::Unknown(why)),
+        Err(Failure::Broken(error)) => Err(error),
+    }
+}
+
+/// An answer of unknown, with its reason.
+pub(super) fn unknown<T>(why: impl Into<String>) -> Answer<T> {
+    Err(Failure::Unknown(Why::new(why)))
+}
+
+/// What cannot be asked, or not be read, is unknown.
+pub(super) fn unasked(error: DatabaseError) -> Failure {
+    Failure::Unknown(Why::new(error.to_string()))
+}
+
+impl Look<'_> {
+    /// Only the rows of real tables are looked at.
+    pub(super) fn readable(&self, table: &Located) -> Answer<()> {
+        match table.kind {
+            TableKind::Ordinary | TableKind::Partitioned => Ok(()),
+            TableKind::Other => unknown(format!(
+                "{} is a view or a table of another server, whose rows are not looked at",
+                table.name
+            )),
+        }
+    }
+
+    /// A question about rows, unless the look's probes have used up their time; and how long it took.
+    pub(super) async fn probe(&self, sql: &str) -> Answer<(Vec<Row>, Duration)> {
+        let spent = (self.clock)()
+            .duration_since(self.started_at)
+            .unsigned_abs();
+        if spent > self.probe_timeout * PROBE_TIMEOUTS_PER_LOOK {
+            return unknown(format!(
+                "the probes before it took {} s together, so it was not tried",
+                spent.as_secs()
+            ));
+        }
+        self.limit(self.probe_timeout, PROBE_LOCK_TIMEOUT)
+            .await
+            .map_err(Failure::Broken)?;
+        let begin = (self.clock)();
+        let rows = self.asked(sql, self.probe_timeout).await;
+        let took = (self.clock)().duration_since(begin).unsigned_abs();
+        self.limit(CATALOGUE_TIMEOUT, PROBE_LOCK_TIMEOUT)
+            .await
+            .map_err(Failure::Broken)?;
+        rows.map(|rows| (rows, took))
+    }
+
+    pub(super) async fn limit(
+        &self,
+        statement: Duration,
+        lock: Duration,
+    ) -> Result<(), DatabaseError> {
+        let sql = query::limits(self.server.engine, statement, lock);
+        self.hold.run(&sql).await
+    }
+
+    pub(super) async fn asked(&self, sql: &str, timeout: Duration) -> Answer<Vec<Row>> {
+        match self.hold.rows_within(sql, timeout).await {
+            Ok(rows) => Ok(rows),
+            Err(lost @ DatabaseError::Lost { .. }) => Err(Failure::Broken(lost)),
+            Err(error) => Err(Failure::Unknown(parse::refusal(&error, timeout))),
+        }
+    }
+
+    /// Asks the catalogue, and reads every row.
+    pub(super) async fn catalogue<T>(
+        &self,
+        sql: Result<String, DatabaseError>,
+        read: impl Fn(&mut Columns<'_>) -> Result<T, DatabaseError>,
+    ) -> Answer<Vec<T>> {
+        let rows = self
+            .asked(&sql.map_err(unasked)?, CATALOGUE_TIMEOUT)
+            .await?;
+        rows.iter()
+            .map(|row| read(&mut Columns::of(self.hold.operation(), row)).map_err(unasked))
+            .collect()
+    }
+}

@@ -1,0 +1,122 @@
+//! Settings that decide what a migration's statements do, as its session has them: a session begins with the server's
+//! global ones, and accounts have none of their own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dbop_model::operation::Algorithm;
+use dbop_model::table::Settings;
+
+use super::Look;
+use super::ask::{Answer, unknown};
+
+/// The variables that matter, and those of only one of the two servers.
+const VARIABLES: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('lock_wait_timeout', \
+    'max_statement_time', 'sql_mode', 'foreign_key_checks', 'time_zone', 'system_time_zone', \
+    'innodb_online_alter_log_max_size', 'alter_algorithm', 'init_connect')";
+/// Statements that the server runs at the start of a session could set any of these.
+const SET_BY_SESSIONS: [&str; 6] = [
+    "lock_wait_timeout",
+    "max_statement_time",
+    "sql_mode",
+    "foreign_key_checks",
+    "time_zone",
+    "alter_algorithm",
+];
+/// Who waits for a day waits for ever. MariaDB's default is a day, MySQL's a year.
+const FOR_EVER_S: u64 = 86_400;
+
+impl Look<'_> {
+    pub(super) async fn settings(&self) -> Answer<Settings> {
+        let pair = self
+            .catalogue(Ok(VARIABLES.to_owned()), |c| {
+                Ok((c.text()?.to_ascii_lowercase(), c.text()?.to_owned()))
+            })
+            .await?;
+        let values: BTreeMap<String, String> = pair.into_iter().collect();
+        let value = |name: &str| values.get(name).map_or("", String::as_str);
+        let at_start = value("init_connect").to_ascii_lowercase();
+        if let Some(set) = SET_BY_SESSIONS
+            .iter()
+            .find(|name| at_start.contains(**name))
+        {
+            return unknown(format!(
+                "the server sets {set} for each session (init_connect), which is not followed here"
+            ));
+        }
+        Ok(read(value))
+    }
+}
+
+fn read<'a>(value: impl Fn(&str) -> &'a str) -> Settings {
+    let lock_s: Option<u64> = value("lock_wait_timeout").parse().ok();
+    let statement_s: f64 = value("max_statement_time").parse().unwrap_or(0.0);
+    let zone = match value("time_zone") {
+        "SYSTEM" => value("system_time_zone"),
+        own => own,
+    };
+    Settings {
+        lock_timeout: lock_s
+            .filter(|seconds| *seconds < FOR_EVER_S)
+            .map(Duration::from_secs),
+        // MySQL's max_execution_time is for SELECT alone.
+        statement_timeout: Duration::try_from_secs_f64(statement_s)
+            .ok()
+            .filter(|limit| !limit.is_zero()),
+        strict: value("sql_mode")
+            .split(',')
+            .any(|mode| matches!(mode, "STRICT_ALL_TABLES" | "STRICT_TRANS_TABLES")),
+        utc: matches!(zone, "UTC" | "+00:00" | "Etc/UTC" | "GMT"),
+        foreign_key_checks: matches!(value("foreign_key_checks"), "ON" | "1"),
+        online_log_bytes: value("innodb_online_alter_log_max_size").parse().ok(),
+        algorithm: match value("alter_algorithm") {
+            "INSTANT" => Some(Algorithm::Instant),
+            "NOCOPY" => Some(Algorithm::NoCopy),
+            "INPLACE" => Some(Algorithm::InPlace),
+            "COPY" => Some(Algorithm::Copy),
+            _ => None,
+        },
+        disk_free_bytes: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read() {
+        let mariadb = |name: &str| match name {
+            "lock_wait_timeout" => "86400",
+            "max_statement_time" => "1.500000",
+            "sql_mode" => "NO_ZERO_DATE,STRICT_TRANS_TABLES",
+            "foreign_key_checks" => "ON",
+            "time_zone" => "SYSTEM",
+            "system_time_zone" => "UTC",
+            "innodb_online_alter_log_max_size" => "134217728",
+            "alter_algorithm" => "NOCOPY",
+            _ => "",
+        };
+        let expect = Settings {
+            lock_timeout: None,
+            statement_timeout: Some(Duration::from_millis(1500)),
+            strict: true,
+            utc: true,
+            foreign_key_checks: true,
+            online_log_bytes: Some(134_217_728),
+            algorithm: Some(Algorithm::NoCopy),
+            disk_free_bytes: None,
+        };
+        assert_eq!(read(mariadb), expect);
+        let loose = read(|name| match name {
+            "lock_wait_timeout" => "5",
+            "time_zone" => "Europe/Berlin",
+            _ => "",
+        });
+        let expect = Settings {
+            lock_timeout: Some(Duration::from_secs(5)),
+            ..Settings::default()
+        };
+        assert_eq!(loose, expect);
+    }
+}

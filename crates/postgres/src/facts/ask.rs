@@ -1,0 +1,168 @@
+//! Asking: each question in a short read-only transaction of its own, with limits, and a search path in which nobody
+//! can stand before the server's own functions and operators.
+
+use std::time::Duration;
+
+use dbop_database::DatabaseError;
+use dbop_model::table::TableKind;
+use dbop_model::{Fact, Why};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, SimpleQueryMessage};
+
+use super::parse::{self, Located};
+use super::{Look, OPERATION, query};
+
+/// What lies in the catalogue is there at once; on a server that is this slow, nothing should be started.
+pub(super) const CATALOGUE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a question waits for a lock: only ACCESS EXCLUSIVE is in its way, and looking again is cheap.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+/// All probes of one look together take at most so many probe timeouts.
+const PROBE_TIMEOUTS_PER_LOOK: u32 = 4;
+/// The server ends a statement itself; a reply this much later means that the connection is dead.
+const REPLY_GRACE: Duration = Duration::from_secs(5);
+
+/// Ends a question without ending the look.
+pub(super) enum Failure {
+    Unknown(Why),
+    Broken(DatabaseError),
+}
+
+pub(super) type Answer<T> = Result<T, Failure>;
+
+/// A question that failed is an unknown fact; a broken connection is an error.
+pub(super) fn fact<T>(answer: Answer<T>) -> Result<Fact<T>, DatabaseError> {
+    match answer {
+        Ok(value) => Ok(Fact::Known(value)),
+        Err(Failure::Unknown(why)) => Ok(Fact::Unknown(why)),
+        Err(Failure::Broken(error)) => Err(error),
+    }
+}
+
+/// An answer of unknown, with its reason.
+pub(super) fn unknown<T>(why: impl Into<String>) -> Answer<T> {
+    Err(Failure::Unknown(Why::new(why)))
+}
+
+pub(super) fn unreadable() -> Failure {
+    Failure::Unknown(Why::new(
+        "the server's answer was not of the shape asked for",
+    ))
+}
+
+/// Reads every row.
+pub(super) fn all<T>(rows: &[Row], read: impl Fn(&Row) -> Option<T>) -> Answer<Vec<T>> {
+    rows.iter()
+        .map(read)
+        .collect::<Option<_>>()
+        .ok_or_else(unreadable)
+}
+
+impl Look<'_> {
+    /// Only the rows of real tables are looked at.
+    pub(super) fn readable(&self, table: &Located) -> Answer<()> {
+        match table.kind {
+            TableKind::Ordinary | TableKind::Partitioned => Ok(()),
+            TableKind::Other => unknown(format!(
+                "{} is a view or a foreign table, whose rows are not looked at",
+                table.name
+            )),
+        }
+    }
+
+    /// A question about rows, unless the look's probes have used up their time.
+    pub(super) async fn probe(&self, sql: &str) -> Answer<Vec<String>> {
+        let spent = (self.clock)()
+            .duration_since(self.started_at)
+            .unsigned_abs();
+        if spent > self.probe_timeout * PROBE_TIMEOUTS_PER_LOOK {
+            return unknown(format!(
+                "the probes before it took {} s together, so it was not tried",
+                spent.as_secs()
+            ));
+        }
+        self.asked(sql, self.probe_timeout).await
+    }
+
+    /// Runs one statement as text, and gives the columns of its first row.
+    pub(super) async fn asked(&self, sql: &str, timeout: Duration) -> Answer<Vec<String>> {
+        let answer = self
+            .bounded(timeout, "pg_catalog", self.client.simple_query(sql))
+            .await?;
+        let row = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let row = row.ok_or_else(unreadable)?;
+        Ok((0..row.len())
+            .map(|at| row.get(at).unwrap_or_default().to_owned())
+            .collect())
+    }
+
+    pub(super) async fn catalogue(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Answer<Vec<Row>> {
+        self.in_path("pg_catalog", sql, parameters).await
+    }
+
+    /// The only row of an answer, read.
+    pub(super) async fn one<T>(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+        read: impl Fn(&Row) -> Option<T>,
+    ) -> Answer<T> {
+        let rows = self.catalogue(sql, parameters).await?;
+        rows.first().and_then(read).ok_or_else(unreadable)
+    }
+
+    pub(super) async fn in_path(
+        &self,
+        path: &str,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Answer<Vec<Row>> {
+        self.bounded(CATALOGUE_TIMEOUT, path, self.client.query(sql, parameters))
+            .await
+    }
+
+    /// Runs a question in a transaction of its own.
+    async fn bounded<T>(
+        &self,
+        timeout: Duration,
+        path: &str,
+        question: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Answer<T> {
+        let begin = query::begin(timeout, LOCK_TIMEOUT, path);
+        let patience = timeout + REPLY_GRACE;
+        let whole = async {
+            let answer = match self.client.batch_execute(&begin).await {
+                Ok(()) => question.await,
+                Err(error) => Err(error),
+            };
+            self.client.batch_execute("ROLLBACK").await?;
+            answer
+        };
+        match tokio::time::timeout(patience, whole).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.failure(&error, timeout)),
+            Err(_) => Err(Failure::Broken(DatabaseError::Timeout {
+                operation: OPERATION,
+            })),
+        }
+    }
+
+    fn failure(&self, error: &tokio_postgres::Error, timeout: Duration) -> Failure {
+        let lost = Failure::Broken(DatabaseError::Lost {
+            operation: OPERATION,
+        });
+        match error.as_db_error() {
+            Some(refusal) if !self.client.is_closed() => {
+                let code = refusal.code().code();
+                parse::refusal(code, refusal.message(), timeout).map_or(lost, Failure::Unknown)
+            }
+            _ => lost,
+        }
+    }
+}
