@@ -379,7 +379,7 @@ async fn connect(database: &TestDatabase) -> Conn {
 
 #[tokio::test]
 async fn judged() {
-    crate::watch(false).await;
+    crate::judge(false).await;
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use dbop_tests::{TestDatabase, TestServer};
 use futures_util::StreamExt as _;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, NoTls, SimpleQueryMessage};
 
 use crate::catalogue::Case;
@@ -56,6 +57,8 @@ pub(crate) struct Postgres {
 /// A connection, and what the server said on it beside answers.
 struct Watched {
     client: Client,
+    /// Another session, which waits for no lock: for what others meet.
+    witness: Client,
     said: Arc<Mutex<Vec<String>>>,
 }
 
@@ -79,7 +82,17 @@ impl Watched {
         let settings = "SET client_min_messages = debug1; SET max_parallel_maintenance_workers = 0;
             SET max_parallel_workers_per_gather = 0; SET statement_timeout = '60s'";
         client.batch_execute(settings).await.expect("settings");
-        Watched { client, said }
+        let (witness, connection) = tokio_postgres::connect(&database.admin_dsn(), NoTls)
+            .await
+            .expect("the admin can log in");
+        tokio::spawn(connection);
+        let settings = "SET lock_timeout = '20ms'";
+        witness.batch_execute(settings).await.expect("settings");
+        Watched {
+            client,
+            witness,
+            said,
+        }
     }
 
     async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
@@ -212,6 +225,9 @@ impl Postgres {
             let locks = watched.locks("pg_backend_pid()").await;
             seen.tree = tree;
             seen.take_in(case, &before, &after, &locks, &messages);
+            if !case.shape.name.contains("partitioned") {
+                self.confirm(case, watched, &before, &locks, &seen).await;
+            }
             if !case.transaction && stays(case) {
                 watched
                     .client
@@ -229,6 +245,57 @@ impl Postgres {
                 .expect("rollback");
         }
         seen.observation(case)
+    }
+
+    /// A reader and a writer beside the open transaction wait or do not wait as its locks say.
+    async fn confirm(
+        &self,
+        case: &Case,
+        watched: &Watched,
+        before: &Relations,
+        locks: &[(i64, usize)],
+        seen: &Seen,
+    ) {
+        // A table that the transaction made is nobody else's.
+        if !seen.tables.contains(&case.table) {
+            return;
+        }
+        let (mut strongest, mut of_index) = (0, 0);
+        for (number, rank) in locks {
+            match before.get(number) {
+                Some(index) if index.is_index && seen.tree.contains(&index.table) => {
+                    of_index = of_index.max(*rank);
+                }
+                Some(_) if seen.tree.contains(number) => strongest = strongest.max(*rank),
+                _ => {}
+            }
+        }
+        // Whoever plans a query locks the table's indexes.
+        let no_plan = of_index == STOPS_READS;
+        let witness = &watched.witness;
+        for (asked, expect) in [
+            (
+                format!("SELECT FROM {} LIMIT 0", case.table),
+                strongest >= STOPS_READS || no_plan,
+            ),
+            (
+                format!("DELETE FROM {} WHERE false", case.table),
+                strongest >= STOPS_WRITES || no_plan,
+            ),
+        ] {
+            let waits = match witness.batch_execute(&asked).await {
+                Ok(()) => false,
+                Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => true,
+                // The table is not there any more for others either, since an earlier statement was committed.
+                Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => return,
+                Err(error) => panic!("{}: `{asked}` fails: {error:?}", case.name),
+            };
+            assert_eq!(
+                waits, expect,
+                "{}: `{asked}` waits or does not, against the locks {locks:?}",
+                case.name
+            );
+        }
     }
 
     /// Runs a statement that must be in no transaction.
@@ -468,5 +535,5 @@ impl Seen {
 
 #[tokio::test]
 async fn judged() {
-    crate::watch(true).await;
+    crate::judge(true).await;
 }
