@@ -31,6 +31,9 @@ pub(crate) struct Shape {
     /// Has it so many rows that its tables are large, by [`LARGE_TABLE_ROWS`]?
     #[serde(default)]
     pub(crate) large: bool,
+    /// Is the table without rows? Then nobody waits, however the server does it.
+    #[serde(default)]
+    pub(crate) empty: bool,
     /// Servers on which it can be, by the beginnings of their names; none: on all.
     #[serde(default)]
     on: Vec<String>,
@@ -73,6 +76,9 @@ pub(crate) struct Expect {
     /// Does it work for as long as the table is large? Where files are replaced without a row being read.
     #[serde(default)]
     pub(crate) works: Option<bool>,
+    /// The lock, where MySQL or MariaDB takes no `ALGORITHM` and `LOCK` with the statement.
+    #[serde(default)]
+    pub(crate) lock: Option<String>,
     /// Findings about it that are right although nothing stops, fails or is invented, and why.
     #[serde(default)]
     pub(crate) may_say: BTreeMap<String, String>,
@@ -238,6 +244,7 @@ fn a_transaction_is_one_in_the_file() {
         like: None,
         sql: String::new(),
         large: false,
+        empty: false,
         on: vec![],
     };
     let case = entry[0].on_shape(&shape, String::new());

@@ -182,7 +182,7 @@ impl Matrix {
                 case.statements.join("; ")
             ));
         }
-        if prediction.effect.is_some() && seen.error.is_none() {
+        if prediction.effect.is_some() && seen.error.is_none() && !case.shape.empty {
             self.effects.0 += 1;
             let differences = differences(seen, prediction);
             if differences.is_empty() {
@@ -282,6 +282,7 @@ mod tests {
             error: (truth == Truth::Fails).then(|| "23505".to_owned()),
             invented: truth == Truth::Invents,
             blocks_writes: truth == Truth::Blocks,
+            long: truth == Truth::Blocks,
             ..Observation::default()
         }
     }

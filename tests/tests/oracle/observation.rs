@@ -17,10 +17,12 @@ pub(crate) struct Observation {
     pub(crate) scan: bool,
     /// Indexes that were made anew, on a table that was there before.
     pub(crate) indexes: usize,
-    /// Could nobody read while it worked for as long as the table is large?
+    /// Could nobody read while it worked, for longer the more rows there are?
     pub(crate) blocks_reads: bool,
     /// The same of writing.
     pub(crate) blocks_writes: bool,
+    /// Is it a table that may be large whose rows that takes, and not the small one beside it?
+    pub(crate) long: bool,
     /// The code with which it failed.
     pub(crate) error: Option<String>,
     /// Rows that hold a value afterwards that nobody gave.
@@ -60,7 +62,7 @@ impl Observation {
             Truth::Fails
         } else if self.invented {
             Truth::Invents
-        } else if case.shape.large && (self.blocks_reads || self.blocks_writes) {
+        } else if case.shape.large && self.long && (self.blocks_reads || self.blocks_writes) {
             Truth::Blocks
         } else {
             Truth::Harmless

@@ -21,8 +21,8 @@ const ATTEMPTS: [(&str, &[&str]); 4] = [
 /// word that it does not know, `LOCK=NONE` where a copy refuses it.
 const NOT_THAT_WAY: [&str; 6] = ["1845", "1846", "4092", "1800", "1064", "1221"];
 
-/// What shapes take their rows from.
-const NUMBERS: &str = "CREATE TABLE digits (g INT);
+/// What shapes take their rows from, in a database of the character set that they are written for.
+const NUMBERS: &str = "ALTER DATABASE CHARACTER SET utf8mb4; CREATE TABLE digits (g INT);
     INSERT INTO digits VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9);
     CREATE VIEW numbers AS SELECT 1 + p.g + 10 * q.g + 100 * r.g + 1000 * s.g AS g
     FROM digits p, digits q, digits r, digits s";
@@ -95,17 +95,16 @@ impl MySql {
         }
         if seen.error.is_none() {
             let after = self.ids(case).await;
-            seen.rewrite = !before.is_empty() && !after.is_empty() && before != after;
+            // Where only some partitions are others, the table as a whole is not written anew.
+            seen.rewrite = !before.is_empty()
+                && !after.is_empty()
+                && !before.iter().any(|id| after.contains(id));
             seen.invented = had_rows && self.invented(case, &nulls).await;
-        }
-        // With several statements there is no telling which of them an attempt is about.
-        if let [statement] = case.statements.as_slice()
-            && let Some(pinned) = Pinned::of(statement)
-            && seen.error.is_none()
-        {
             // How a server does it does not depend on how many rows there are.
             self.make(case, &case.small_sql).await;
-            self.ask(statement, &pinned, &mut seen).await;
+            for statement in &case.statements {
+                self.ask(statement, &mut seen).await;
+            }
         }
         self.conclude(case, works, &mut seen);
         seen
@@ -114,21 +113,31 @@ impl MySql {
     /// What follows from algorithm and lock: the server works for as long as the table is large wherever it writes the
     /// table anew, or reads it to build something.
     fn conclude(&self, case: &Case, copied: bool, seen: &mut Observation) {
+        if seen.lock.is_none() {
+            seen.lock.clone_from(&case.expect.lock);
+        }
+        // InnoDB knows nothing of other engines' tables.
+        seen.rewrite |= seen.algorithm.as_deref() == Some("COPY");
         let builds = case.statements.iter().any(|statement| builds(statement));
         seen.scan = seen.error.is_none() && (seen.rewrite || copied || builds);
-        let works = seen.scan && seen.algorithm.as_deref() != Some("INSTANT");
-        let works = case.expect.works.unwrap_or(works);
-        if !works {
-            seen.scan = false;
+        if let Some(works) = case.expect.works {
+            seen.scan = works && seen.error.is_none();
         }
+        let works = seen.scan && seen.algorithm.as_deref() != Some("INSTANT");
         let lock = seen.lock.as_deref();
         seen.blocks_writes = works && matches!(lock, Some("SHARED" | "EXCLUSIVE"));
         seen.blocks_reads = works && lock == Some("EXCLUSIVE");
+        seen.long = works;
     }
 
-    /// Finds the cheapest way.
-    async fn ask(&mut self, statement: &str, pinned: &Pinned, seen: &mut Observation) {
-        for (algorithm, locks) in ATTEMPTS {
+    /// Finds the cheapest way for a statement, and goes it; of several statements the worst counts.
+    async fn ask(&mut self, statement: &str, seen: &mut Observation) {
+        let Some(pinned) = Pinned::of(statement) else {
+            // It changes what those behind it meet.
+            let _ = self.attempt(statement).await;
+            return;
+        };
+        for (rank, (algorithm, locks)) in ATTEMPTS.into_iter().enumerate() {
             if pinned
                 .algorithm
                 .as_deref()
@@ -145,21 +154,22 @@ impl MySql {
                 let asked = pinned.with(statement, algorithm, lock);
                 match self.attempt(&asked).await {
                     Ok(_) => {
-                        seen.algorithm = Some(algorithm.to_owned());
                         let lock = if lock.is_empty() { "NONE" } else { lock };
-                        seen.lock = Some(lock.to_owned());
+                        worst(seen, rank, algorithm, lock);
                         return;
                     }
                     Err(refusal) if NOT_THAT_WAY.contains(&refusal.code.as_str()) => {}
                     // The data, or the statement itself: it came so far that this way would have been taken.
                     Err(refusal) => {
-                        seen.notes
-                            .push(format!("{algorithm} {lock}: {}", refusal.code));
+                        let code = refusal.code;
+                        seen.notes.push(format!("{algorithm} {lock}: {code}"));
                         return;
                     }
                 }
             }
         }
+        seen.notes.push(format!("takes no ALGORITHM: {statement}"));
+        let _ = self.attempt(statement).await;
     }
 
     async fn make(&mut self, case: &Case, shape_sql: &str) {
@@ -268,12 +278,29 @@ impl MySql {
     /// there was NULL?
     async fn invented(&mut self, case: &Case, before: &[(String, bool, i64)]) -> bool {
         let after = self.nulls(case).await;
-        after.iter().any(|(column, bare, nulls)| {
-            match before.iter().find(|(name, ..)| name == column) {
-                None => *bare && !renamed(before, &after),
-                Some((_, _, had)) => nulls < had,
-            }
-        })
+        // Where rows are gone, so are their NULLs.
+        if !self.has_rows(case).await {
+            return false;
+        }
+        let renames = case.statements.iter().any(|statement| {
+            let upper = statement.to_uppercase();
+            upper.contains("RENAME COLUMN") || upper.contains(" CHANGE ")
+        });
+        let vanished = |bare: bool| {
+            let gone = before.iter().filter(|(name, had, _)| {
+                *had == bare && !after.iter().any(|(column, ..)| column == name)
+            });
+            gone.count()
+        };
+        let new = after
+            .iter()
+            .filter(|(column, bare, _)| *bare && !before.iter().any(|(name, ..)| name == column));
+        let excused = if renames { vanished(true) } else { 0 };
+        let filled = after.iter().any(|(column, _, nulls)| {
+            let had = before.iter().find(|(name, ..)| name == column);
+            had.is_some_and(|(_, _, had)| nulls < had)
+        });
+        filled || new.count() > excused
     }
 
     async fn counter(&mut self, name: &str) -> i64 {
@@ -293,9 +320,18 @@ impl MySql {
     }
 }
 
-/// Is there as many columns as before, so that a new name is another name of an old one?
-fn renamed(before: &[(String, bool, i64)], after: &[(String, bool, i64)]) -> bool {
-    before.len() >= after.len()
+/// Keeps the slower algorithm, and the stronger lock.
+fn worst(seen: &mut Observation, rank: usize, algorithm: &str, lock: &str) {
+    let known = seen.algorithm.as_deref();
+    let known = ATTEMPTS.iter().position(|(name, _)| Some(*name) == known);
+    if known.is_none_or(|known| known < rank) {
+        seen.algorithm = Some(algorithm.to_owned());
+    }
+    let order = ["NONE", "SHARED", "EXCLUSIVE"];
+    let at = |lock: &str| order.iter().position(|known| *known == lock);
+    if seen.lock.as_deref().and_then(at) < at(lock) {
+        seen.lock = Some(lock.to_owned());
+    }
 }
 
 /// Does a statement build an index from the rows of the table, wherever it writes the rest?
@@ -400,6 +436,10 @@ fn a_statement_is_asked_for_as_cheaply_as_it_allows() {
     check(
         "ALTER TABLE t FORCE, ALGORITHM=COPY",
         "ALTER TABLE t LOCK=NONE, FORCE, ALGORITHM=COPY",
+    );
+    check(
+        "ALTER TABLE t PARTITION BY HASH (id)",
+        "ALTER TABLE t ALGORITHM=INPLACE, LOCK=NONE PARTITION BY HASH (id)",
     );
     let both = "ALTER TABLE t FORCE, LOCK=SHARED, ALGORITHM=INPLACE";
     check(both, both);

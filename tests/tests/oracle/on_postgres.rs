@@ -40,6 +40,8 @@ const MODES: [(&str, &str); 8] = [
     ("ExclusiveLock", "EXCLUSIVE"),
     ("AccessExclusiveLock", "ACCESS EXCLUSIVE"),
 ];
+/// The table beside the one that cases are about, which is small in every shape.
+const SMALL: &str = "u";
 /// From this one on nobody writes beside it: `SHARE`.
 const STOPS_WRITES: usize = 4;
 /// Beside this one nobody reads: `ACCESS EXCLUSIVE`.
@@ -401,6 +403,8 @@ struct Seen {
     indexes: usize,
     blocks_reads: bool,
     blocks_writes: bool,
+    /// Does it read or write another table than the small one?
+    long: bool,
     error: Option<String>,
     notes: Vec<String>,
 }
@@ -484,10 +488,12 @@ impl Seen {
             };
             if was.file != now.file {
                 works = true;
+                self.long |= now.name != SMALL;
                 self.rewrite |= own;
             }
             if now.read > was.read {
                 works = true;
+                self.long |= now.name != SMALL;
                 self.scan |= own;
                 let table = &now.name;
                 self.notes
@@ -501,6 +507,7 @@ impl Seen {
             };
             self.notes.push(message.clone());
             works = true;
+            self.long |= told.table != SMALL;
             // The statistics of a session that is in no transaction come late; what it says does not.
             self.scan |= told.reads;
         }
@@ -526,6 +533,7 @@ impl Seen {
             indexes: self.indexes,
             blocks_reads: self.blocks_reads,
             blocks_writes: self.blocks_writes,
+            long: self.long,
             error: self.error,
             invented: false,
             notes: self.notes,
