@@ -66,6 +66,9 @@ enum Task {
         /// How many random histories the simulation runs.
         #[arg(long)]
         histories: Option<u64>,
+        /// The oracle compares nothing and writes no page: it writes down what servers do.
+        #[arg(long)]
+        observe_only: bool,
     },
     /// Tells a story in five minutes of reading: a column is renamed while an application works.
     ///
@@ -172,7 +175,8 @@ fn run(task: Task) -> Result<ExitCode> {
             name,
             seed,
             histories,
-        } => prove::run(name, seed, histories)?,
+            observe_only,
+        } => prove::run(name, seed, histories, observe_only)?,
         Task::Demo(arguments) => demo::run(&arguments)?,
         Task::Bench(arguments) => bench::run(&arguments)?,
         Task::Dist(arguments) => {

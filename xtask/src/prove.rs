@@ -17,7 +17,7 @@ use crate::histories::{self, History};
 use crate::python;
 use crate::servers::{MYSQL, Name, OUTER_POSTGRES, POSTGRES, Server, TOOL_SERVERS};
 use crate::test::{
-    self, CRASHES, HISTORIES, NODE, Node, Program, Programs, REPLICAS, SIMULATION,
+    self, CRASHES, HISTORIES, NODE, Node, ORACLE, Program, Programs, REPLICAS, SIMULATION,
     THREADS_WITH_TOOLS, TOOLS, Tally,
 };
 use crate::tools::{self, Tool};
@@ -25,6 +25,9 @@ use crate::workspace::{self, capture};
 
 /// Where the pages are.
 const FOLDER: &str = "docs/proof";
+
+/// Where the oracle writes what it saw.
+const LINES: &str = "target/oracle";
 
 /// Most programs run once, with all that they have to say.
 const ONCE: &[&[&str]] = &[&["--show-output"]];
@@ -48,6 +51,8 @@ pub(crate) enum Proof {
     Histories,
     /// Every migration tool itself, walked, failing and killed, on PostgreSQL, MariaDB and MySQL.
     Tools,
+    /// What `analyze` says of statements, compared with what every server does with them.
+    Oracle,
 }
 
 impl Proof {
@@ -61,6 +66,7 @@ impl Proof {
             Proof::Node => "node",
             Proof::Histories => "histories",
             Proof::Tools => "tools",
+            Proof::Oracle => "oracle",
         }
     }
 
@@ -78,6 +84,9 @@ impl Proof {
                 "Published applications, walked one revision at a time to the schema that their tool makes"
             }
             Proof::Tools => "Real migration tools: walked, failing, and killed in the middle",
+            Proof::Oracle => {
+                "What is predicted of a statement, compared with what every server does with it"
+            }
         }
     }
 }
@@ -91,15 +100,24 @@ struct Page {
 }
 
 /// Proves, writes the page, and tells whether it held.
-pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Result<bool> {
+pub(crate) fn run(
+    proof: Proof,
+    seed: Option<u64>,
+    histories: Option<u64>,
+    observe_only: bool,
+) -> Result<bool> {
     let root = workspace::root()?;
+    if observe_only && !matches!(proof, Proof::Oracle) {
+        bail!("--observe-only is for `prove oracle` alone: the others predict nothing");
+    }
     let seed = match seed {
         Some(seed) => seed,
         None => test::seed()?,
     };
     let commit = commit(&root)?;
     // A measurement has nothing that a seed could repeat.
-    let shown_seed = (!matches!(proof, Proof::Size | Proof::Histories)).then_some(seed);
+    let without_seed = matches!(proof, Proof::Size | Proof::Histories | Proof::Oracle);
+    let shown_seed = (!without_seed).then_some(seed);
     println!(
         "{}{}",
         proof.title(),
@@ -183,10 +201,25 @@ pub(crate) fn run(proof: Proof, seed: Option<u64>, histories: Option<u64>) -> Re
                     || test::needs_mysql(program)
             })?
         }
+        Proof::Oracle => {
+            let lines = root.join(LINES);
+            std::fs::create_dir_all(&lines)
+                .with_context(|| format!("{LINES} cannot be created"))?;
+            println!("what is seen is written to {LINES}, one file for each server");
+            let mut environment =
+                vec![("DBOP_ORACLE_LINES".to_owned(), lines.display().to_string())];
+            if observe_only {
+                environment.push(("DBOP_ORACLE".to_owned(), "observe".to_owned()));
+            }
+            let names: Vec<Name> = POSTGRES.into_iter().chain(MYSQL).collect();
+            with_programs(&root, seed, environment, start(&names)?, ONCE, |program| {
+                program.is(ORACLE)
+            })?
+        }
     };
     println!("\n{}", page.result);
-    if !page.passed {
-        return Ok(false);
+    if !page.passed || observe_only {
+        return Ok(page.passed);
     }
     let took = clock::spell(started.elapsed());
     let path = write(&root, proof, shown_seed, &commit, &took, &page)?;
@@ -262,6 +295,22 @@ pub(crate) fn commit(root: &Path) -> Result<String> {
     })
 }
 
+/// The lines as a list; those of a table, which begin with a bar, as the table.
+fn body(lines: &[String]) -> String {
+    let mut text = String::new();
+    let mut in_table = false;
+    for (at, line) in lines.iter().enumerate() {
+        let of_table = line.starts_with('|');
+        if of_table != in_table && at > 0 {
+            text.push('\n');
+        }
+        in_table = of_table;
+        let mark = if of_table { "" } else { "- " };
+        text.push_str(&format!("{mark}{line}\n"));
+    }
+    text
+}
+
 fn write(
     root: &Path,
     proof: Proof,
@@ -295,12 +344,23 @@ fn write(
         text.push_str(&format!("| {what} | {value} |\n"));
     }
     text.push('\n');
-    for line in &page.lines {
-        text.push_str(&format!("- {line}\n"));
-    }
+    text.push_str(&body(&page.lines));
     let folder = root.join(FOLDER);
     std::fs::create_dir_all(&folder).with_context(|| format!("{FOLDER} cannot be created"))?;
     let path = folder.join(format!("{name}.md"));
     std::fs::write(&path, text).with_context(|| format!("{FOLDER}/{name}.md cannot be written"))?;
     Ok(path.strip_prefix(root).unwrap_or(&path).to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_among_the_lines_stays_a_table() {
+        let lines = ["one", "| a | b |", "| --- | --- |", "two"].map(str::to_owned);
+        let expect = "- one\n\n| a | b |\n| --- | --- |\n\n- two\n";
+        assert_eq!(body(&lines), expect);
+        assert_eq!(body(&lines[1..2]), "| a | b |\n");
+    }
 }

@@ -37,7 +37,7 @@ const WITH_MYSQL: &[&str] = &["dbop-mysql"];
 /// The test that needs MySQL and MariaDB, in packages whose other tests need PostgreSQL.
 const MYSQL_TEST: &str = "mysql";
 /// The programs of `dbop-tests` whose tests are the same on every engine, or are apart by the names of their modules.
-const ON_ANY_ENGINE: &[&str] = &["support", "errors", "canary", "walks", "crashes"];
+const ON_ANY_ENGINE: &[&str] = &["support", "errors", "canary", "walks", "crashes", "oracle"];
 /// What a module is called whose tests are for one kind of server alone, as libtest leaves it out.
 const SKIP_ON_MYSQL: &[&str] = &["--skip", "on_mysql::"];
 const SKIP_ON_POSTGRES: &[&str] = &["--skip", "on_postgres::", "--show-output"];
@@ -59,6 +59,8 @@ pub(crate) const HISTORIES: (&str, &str) = ("dbop-tests", "histories");
 const LONG_HISTORY: &str = "mlflow";
 /// Walks with real migration tools, and the package that they are in.
 pub(crate) const TOOLS: (&str, &str) = ("dbop-tests", "tools");
+/// What servers do with statements against what is said of them, and the package that it is in.
+pub(crate) const ORACLE: (&str, &str) = ("dbop-tests", "oracle");
 /// The package whose own tests need an API server.
 const WITH_API_SERVER: &str = "dbop-kubernetes";
 /// Tests with servers mostly wait, so that more of them run side by side than there are cores.
