@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::{
     AccessPolicy, ClaimId, ClaimOwner, DatabaseFacts, Engine, LoginName, MigrationName, Proof,
-    Session, TlsMode, VersionSource,
+    ServerInfo, Session, TlsMode, VersionSource,
 };
 use secrecy::SecretString;
 
@@ -44,6 +44,9 @@ pub struct Scope {
 /// Looks at a database. Nothing here writes.
 #[async_trait]
 pub trait Introspect: Send + Sync {
+    /// Which server it is, as it said when the connection was made. Nothing is asked.
+    fn server_info(&self) -> ServerInfo;
+
     /// All that one pass needs to know, in one look.
     async fn observe(&self, look: &Look) -> Result<DatabaseFacts, DatabaseError>;
 

@@ -691,6 +691,8 @@ pub struct Constraint {
     pub using_index: Option<ColumnName>,
     /// Does a unique one count NULLs as equal (`NULLS NOT DISTINCT`)?
     pub nulls_equal: bool,
+    /// Is its kind said? Of `DROP CONSTRAINT name` it is not: the name alone counts then, and the catalogue knows.
+    pub kind_said: bool,
 }
 
 /// Which rows a constraint is held against.
@@ -716,15 +718,33 @@ impl Constraint {
             distinct(kind.as_str(), &columns)?;
         }
         Ok(Self {
-            kind,
             columns,
+            ..Self::without_columns(kind)
+        })
+    }
+
+    /// Of a kind whose columns are not said: `ADD PRIMARY KEY USING INDEX`, `DROP FOREIGN KEY name`.
+    pub fn without_columns(kind: ConstraintKind) -> Self {
+        Self {
+            kind,
+            columns: Vec::new(),
             name: None,
             references: None,
             expression: None,
             validity: Validity::AllRows,
             using_index: None,
             nulls_equal: false,
-        })
+            kind_said: true,
+        }
+    }
+
+    /// Of which nothing but the name is said: `DROP CONSTRAINT name`. Its `kind()` means nothing.
+    pub fn only_named(name: ColumnName) -> Self {
+        Self {
+            name: Some(name),
+            kind_said: false,
+            ..Self::without_columns(ConstraintKind::Check)
+        }
     }
 
     /// The kind.
@@ -743,7 +763,11 @@ impl fmt::Display for Constraint {
         if !self.columns.is_empty() {
             write!(f, "({})", joined(&self.columns))?;
         }
-        write!(f, " {}", self.kind)?;
+        match &self.name {
+            Some(name) if !self.kind_said => return write!(f, " {name}"),
+            Some(name) if self.columns.is_empty() => write!(f, " {name} {}", self.kind)?,
+            _ => write!(f, " {}", self.kind)?,
+        }
         if let Some(references) = &self.references {
             write!(f, " to {references}")?;
         }

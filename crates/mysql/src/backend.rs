@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dbop_database::{Administer, DatabaseError, Introspect, Look, Scope};
 use dbop_model::table::{FactRequest, TableFactsSet};
-use dbop_model::{DatabaseFacts, LoginName, MigrationName, Session};
+use dbop_model::{DatabaseFacts, LoginName, MigrationName, ServerInfo, Session};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -43,6 +43,10 @@ impl Backend {
 
 #[async_trait]
 impl Introspect for Backend {
+    fn server_info(&self) -> ServerInfo {
+        self.server.info()
+    }
+
     async fn observe(&self, look: &Look) -> Result<DatabaseFacts, DatabaseError> {
         let hold = self.link.hold("looking at the database").await?;
         let facts = observe::observe(&hold, look, &self.server, &self.counters).await;

@@ -249,6 +249,15 @@ fn claim_of(value: &Value) -> Result<Claim, DatabaseError> {
 
 #[async_trait]
 impl Introspect for Connection {
+    fn server_info(&self) -> ServerInfo {
+        ServerInfo {
+            engine: Engine::PostgreSql,
+            major: 18,
+            minor: 0,
+            address: self.address.clone(),
+        }
+    }
+
     async fn observe(&self, look: &Look) -> Result<DatabaseFacts, DatabaseError> {
         let migrations: Vec<&str> = look.migrations.iter().map(MigrationName::as_str).collect();
         let question = json!({
@@ -284,12 +293,7 @@ impl Introspect for Connection {
             }),
         };
         Ok(DatabaseFacts {
-            server: ServerInfo {
-                engine: Engine::PostgreSql,
-                major: 18,
-                minor: 0,
-                address: self.address.clone(),
-            },
+            server: self.server_info(),
             claim: claim_of(&answer["claim"])?,
             version: Fact::Known(version),
             locks: Fact::Known(Vec::new()),

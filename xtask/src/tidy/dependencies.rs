@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("dbop-model", &[]),
     ("dbop-credentials", &["dbop-model"]),
     ("dbop-hints", &["dbop-model"]),
+    ("dbop-sql", &["dbop-model"]),
     ("dbop-versions", &["dbop-model"]),
     ("dbop-plan", &["dbop-model", "dbop-credentials"]),
     ("dbop-api", &["dbop-model", "dbop-credentials", "dbop-plan"]),
@@ -101,6 +102,7 @@ const PURE: &[&str] = &[
     "dbop-model",
     "dbop-credentials",
     "dbop-hints",
+    "dbop-sql",
     "dbop-versions",
     "dbop-plan",
 ];

@@ -11,7 +11,7 @@ use dbop_database::{
     Administer, Connector, DatabaseError, Endpoint, Introspect, Look, Scope, Target,
 };
 use dbop_model::table::{FactRequest, TableFactsSet};
-use dbop_model::{DatabaseFacts, LoginName, MigrationName, Proof, Session};
+use dbop_model::{DatabaseFacts, LoginName, MigrationName, Proof, ServerInfo, Session};
 use dbop_testkit::fake_database::FakeDatabase;
 use http::{Method, Request};
 use kube::Client;
@@ -112,6 +112,10 @@ impl Connector for Databases {
 
 #[async_trait]
 impl Introspect for Connection {
+    fn server_info(&self) -> ServerInfo {
+        self.inner.server_info()
+    }
+
     async fn observe(&self, look: &Look) -> Result<DatabaseFacts, DatabaseError> {
         self.calls.add("observe");
         self.inner.observe(look).await

@@ -82,18 +82,22 @@ impl Drop for Connection {
 
 #[async_trait]
 impl Introspect for Connection {
+    fn server_info(&self) -> ServerInfo {
+        ServerInfo {
+            engine: Engine::PostgreSql,
+            major: 18,
+            minor: 0,
+            address: format!("{}/{}", self.address, self.database.name),
+        }
+    }
+
     async fn observe(&self, look: &Look) -> Result<DatabaseFacts, DatabaseError> {
         let server = self.server("look at the database")?;
         let name = &self.database.name;
         let claim = server.claim_on(name, &look.owner);
         let database = server.database(name);
         let mut facts = DatabaseFacts {
-            server: ServerInfo {
-                engine: Engine::PostgreSql,
-                major: 18,
-                minor: 0,
-                address: format!("{}/{name}", self.address),
-            },
+            server: self.server_info(),
             version: database.version.clone(),
             locks: Fact::Known(Vec::new()),
             has_tables: server.has_tables(name, &look.access),

@@ -1,0 +1,425 @@
+//! MySQL and MariaDB: from one statement to operations, by a reader of our own.
+//!
+//! What is no DDL is told by its first words; all DDL of tables and indexes is read to its last token. Definitions
+//! within CREATE TABLE are read for foreign keys alone: nobody uses the table yet.
+
+mod alter;
+mod column;
+mod cursor;
+mod index;
+
+use dbop_model::Engine;
+use dbop_model::operation::{Algorithm, IndexKind, Locking, Operation, TableChange};
+
+use crate::Read;
+use crate::split::Piece;
+use cursor::{Cursor, Unread};
+
+/// First words of statements that do nothing to a table's definition.
+const NO_DDL: [&[&str]; 74] = [
+    &["analyze"],
+    &["begin"],
+    &["binlog"],
+    &["cache"],
+    &["change"],
+    &["check"],
+    &["checksum"],
+    &["commit"],
+    &["deallocate"],
+    &["delete"],
+    &["desc"],
+    &["describe"],
+    &["do"],
+    &["explain"],
+    &["flush"],
+    &["get"],
+    &["grant"],
+    &["handler"],
+    &["help"],
+    &["insert"],
+    &["install"],
+    &["kill"],
+    &["load"],
+    &["prepare"],
+    &["purge"],
+    &["release"],
+    &["repair"],
+    &["replace"],
+    &["reset"],
+    &["revoke"],
+    &["rollback"],
+    &["savepoint"],
+    &["select"],
+    &["set"],
+    &["show"],
+    &["shutdown"],
+    &["signal"],
+    &["start"],
+    &["stop"],
+    &["table"],
+    &["uninstall"],
+    &["unlock"],
+    &["update"],
+    &["use"],
+    &["values"],
+    &["with"],
+    &["xa"],
+    &["("],
+    &["alter", "database"],
+    &["alter", "schema"],
+    &["alter", "user"],
+    &["alter", "event"],
+    &["alter", "function"],
+    &["alter", "procedure"],
+    &["alter", "server"],
+    &["alter", "view"],
+    &["alter", "sequence"],
+    &["alter", "instance"],
+    &["create", "database"],
+    &["create", "schema"],
+    &["create", "user"],
+    &["create", "role"],
+    &["create", "server"],
+    &["create", "sequence"],
+    &["drop", "user"],
+    &["drop", "role"],
+    &["drop", "event"],
+    &["drop", "function"],
+    &["drop", "procedure"],
+    &["drop", "server"],
+    &["drop", "view"],
+    &["drop", "sequence"],
+    &["drop", "trigger"],
+    &["drop", "prepare"],
+];
+
+/// First words of statements that may do anything, and why they are not read.
+const OPAQUE: [(&[&str], &str); 6] = [
+    (&["call"], "what a procedure does is not said here"),
+    (
+        &["execute"],
+        "what a prepared statement does is not said here",
+    ),
+    (
+        &["begin", "not"],
+        "a compound statement may do anything; write its DDL as statements of its own",
+    ),
+    (
+        &["lock"],
+        "LOCK TABLES holds its locks until they are given back",
+    ),
+    (&["drop", "database"], "which tables it drops is not said"),
+    (&["drop", "schema"], "which tables it drops is not said"),
+];
+
+/// The operations of one statement, with what the statement says of all of them.
+pub(crate) fn read(
+    engine: Engine,
+    piece: &Piece<'_>,
+    schema: Option<&str>,
+) -> Result<Read, Unread> {
+    let mut at = Cursor::new(piece, schema);
+    let mut timeout = None;
+    // MariaDB: SET STATEMENT variable = value, ... FOR statement.
+    if engine == Engine::MariaDb && at.take(&["set", "statement"]) {
+        timeout = set_statement(&mut at)?;
+    }
+    let mut read = statement(&mut at)?;
+    read.lock_timeout = read.lock_timeout.or(timeout);
+    let online = read.locking == Some(Locking::None)
+        && matches!(
+            read.algorithm,
+            None | Some(Algorithm::InPlace | Algorithm::NoCopy | Algorithm::Instant)
+        );
+    for operation in &mut read.operations {
+        match operation {
+            Operation::CreateIndex { index, .. } => index.online = online,
+            Operation::DropIndex { online: it, .. } => *it = online,
+            _ => {}
+        }
+    }
+    Ok(read)
+}
+
+fn set_statement(at: &mut Cursor<'_>) -> Result<Option<std::time::Duration>, Unread> {
+    let mut timeout = None;
+    while !at.take(&["for"]) {
+        if at.at_end() {
+            return Err(at.unexpected("FOR"));
+        }
+        if at.take(&["lock_wait_timeout"]) {
+            timeout = crate::session::seconds(&at.value()?);
+        } else {
+            at.skip();
+        }
+    }
+    Ok(timeout)
+}
+
+fn statement(at: &mut Cursor<'_>) -> Result<Read, Unread> {
+    for (words, why) in OPAQUE {
+        if at.take(words) {
+            return Err(why.to_owned());
+        }
+    }
+    if NO_DDL.iter().any(|words| match words {
+        ["("] => at.is_sign("("),
+        words => at.take(words),
+    }) {
+        return Ok(Read::default());
+    }
+    if at.take(&["alter"]) {
+        return alter(at);
+    }
+    if at.take(&["create"]) {
+        return create(at);
+    }
+    if at.take(&["drop"]) {
+        return drop(at);
+    }
+    if at.take(&["rename", "table"]) || at.take(&["rename", "tables"]) {
+        return rename(at);
+    }
+    if at.take(&["rename", "user"]) {
+        return Ok(Read::default());
+    }
+    if at.take(&["truncate"]) {
+        at.take(&["table"]);
+        return each(at, |table| Operation::ChangeTable {
+            table,
+            change: TableChange::Truncate,
+        });
+    }
+    if at.take(&["optimize"]) {
+        at.take_any(&["no_write_to_binlog", "local"]);
+        if !at.take_any(&["table", "tables"]) {
+            return Err(at.unexpected("TABLE"));
+        }
+        return each(at, |table| Operation::ChangeTable {
+            table,
+            change: TableChange::Rebuild,
+        });
+    }
+    Err(at.unexpected("a statement"))
+}
+
+/// Tables by their names, and MariaDB's `WAIT`, up to the end.
+fn each(
+    at: &mut Cursor<'_>,
+    operation: impl Fn(dbop_model::table::TableName) -> Operation,
+) -> Result<Read, Unread> {
+    let mut read = Read::default();
+    loop {
+        read.operations.push(operation(at.table()?));
+        if !at.sign(",") {
+            break;
+        }
+    }
+    read.lock_timeout = at.wait()?;
+    at.take_any(&["restrict", "cascade"]);
+    at.end()?;
+    Ok(read)
+}
+
+fn alter(at: &mut Cursor<'_>) -> Result<Read, Unread> {
+    // ALTER ALGORITHM = ... DEFINER = ... VIEW, and events.
+    if at.is_any(&["algorithm", "definer", "sql"]) {
+        return Ok(Read::default());
+    }
+    let online = at.take(&["online"]);
+    at.take(&["ignore"]);
+    at.expect(&["table"])?;
+    let mut read = alter::table(at)?;
+    if online {
+        read.locking.get_or_insert(Locking::None);
+    }
+    Ok(read)
+}
+
+fn create(at: &mut Cursor<'_>) -> Result<Read, Unread> {
+    let replace = at.take(&["or", "replace"]);
+    if at.is_any(&[
+        "definer",
+        "algorithm",
+        "sql",
+        "view",
+        "function",
+        "procedure",
+        "event",
+        "aggregate",
+        "user",
+        "role",
+        "server",
+        "sequence",
+        "database",
+        "schema",
+        "package",
+    ]) && !is_trigger(at)
+    {
+        return Ok(Read::default());
+    }
+    if is_trigger(at) {
+        return trigger(at);
+    }
+    if at.take(&["temporary"]) || at.is("table") {
+        return create_table(at, replace);
+    }
+    let online = at.take(&["online"]);
+    at.take(&["offline"]);
+    let kind = match () {
+        () if at.take(&["unique"]) => IndexKind::Unique,
+        () if at.take(&["fulltext"]) => IndexKind::Fulltext,
+        () if at.take(&["spatial"]) => IndexKind::Spatial,
+        () => IndexKind::Plain,
+    };
+    at.expect(&["index"])?;
+    let mut read = create_index(at, kind)?;
+    if online {
+        read.locking.get_or_insert(Locking::None);
+    }
+    Ok(read)
+}
+
+fn create_index(at: &mut Cursor<'_>, kind: IndexKind) -> Result<Read, Unread> {
+    let mut read = Read::default();
+    let if_not_exists = at.take(&["if", "not", "exists"]);
+    let name = at.name()?;
+    index::using(at)?;
+    at.expect(&["on"])?;
+    let table = at.table()?;
+    read.lock_timeout = at.wait()?;
+    let mut made = index::body(at, kind, Some(name))?;
+    made.if_not_exists = if_not_exists;
+    read.operations
+        .push(Operation::CreateIndex { table, index: made });
+    while alter::algorithm_or_lock(at, &mut read)? {
+        at.sign(",");
+    }
+    at.end()?;
+    Ok(read)
+}
+
+/// Does `TRIGGER` come, perhaps behind a `DEFINER = user@host`?
+fn is_trigger(at: &Cursor<'_>) -> bool {
+    at.is("trigger") || (at.is("definer") && at.ahead_of_name("trigger"))
+}
+
+fn trigger(at: &mut Cursor<'_>) -> Result<Read, Unread> {
+    while !at.take(&["trigger"]) {
+        at.skip();
+    }
+    at.take(&["if", "not", "exists"]);
+    at.table()?;
+    // BEFORE | AFTER, INSERT | UPDATE | DELETE, and MariaDB's several of them.
+    while !at.take(&["on"]) {
+        if at.at_end() {
+            return Err(at.unexpected("ON"));
+        }
+        at.skip();
+    }
+    let table = at.table()?;
+    Ok(Read::of(vec![Operation::ChangeTable {
+        table,
+        change: TableChange::Trigger,
+    }]))
+}
+
+fn create_table(at: &mut Cursor<'_>, replace: bool) -> Result<Read, Unread> {
+    at.expect(&["table"])?;
+    at.take(&["if", "not", "exists"]);
+    let table = at.table()?;
+    let mut read = Read::default();
+    if replace {
+        read.operations.push(Operation::DropTable {
+            table: table.clone(),
+        });
+    }
+    read.operations.push(Operation::CreateTable {
+        table: table.clone(),
+    });
+    if at.is_sign("(") && !at.is_then("like") && !at.is_then("select") && !at.is_then("with") {
+        at.sign("(");
+        foreign_keys(at, &table, &mut read)?;
+    }
+    at.skip_all();
+    Ok(read)
+}
+
+/// The foreign keys among a new table's definitions: they concern the other table.
+fn foreign_keys(
+    at: &mut Cursor<'_>,
+    table: &dbop_model::table::TableName,
+    read: &mut Read,
+) -> Result<(), Unread> {
+    while !at.sign(")") {
+        if at.at_end() {
+            return Err("a parenthesis is not closed".to_owned());
+        }
+        let is_key = at.is("foreign") || (at.is("constraint") && at.ahead_of_name("foreign"));
+        if is_key && let Some(key) = alter::indexed(at, table)? {
+            read.operations.push(key);
+        }
+        let column = at.place();
+        while !at.at_end() && !at.is_sign(",") && !at.is_sign(")") {
+            at.until(&["references"])?;
+            if at.is("references") {
+                let behind = at.place();
+                at.go_to(column);
+                let name = at.name()?;
+                at.go_to(behind);
+                let constraint = column::references(at, vec![name])?;
+                read.operations.push(Operation::AddConstraint {
+                    table: table.clone(),
+                    constraint,
+                });
+            }
+        }
+        at.sign(",");
+    }
+    Ok(())
+}
+
+fn drop(at: &mut Cursor<'_>) -> Result<Read, Unread> {
+    at.take(&["temporary"]);
+    if at.take_any(&["table", "tables"]) {
+        at.take(&["if", "exists"]);
+        return each(at, |table| Operation::DropTable { table });
+    }
+    at.take_any(&["online", "offline"]);
+    at.expect(&["index"])?;
+    at.take(&["if", "exists"]);
+    let name_at = at.place();
+    at.name()?;
+    at.expect(&["on"])?;
+    let table = at.table()?;
+    let mut read = Read {
+        lock_timeout: at.wait()?,
+        ..Read::default()
+    };
+    while alter::algorithm_or_lock(at, &mut read)? {
+        at.sign(",");
+    }
+    at.end()?;
+    at.go_to(name_at);
+    read.operations.push(alter::dropped_index(at, table)?);
+    Ok(read)
+}
+
+fn rename(at: &mut Cursor<'_>) -> Result<Read, Unread> {
+    let mut read = Read::default();
+    at.take(&["if", "exists"]);
+    loop {
+        let table = at.table()?;
+        read.lock_timeout = at.wait()?.or(read.lock_timeout);
+        at.expect(&["to"])?;
+        read.operations.push(Operation::RenameTable {
+            table,
+            to: at.table()?,
+        });
+        if !at.sign(",") {
+            break;
+        }
+    }
+    at.end()?;
+    Ok(read)
+}

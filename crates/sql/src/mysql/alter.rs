@@ -1,0 +1,503 @@
+//! `ALTER TABLE` (MySQL 8.4 manual, section 15.1.9; MariaDB, ALTER TABLE).
+
+use dbop_model::operation::{
+    Algorithm, Column, Constraint, ConstraintKind, IndexKind, IndexPart, Locking, Operation,
+    ServerDefault, TableChange,
+};
+use dbop_model::table::{ColumnName, TableName};
+
+use super::column::{check, definition, expression, named, references};
+use super::cursor::{Cursor, Unread};
+use super::index;
+use crate::Read;
+
+/// Behind `ALTER [ONLINE] [IGNORE] TABLE`.
+pub(super) fn table(at: &mut Cursor<'_>) -> Result<Read, Unread> {
+    at.take(&["if", "exists"]);
+    let mut read = Read::default();
+    let table = at.table()?;
+    read.lock_timeout = at.wait()?;
+    let mut said_anything = false;
+    while !at.at_end() {
+        action(at, &table, &mut read)?;
+        said_anything = true;
+        // Options of the table may stand beside each other without a comma.
+        at.sign(",");
+    }
+    if !said_anything {
+        return Err("it alters nothing".to_owned());
+    }
+    Ok(read)
+}
+
+fn action(at: &mut Cursor<'_>, table: &TableName, read: &mut Read) -> Result<(), Unread> {
+    if algorithm_or_lock(at, read)? {
+        return Ok(());
+    }
+    let changed = |change: TableChange| Operation::ChangeTable {
+        table: table.clone(),
+        change,
+    };
+    let operations = if at.take(&["add"]) {
+        add(at, table)?
+    } else if at.take(&["drop"]) {
+        vec![drop(at, table)?]
+    } else if at.take(&["modify"]) {
+        at.take(&["column"]);
+        at.take(&["if", "exists"]);
+        let name = at.column()?;
+        vec![redefine(at, table, name)?]
+    } else if at.take(&["change"]) {
+        change(at, table)?
+    } else if at.take(&["alter"]) {
+        vec![alter(at, table)?]
+    } else if at.take(&["rename"]) {
+        vec![rename(at, table)?]
+    } else if at.take(&["convert", "to"]) {
+        vec![changed(convert(at)?)]
+    } else if at.take(&["force"]) || at.take(&["order", "by"]) && order(at)? {
+        vec![changed(TableChange::Rebuild)]
+    } else if at.take_any(&["enable", "disable"]) {
+        at.expect(&["keys"])?;
+        vec![changed(TableChange::Catalogue)]
+    } else if at.take_any(&["with", "without"]) {
+        // WITH VALIDATION: of a generated column that is added, or of a partition that is exchanged.
+        at.expect(&["validation"])?;
+        Vec::new()
+    } else if at.is_any(&["discard", "import"]) && at.is_then("tablespace") {
+        return Err(
+            "its rows are put away or exchanged, and what that does is not said".to_owned(),
+        );
+    } else if is_partitioning(at) {
+        at.skip_all();
+        vec![changed(TableChange::Partitioning)]
+    } else {
+        vec![changed(option(at)?)]
+    };
+    read.operations.extend(operations);
+    Ok(())
+}
+
+/// `ALGORITHM [=] ...` and `LOCK [=] ...`; was it one of them?
+pub(super) fn algorithm_or_lock(at: &mut Cursor<'_>, read: &mut Read) -> Result<bool, Unread> {
+    if at.take(&["algorithm"]) {
+        at.sign("=");
+        read.algorithm = match () {
+            () if at.take(&["instant"]) => Some(Algorithm::Instant),
+            () if at.take(&["nocopy"]) => Some(Algorithm::NoCopy),
+            () if at.take(&["inplace"]) => Some(Algorithm::InPlace),
+            () if at.take(&["copy"]) => Some(Algorithm::Copy),
+            () if at.take(&["default"]) => None,
+            () => return Err(at.unexpected("an algorithm")),
+        };
+        return Ok(true);
+    }
+    if at.take(&["lock"]) {
+        at.sign("=");
+        read.locking = match () {
+            () if at.take(&["none"]) => Some(Locking::None),
+            () if at.take(&["shared"]) => Some(Locking::Shared),
+            () if at.take(&["exclusive"]) => Some(Locking::Exclusive),
+            () if at.take(&["default"]) => None,
+            () => return Err(at.unexpected("a lock")),
+        };
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+fn is_partitioning(at: &Cursor<'_>) -> bool {
+    let verbs = [
+        "truncate",
+        "coalesce",
+        "reorganize",
+        "exchange",
+        "analyze",
+        "check",
+        "optimize",
+        "rebuild",
+        "repair",
+        "discard",
+        "import",
+        "convert",
+    ];
+    (at.is_any(&verbs) && at.is_then("partition"))
+        || (at.is("remove") && at.is_then("partitioning"))
+        || (at.is("partition") && at.is_then("by"))
+        || (at.is("convert") && at.is_then("table"))
+}
+
+fn add(at: &mut Cursor<'_>, table: &TableName) -> Result<Vec<Operation>, Unread> {
+    if at.is("partition") {
+        at.skip_all();
+        return Ok(vec![Operation::ChangeTable {
+            table: table.clone(),
+            change: TableChange::Partitioning,
+        }]);
+    }
+    if at.take(&["system", "versioning"]) || at.take(&["period", "for"]) {
+        while !at.at_end() && !at.is_sign(",") {
+            at.until(&[])?;
+        }
+        return Ok(vec![Operation::ChangeTable {
+            table: table.clone(),
+            change: TableChange::Rebuild,
+        }]);
+    }
+    if let Some(operation) = indexed(at, table)? {
+        return Ok(vec![operation]);
+    }
+    at.take(&["column"]);
+    at.take(&["if", "not", "exists"]);
+    if !at.sign("(") {
+        return Ok(vec![added(at, table)?]);
+    }
+    // Several columns, and indexes among them.
+    let mut operations = Vec::new();
+    loop {
+        match indexed(at, table)? {
+            Some(operation) => operations.push(operation),
+            None => operations.push(added(at, table)?),
+        }
+        if !at.sign(",") {
+            break;
+        }
+    }
+    at.expect_sign(")")?;
+    Ok(operations)
+}
+
+fn added(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
+    let name = at.column()?;
+    let column = definition(at, name)?;
+    Operation::add_column(table.clone(), vec![column]).map_err(|error| error.to_string())
+}
+
+/// An index or a constraint, where one comes next; else the cursor has not moved.
+pub(super) fn indexed(at: &mut Cursor<'_>, table: &TableName) -> Result<Option<Operation>, Unread> {
+    let created = |index| Operation::CreateIndex {
+        table: table.clone(),
+        index,
+    };
+    let constrained = |constraint| Operation::AddConstraint {
+        table: table.clone(),
+        constraint,
+    };
+    if at.is("vector") && (at.is_then("index") || at.is_then("key") || at.is_then("(")) {
+        return Err("a VECTOR index is not known yet".to_owned());
+    }
+    let constraint_name = named(at)?;
+    if at.take(&["primary", "key"]) {
+        index::using(at)?;
+        let parts = index::parts(at)?;
+        index::options(at)?;
+        let column = |part: IndexPart| match part {
+            IndexPart::Column(name) => Ok(name),
+            // No rule looks at a key by what it holds of a column.
+            IndexPart::Prefix(..) | IndexPart::Expression(_) => {
+                Err("a primary key over a part of a column is not known yet".to_owned())
+            }
+        };
+        let columns = parts
+            .into_iter()
+            .map(column)
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut key = Constraint::new(ConstraintKind::PrimaryKey, columns)
+            .map_err(|error| error.to_string())?;
+        key.name = constraint_name;
+        return Ok(Some(constrained(key)));
+    }
+    if at.take(&["foreign", "key"]) {
+        at.take(&["if", "not", "exists"]);
+        let name = at.name_unless(&[])?;
+        let columns = at.names()?;
+        let mut key = references(at, columns)?;
+        key.name = constraint_name.or(name);
+        return Ok(Some(constrained(key)));
+    }
+    if at.is("check") && (constraint_name.is_some() || at.is_then("(")) {
+        let mut check = check(at, Vec::new())?;
+        check.name = constraint_name;
+        return Ok(Some(constrained(check)));
+    }
+    let kind = match () {
+        () if at.take(&["unique"]) => IndexKind::Unique,
+        () if at.take(&["fulltext"]) => IndexKind::Fulltext,
+        () if at.take(&["spatial"]) => IndexKind::Spatial,
+        () if at.is_any(&["index", "key"]) => IndexKind::Plain,
+        () if constraint_name.is_some() => return Err(at.unexpected("a constraint")),
+        () => return Ok(None),
+    };
+    at.take_any(&["index", "key"]);
+    let if_not_exists = at.take(&["if", "not", "exists"]);
+    // TYPE is a name where parentheses follow it.
+    let keywords: &[&str] = if at.is_then("(") {
+        &[]
+    } else {
+        &["using", "type"]
+    };
+    let name = at.name_unless(keywords)?;
+    let mut made = index::body(at, kind, name.or(constraint_name))?;
+    made.if_not_exists = if_not_exists;
+    Ok(Some(created(made)))
+}
+
+fn drop(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
+    let dropped = |constraint| Operation::DropConstraint {
+        table: table.clone(),
+        constraint,
+    };
+    if at.is("partition") {
+        at.skip_all();
+        return Ok(Operation::ChangeTable {
+            table: table.clone(),
+            change: TableChange::Partitioning,
+        });
+    }
+    if at.take(&["system", "versioning"]) || at.take(&["period", "for"]) {
+        at.until(&[]).ok();
+        return Ok(Operation::ChangeTable {
+            table: table.clone(),
+            change: TableChange::Rebuild,
+        });
+    }
+    if at.take(&["primary", "key"]) {
+        return Ok(dropped(Constraint::without_columns(
+            ConstraintKind::PrimaryKey,
+        )));
+    }
+    let kind = match () {
+        () if at.take(&["foreign", "key"]) => Some(ConstraintKind::ForeignKey),
+        () if at.is("check") && !at.is_then(",") => {
+            at.skip();
+            Some(ConstraintKind::Check)
+        }
+        () => None,
+    };
+    if kind.is_some() || at.take(&["constraint"]) {
+        at.take(&["if", "exists"]);
+        let name = at.name()?;
+        return Ok(dropped(match kind {
+            None => Constraint::only_named(name),
+            Some(kind) => {
+                let mut constraint = Constraint::without_columns(kind);
+                constraint.name = Some(name);
+                constraint
+            }
+        }));
+    }
+    if at.take_any(&["index", "key"]) {
+        at.take(&["if", "exists"]);
+        return dropped_index(at, table.clone());
+    }
+    at.take(&["column"]);
+    at.take(&["if", "exists"]);
+    let column = at.column()?;
+    at.take_any(&["restrict", "cascade"]);
+    Ok(Operation::DropColumn {
+        table: table.clone(),
+        columns: vec![column],
+    })
+}
+
+/// An index by its name; that of the primary key is always `PRIMARY`.
+pub(super) fn dropped_index(at: &mut Cursor<'_>, table: TableName) -> Result<Operation, Unread> {
+    let name = at.name()?;
+    if name.as_str().eq_ignore_ascii_case("primary") {
+        let constraint = Constraint::without_columns(ConstraintKind::PrimaryKey);
+        return Ok(Operation::DropConstraint { table, constraint });
+    }
+    Ok(Operation::DropIndex {
+        table,
+        by_name: false,
+        columns: Vec::new(),
+        online: false,
+    })
+}
+
+fn redefine(at: &mut Cursor<'_>, table: &TableName, name: ColumnName) -> Result<Operation, Unread> {
+    let mut column = definition(at, name)?;
+    column.redefined = true;
+    Operation::alter_column(table.clone(), vec![column]).map_err(|error| error.to_string())
+}
+
+/// `CHANGE old new definition`.
+fn change(at: &mut Cursor<'_>, table: &TableName) -> Result<Vec<Operation>, Unread> {
+    at.take(&["column"]);
+    at.take(&["if", "exists"]);
+    let (from, to) = (at.column()?, at.column()?);
+    let redefined = redefine(at, table, to.clone())?;
+    if from == to {
+        return Ok(vec![redefined]);
+    }
+    let renamed = Operation::RenameColumn {
+        table: table.clone(),
+        from,
+        to,
+    };
+    Ok(vec![renamed, redefined])
+}
+
+fn alter(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
+    let changed = |change: TableChange| Operation::ChangeTable {
+        table: table.clone(),
+        change,
+    };
+    if at.take_any(&["index", "key"]) {
+        at.take(&["if", "exists"]);
+        at.name()?;
+        if !(at.take_any(&["visible", "invisible", "ignored"]) || at.take(&["not", "ignored"])) {
+            return Err(at.unexpected("VISIBLE or INVISIBLE"));
+        }
+        return Ok(changed(TableChange::Catalogue));
+    }
+    if at.take_any(&["check", "constraint"]) {
+        let name = at.name()?;
+        if at.take(&["not", "enforced"]) {
+            return Ok(changed(TableChange::Catalogue));
+        }
+        at.expect(&["enforced"])?;
+        return Ok(changed(TableChange::ValidateConstraint { name }));
+    }
+    at.take(&["column"]);
+    at.take(&["if", "exists"]);
+    let mut column = Column::new(at.column()?);
+    if at.take(&["set", "default"]) {
+        column.default = ServerDefault::Expression(expression(at)?);
+    } else if at.take(&["drop", "default"]) {
+        column.default = ServerDefault::Absent;
+    } else if at.take(&["set", "visible"]) || at.take(&["set", "invisible"]) {
+        return Ok(changed(TableChange::Catalogue));
+    } else {
+        return Err(at.unexpected("SET DEFAULT or DROP DEFAULT"));
+    }
+    Operation::alter_column(table.clone(), vec![column]).map_err(|error| error.to_string())
+}
+
+fn rename(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
+    if at.take(&["column"]) {
+        at.take(&["if", "exists"]);
+        let from = at.column()?;
+        at.expect(&["to"])?;
+        return Ok(Operation::RenameColumn {
+            table: table.clone(),
+            from,
+            to: at.column()?,
+        });
+    }
+    if at.take_any(&["index", "key"]) {
+        at.take(&["if", "exists"]);
+        at.name()?;
+        at.expect(&["to"])?;
+        at.name()?;
+        return Ok(Operation::ChangeTable {
+            table: table.clone(),
+            change: TableChange::Catalogue,
+        });
+    }
+    if !at.take_any(&["to", "as"]) {
+        at.sign("=");
+    }
+    Ok(Operation::RenameTable {
+        table: table.clone(),
+        to: at.table()?,
+    })
+}
+
+fn convert(at: &mut Cursor<'_>) -> Result<TableChange, Unread> {
+    if !(at.take(&["character", "set"]) || at.take(&["char", "set"]) || at.take(&["charset"])) {
+        return Err(at.unexpected("CHARACTER SET"));
+    }
+    let charset = at
+        .value()?
+        .trim_matches(['\'', '"', '`'])
+        .to_ascii_lowercase();
+    if at.take(&["collate"]) {
+        at.value()?;
+    }
+    Ok(TableChange::ConvertCharset { charset })
+}
+
+/// The columns of `ORDER BY`, up to the end: their commas are no ends of actions.
+fn order(at: &mut Cursor<'_>) -> Result<bool, Unread> {
+    loop {
+        at.column()?;
+        at.take_any(&["asc", "desc"]);
+        if !at.sign(",") {
+            return Ok(true);
+        }
+    }
+}
+
+/// What options of a table do when they are altered. Those that are not known count as what takes the longest.
+const OPTIONS: [(&str, TableChange); 31] = [
+    ("auto_increment", TableChange::Catalogue),
+    ("comment", TableChange::Catalogue),
+    ("charset", TableChange::Catalogue),
+    ("collate", TableChange::Catalogue),
+    ("password", TableChange::Catalogue),
+    ("connection", TableChange::Catalogue),
+    ("delay_key_write", TableChange::Catalogue),
+    ("insert_method", TableChange::Catalogue),
+    ("engine_attribute", TableChange::Catalogue),
+    ("secondary_engine_attribute", TableChange::Catalogue),
+    ("secondary_engine", TableChange::Catalogue),
+    ("autoextend_size", TableChange::Catalogue),
+    ("stats_persistent", TableChange::Parameters),
+    ("stats_auto_recalc", TableChange::Parameters),
+    ("stats_sample_pages", TableChange::Parameters),
+    ("avg_row_length", TableChange::Rebuild),
+    ("max_rows", TableChange::Rebuild),
+    ("min_rows", TableChange::Rebuild),
+    ("checksum", TableChange::Rebuild),
+    ("page_checksum", TableChange::Rebuild),
+    ("pack_keys", TableChange::Rebuild),
+    ("engine", TableChange::Rebuild),
+    ("type", TableChange::Rebuild),
+    ("row_format", TableChange::Rebuild),
+    ("key_block_size", TableChange::Rebuild),
+    ("compression", TableChange::Rebuild),
+    ("encryption", TableChange::Rebuild),
+    ("transactional", TableChange::Rebuild),
+    ("storage", TableChange::Rebuild),
+    ("tablespace", TableChange::Move),
+    ("union", TableChange::Catalogue),
+];
+
+/// Further options of MariaDB, each of which writes the table anew, or may.
+const MARIADB_OPTIONS: [&str; 10] = [
+    "page_compressed",
+    "page_compression_level",
+    "encrypted",
+    "encryption_key_id",
+    "ietf_quotes",
+    "sequence",
+    "itp",
+    "yes",
+    "table_checksum",
+    "with_system_versioning",
+];
+
+fn option(at: &mut Cursor<'_>) -> Result<TableChange, Unread> {
+    at.take(&["default"]);
+    if at.take(&["character", "set"]) || at.take(&["char", "set"]) {
+        at.value()?;
+        return Ok(TableChange::Catalogue);
+    }
+    if at.take(&["data", "directory"]) || at.take(&["index", "directory"]) {
+        at.value()?;
+        return Ok(TableChange::Rebuild);
+    }
+    if let Some((word, change)) = OPTIONS.iter().find(|(word, _)| at.is(word)) {
+        at.take(&[word]);
+        at.value()?;
+        return Ok(change.clone());
+    }
+    let quoted = at.peek().trim_matches('`').to_ascii_lowercase();
+    if MARIADB_OPTIONS.contains(&quoted.as_str()) {
+        at.skip();
+        at.value()?;
+        return Ok(TableChange::Rebuild);
+    }
+    Err(at.unexpected("an action of ALTER TABLE"))
+}
