@@ -67,6 +67,12 @@ pub enum Command {
     Local(LocalArgs),
     /// Show what would happen now, step by step, and why. Writes nothing anywhere.
     Plan(PlanArgs),
+    /// Judge a SQL file, or a DatabaseMigration, against a live database. Writes nothing anywhere.
+    ///
+    /// It says what each statement would do to its table on this very server, and what it finds: statements
+    /// that cannot succeed on today's data, that stop reads or writes of a large table, or that have the server
+    /// invent values. It needs no cluster, and a login that can only read is enough.
+    Analyze(AnalyzeArgs),
     /// Check manifests and the chain of migrations, without a database.
     Lint(LintArgs),
     /// Print DatabaseMigrations made from the migrations that a tool already has.
@@ -278,6 +284,29 @@ pub struct PlanArgs {
     /// Only these databases, each as name or namespace/name.
     #[arg(value_name = "DATABASE")]
     pub databases: Vec<String>,
+}
+
+/// `analyze`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+        database-operator analyze --dsn-file reader.dsn --sql migrations/V8__email.sql\n  \
+        database-operator analyze --dsn-file reader.dsn --migration v8.yaml --output json | jq .\n  \
+        alembic upgrade v7:v8 --sql | database-operator analyze --dsn-file reader.dsn --sql -\n\n\
+        Exit status:\n  \
+        0  nothing stands in the way\n  \
+        1  bad input, or a database that cannot be reached or logged in to\n  \
+        3  findings stand in the way, or a statement cannot be read")]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub struct AnalyzeArgs {
+    /// A file that holds postgresql:// or mysql://user:password@host:port/database; - is stdin.
+    #[arg(long, value_name = "FILE")]
+    pub dsn_file: PathBuf,
+    /// The SQL of one migration; - is stdin.
+    #[arg(long, value_name = "FILE", group = "what")]
+    pub sql: Option<PathBuf>,
+    /// The manifest of one DatabaseMigration, for its schemaHints; - is stdin.
+    #[arg(long, value_name = "FILE", group = "what")]
+    pub migration: Option<PathBuf>,
 }
 
 /// `lint`.
@@ -522,6 +551,8 @@ mod tests {
             "x plan --local shop",
             "x plan --local shop crm shop/crm",
             "x lint shop",
+            "x analyze --dsn-file f --sql -",
+            "x analyze --dsn-file - --migration v8.yaml",
             "x status --local shop",
             "x wait crm --for ready --local shop --timeout 90s",
             "x wait --all --local shop",
@@ -565,6 +596,15 @@ mod tests {
             "x wait --all --local s --timeout soon",
             "write 90s, 5m or 1h30m",
         );
+        refused(
+            "x analyze --dsn-file f",
+            "<--sql <FILE>|--migration <FILE>>",
+        );
+        refused(
+            "x analyze --dsn-file f --sql a --migration b",
+            "cannot be used with",
+        );
+        refused("x analyze --sql a", "--dsn-file <FILE>");
         refused("x generate", "<TOOL>");
         refused("x generate flyway dir", "--image <IMAGE>");
         refused("x generate rails dir --image i", "rails");

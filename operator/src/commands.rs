@@ -7,7 +7,9 @@ pub(crate) mod cluster;
 pub(crate) mod directory;
 pub(crate) mod place;
 
+mod analyze;
 mod crds;
+mod dsn_file;
 mod engine;
 mod generate;
 mod lint;
@@ -179,6 +181,7 @@ fn run(cli: Cli, connector: Arc<dyn Connector>) -> Done {
         Command::Run(args) => block_on(crate::run::run(args, connector)),
         Command::Local(args) => block_on(local::run(args, console)),
         Command::Plan(args) => block_on(plan::run(args, console)),
+        Command::Analyze(args) => block_on(analyze::run(args, console)),
         Command::Lint(args) => lint::run(&args, console),
         Command::Generate(args) => generate::run(&args, console),
         Command::Status(args) => block_on(status::run(&args, console)),

@@ -5,6 +5,7 @@
 pub mod failure;
 pub mod text;
 
+pub(crate) mod analysis;
 pub(crate) mod paint;
 pub(crate) mod plan;
 pub(crate) mod status;

@@ -107,6 +107,32 @@ pub struct MigrationObject {
     pub migration: Migration,
 }
 
+/// The DatabaseMigrations of one file; its other documents are left out. What only this platform cannot do of what they
+/// ask is no fault of theirs.
+///
+/// # Errors
+/// All that is wrong with the file and with its migrations.
+pub fn migrations(file: &Path, text: &str) -> Result<Vec<MigrationObject>, Vec<Problem>> {
+    let documents = document::documents(file, text).map_err(|problem| vec![*problem])?;
+    let (mut found, mut wrong) = (Vec::new(), Vec::new());
+    for document in documents {
+        let is_migration = dbop_api::kind_of(&document.value) == Some(dbop_api::DATABASE_MIGRATION);
+        match object::read(file, document, Runtime::Process) {
+            Read::Object {
+                object: Object::Migration(migration),
+                ..
+            } => found.push(*migration),
+            Read::Wrong(problems) if is_migration => wrong.extend(problems),
+            _ => {}
+        }
+    }
+    if wrong.is_empty() {
+        Ok(found)
+    } else {
+        Err(wrong)
+    }
+}
+
 /// The objects of a directory.
 #[derive(Debug, Clone, Default)]
 pub struct Manifests {

@@ -1,24 +1,17 @@
 //! `version`: what the schema-version engine reads in one database. Nothing is written there.
 
-use std::io::Read;
-use std::path::Path;
-
 use dbop_api::database::{SchemaVersionSource, VersionEngine};
 use dbop_database::{DatabaseError, Look, Target};
 use dbop_model::table::TableName;
 use dbop_model::{
     AccessPolicy, ClaimOwner, DatabaseFacts, Fact, ObjectRef, ObservedVersion, VersionSource,
 };
-use secrecy::SecretString;
 use serde::Serialize;
 
-use super::{Console, Done, Exit};
+use super::{Console, Done, Exit, dsn_file};
 use crate::backends;
 use crate::cli::VersionArgs;
 use crate::render::Failure;
-
-/// A DSN is a line; what is longer is another file.
-const DSN_BYTES_MAX: u64 = 64 * 1024;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,14 +31,10 @@ struct Result {
 
 pub(super) async fn run(args: VersionArgs, console: Console) -> Done {
     let source = source(&args)?;
-    let target = Target {
-        dsn: dsn(&args.dsn_file)?,
-        tls: None,
-        ca_certificate: None,
-    };
+    let target = dsn_file::target(&args.dsn_file)?;
     let facts = observe(&target, source)
         .await
-        .map_err(|error| from_file(&args.dsn_file, &error))?;
+        .map_err(|error| dsn_file::failure(&args.dsn_file, &error))?;
     let version = match &facts.version {
         Fact::Known(version) => version,
         Fact::Unknown(why) => {
@@ -140,46 +129,6 @@ fn source(args: &VersionArgs) -> std::result::Result<VersionSource, Failure> {
     })
 }
 
-/// The DSN of a file, or of stdin. Nothing of it is ever shown.
-fn dsn(path: &Path) -> std::result::Result<SecretString, Failure> {
-    let wrong = |why: &dyn std::fmt::Display| {
-        Failure::new(format!(
-            "--dsn-file {}: it cannot be read: {why}",
-            path.display()
-        ))
-    };
-    let mut text = String::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin()
-            .take(DSN_BYTES_MAX + 1)
-            .read_to_string(&mut text)
-    } else {
-        std::fs::File::open(path)
-            .and_then(|file| file.take(DSN_BYTES_MAX + 1).read_to_string(&mut text))
-    };
-    read.map_err(|error| wrong(&error))?;
-    if text.len() as u64 > DSN_BYTES_MAX {
-        return Err(wrong(&"it is too long for a DSN"));
-    }
-    if text.trim().is_empty() {
-        return Err(
-            Failure::new(format!("--dsn-file {}: it is empty", path.display()))
-                .or("it holds postgresql://user:password@host:port/database"),
-        );
-    }
-    Ok(text.trim().to_owned().into())
-}
-
-fn from_file(path: &Path, error: &DatabaseError) -> Failure {
-    Failure::of(error).or(format!(
-        "the DSN is read from {}",
-        match path.to_str() {
-            Some("-") | None => "stdin".to_owned(),
-            Some(path) => path.to_owned(),
-        }
-    ))
-}
-
 fn result(facts: &DatabaseFacts, version: &ObservedVersion) -> (String, Result) {
     let mut result = Result {
         server: facts.server.to_string(),
@@ -251,17 +200,6 @@ mod tests {
         check(
             "--engine Alembic --query q",
             Err("--query goes with --engine Query alone"),
-        );
-    }
-
-    #[test]
-    fn a_file_without_a_dsn_is_named() {
-        let failure = dsn(Path::new("does/not/exist")).unwrap_err();
-        assert!(
-            failure
-                .what
-                .starts_with("--dsn-file does/not/exist: it cannot be read: "),
-            "{failure}"
         );
     }
 }

@@ -1,0 +1,189 @@
+//! `analyze`: a migration's SQL, or its schemaHints, judged against a live database. Nothing is written anywhere.
+
+use std::io::Read;
+use std::path::Path;
+
+use dbop_engine::Clock as _;
+use dbop_model::finding::{Gate, HintPolicy, Judgement, gate};
+use dbop_model::operation::{Operation, Statement};
+use dbop_model::table::{FactRequest, TableFactsSet};
+use dbop_model::{Engine, ServerInfo};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+use super::{Console, Done, Exit, directory, dsn_file};
+use crate::backends;
+use crate::cli::AnalyzeArgs;
+use crate::render::Failure;
+use crate::render::analysis::{self, Analysis};
+use crate::shell::SystemClock;
+
+/// Migrations are written by people and tools; what is larger is a dump.
+const INPUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+pub(super) async fn run(args: AnalyzeArgs, console: Console) -> Done {
+    let source = Source::of(&args)?;
+    let target = dsn_file::target(&args.dsn_file)?;
+    let wrong = |error| dsn_file::failure(&args.dsn_file, &error);
+    let database = backends::connector()
+        .connect(&target)
+        .await
+        .map_err(wrong)?;
+    let server = database.server_info();
+    let Subject {
+        name,
+        statements,
+        policy,
+    } = source.subject(server.engine)?;
+    let wanted = facts_wanted(&statements);
+    let facts = database
+        .table_facts(&wanted, policy.probe_timeout)
+        .await
+        .map_err(wrong)?;
+    let now = SystemClock.now();
+    let judgement = judge(&server, &statements, &facts, &policy, now);
+    let stopped = gate(&judgement, &policy) != Gate::Clear;
+    let analysis = Analysis::new(&server, &statements, &judgement);
+    let text = analysis::text(&name, &server, &statements, &judgement, stopped, now);
+    console.result(&text, &analysis)?;
+    Ok(if stopped || analysis.has_unread() {
+        Exit::Blocked
+    } else {
+        Exit::Done
+    })
+}
+
+/// What is judged, and how.
+struct Subject {
+    /// The file, or the migration.
+    name: String,
+    statements: Vec<Statement>,
+    policy: HintPolicy,
+}
+
+/// What was given, before anybody knows which server it is for.
+enum Source {
+    Sql { name: String, text: String },
+    Hints(Subject),
+}
+
+impl Source {
+    fn of(args: &AnalyzeArgs) -> Result<Self, Vec<Failure>> {
+        let stdin = Path::new("-");
+        let (option, path) = match (&args.sql, &args.migration) {
+            (Some(sql), _) => ("--sql", sql),
+            (None, Some(migration)) => ("--migration", migration),
+            (None, None) => {
+                return Err(Failure::new("neither --sql nor --migration is given").into());
+            }
+        };
+        if path == stdin && args.dsn_file == stdin {
+            let failure = Failure::new(format!("--dsn-file and {option} are both stdin"));
+            return Err(failure.or("write one of them to a file").into());
+        }
+        let text = read(option, path)?;
+        if args.sql.is_some() {
+            let name = match path.file_name() {
+                Some(name) if path != stdin => name.to_string_lossy().into_owned(),
+                _ => "stdin".to_owned(),
+            };
+            return Ok(Source::Sql { name, text });
+        }
+        hints(path, &text).map(Source::Hints)
+    }
+
+    fn subject(self, engine: Engine) -> Result<Subject, Failure> {
+        Ok(match self {
+            Source::Sql { name, text } => Subject {
+                statements: dbop_sql::read(engine, &text),
+                name,
+                policy: HintPolicy::default(),
+            },
+            Source::Hints(subject) => subject,
+        })
+    }
+}
+
+/// The one DatabaseMigration of a file.
+fn hints(path: &Path, text: &str) -> Result<Subject, Vec<Failure>> {
+    let found = dbop_local::manifests::migrations(path, text).map_err(|problems| {
+        let failures = problems
+            .iter()
+            .map(|problem| directory::problem(Path::new(""), problem));
+        failures.collect::<Vec<_>>()
+    })?;
+    let shown = path.display();
+    let migration = match found.as_slice() {
+        [one] => &one.migration,
+        [] => {
+            let failure = Failure::new(format!(
+                "--migration {shown}: it holds no DatabaseMigration"
+            ));
+            return Err(failure.or("for a SQL file write --sql").into());
+        }
+        several => {
+            let names = directory::few(several.iter().map(|one| one.migration.name.to_string()));
+            let what = format!("--migration {shown}: it holds several DatabaseMigrations: {names}");
+            return Err(Failure::new(what).or("give a file with one of them").into());
+        }
+    };
+    let Some(operations) = migration.hints.clone() else {
+        let what = format!(
+            "DatabaseMigration {}: it does not say what it does to the schema",
+            migration.name
+        );
+        let failure =
+            Failure::new(what).or("write spec.schemaHints, [] if it does nothing to the schema");
+        return Err(failure.or("or give its SQL with --sql").into());
+    };
+    Ok(Subject {
+        name: migration.name.to_string(),
+        statements: operations.into_iter().map(Statement::from).collect(),
+        policy: HintPolicy::default().for_migration(&migration.name, &migration.accept),
+    })
+}
+
+/// The text of a file, or of stdin.
+fn read(option: &str, path: &Path) -> Result<String, Failure> {
+    let wrong =
+        |why: &dyn std::fmt::Display| Failure::new(format!("{option} {}: {why}", path.display()));
+    let mut bytes = Vec::new();
+    let limit = INPUT_BYTES_MAX + 1;
+    let read = if path == Path::new("-") {
+        std::io::stdin().take(limit).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| wrong(&format!("it cannot be read: {error}")))?;
+    if bytes.len() as u64 > INPUT_BYTES_MAX {
+        return Err(wrong(&"it is larger than 16 MiB, which no migration is"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        wrong(&format!("it is not UTF-8 (line {line})")).or("save it as UTF-8")
+    })
+}
+
+/// What the rules want to know. They still take operations; once they take statements, this hands them on.
+fn facts_wanted(statements: &[Statement]) -> BTreeSet<FactRequest> {
+    dbop_hints::facts_wanted(&operations(statements))
+}
+
+/// The same for their judgement. What could not be read is told beside it.
+fn judge(
+    server: &ServerInfo,
+    statements: &[Statement],
+    facts: &TableFactsSet,
+    policy: &HintPolicy,
+    now: Timestamp,
+) -> Judgement {
+    dbop_hints::judge(server, &operations(statements), facts, policy, now)
+}
+
+fn operations(statements: &[Statement]) -> Vec<Operation> {
+    statements
+        .iter()
+        .flat_map(|statement| statement.operations.iter().cloned())
+        .collect()
+}
