@@ -13,6 +13,7 @@ mod lines;
 mod observation;
 mod on_mysql;
 mod on_postgres;
+mod pauses;
 mod prediction;
 
 use dbop_tests::{Engine, Scratch, TestServer, is_full_proof, seed};
@@ -129,6 +130,11 @@ async fn judge_on(server: TestServer, postgres: bool) {
         count += 1;
     }
     let title = lines.title(&server);
+    if !postgres && !matches!(mode, Mode::Slice(_)) && only.is_empty() {
+        for line in pauses::sample(&server).await {
+            println!("proof: {title}: {line}");
+        }
+    }
     if mode == Mode::Observe {
         println!("proof: {title}: {count} cases observed");
         return;

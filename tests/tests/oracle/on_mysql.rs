@@ -153,6 +153,11 @@ impl MySql {
                 };
                 let asked = pinned.with(statement, algorithm, lock);
                 match self.attempt(&asked).await {
+                    // MariaDB takes the word for other engines' tables, and copies them all the same.
+                    Ok(rows) if rows > 0 && algorithm == "INSTANT" => {
+                        worst(seen, ATTEMPTS.len() - 1, "COPY", "SHARED");
+                        return;
+                    }
                     Ok(_) => {
                         let lock = if lock.is_empty() { "NONE" } else { lock };
                         worst(seen, rank, algorithm, lock);
@@ -396,12 +401,17 @@ impl Pinned {
         }
         match self.head {
             _ if parts.is_empty() => statement.to_owned(),
-            Some(at) => format!(
-                "{}{}, {}",
-                &statement[..at],
-                parts.join(", "),
-                &statement[at..]
-            ),
+            Some(at) => {
+                let (head, rest) = statement.split_at(at);
+                let own = rest.to_uppercase();
+                // How a table is partitioned stands behind its actions, not among them.
+                let alone = ["PARTITION BY", "REMOVE PARTITIONING"];
+                let comma = match alone.iter().any(|words| own.starts_with(words)) {
+                    true => "",
+                    false => ",",
+                };
+                format!("{head}{}{comma} {rest}", parts.join(", "))
+            }
             None => format!("{statement} {}", parts.join(" ")),
         }
     }

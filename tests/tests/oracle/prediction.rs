@@ -41,18 +41,27 @@ pub(crate) struct Effect {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Document {
     operations: Vec<Operation>,
     findings: Vec<Said>,
+    /// Statements that could not be read.
+    #[serde(default)]
+    unread: Vec<serde_json::Value>,
+    /// Operations that no rule says anything of.
+    #[serde(default)]
+    not_judged: Vec<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
 struct Operation {
-    operation: String,
     table: String,
-    /// An effect, or nothing, or why it is not known.
+    /// Nothing, where there is none or it is not known.
     #[serde(default)]
-    effect: Option<serde_json::Value>,
+    effect: Option<Effect>,
+    /// Why it is not known.
+    #[serde(default)]
+    unknown: Option<String>,
 }
 
 /// Asks about a case, in `folder`.
@@ -95,18 +104,19 @@ fn parse(json: &str, table: &str) -> Prediction {
         findings: document.findings,
         ..Prediction::default()
     };
+    let mut whole = true;
     for operation in document.operations {
-        let effect = operation
-            .effect
-            .and_then(|value| serde_json::from_value::<Effect>(value).ok());
         let own = operation.table.rsplit('.').next() == Some(table);
-        match effect {
-            None => prediction.unknown.push(operation.operation),
+        match operation.effect {
+            None => whole = false,
             Some(effect) if own => prediction.add(effect),
             Some(_) => {}
         }
+        prediction.unknown.extend(operation.unknown);
     }
-    if !prediction.unknown.is_empty() {
+    let unread = document.unread.iter().chain(&document.not_judged);
+    prediction.unknown.extend(unread.map(ToString::to_string));
+    if !whole || !prediction.unknown.is_empty() {
         prediction.effect = None;
     }
     prediction
@@ -193,16 +203,27 @@ mod tests {
 
     #[test]
     fn an_effect_that_is_not_known_makes_the_whole_unknown() {
-        for effect in ["null", r#"{"unknown": "no facts"}"#] {
-            let json = DOCUMENT.replacen(
-                r#"{"lock": "SHARE", "rewrite": false, "scan": true, "blocksReads": false,
-                        "blocksWrites": true, "duration": "about a second"}"#,
-                effect,
-                1,
-            );
-            let prediction = parse(&json, "t");
+        let known = r#"{"lock": "SHARE", "rewrite": false, "scan": true, "blocksReads": false,
+                        "blocksWrites": true, "duration": "about a second"}"#;
+        for (effect, why) in [
+            ("null", &[][..]),
+            (r#"null, "unknown": "no facts""#, &["no facts"]),
+        ] {
+            let prediction = parse(&DOCUMENT.replacen(known, effect, 1), "t");
             assert_eq!(prediction.effect, None, "{effect}");
-            assert_eq!(prediction.unknown, ["createIndex public.t(b)"]);
+            assert_eq!(prediction.unknown, why, "{effect}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_read_or_judged_is_unknown() {
+        for more in [
+            r#""unread": [{"line": 3, "statement": "DO ...", "reason": "a DO block"}]"#,
+            r#""notJudged": [{"operation": "dropTable t", "reason": "no rule"}]"#,
+        ] {
+            let json = format!(r#"{{"operations": [], "findings": [], {more}}}"#);
+            let prediction = parse(&json, "t");
+            assert_eq!(prediction.unknown.len(), 1, "{more}");
         }
     }
 }
