@@ -4,12 +4,9 @@ use std::io::Read;
 use std::path::Path;
 
 use dbop_engine::Clock as _;
-use dbop_model::finding::{Gate, HintPolicy, Judgement, gate};
-use dbop_model::operation::{Operation, Statement};
-use dbop_model::table::{FactRequest, TableFactsSet};
-use dbop_model::{Engine, ServerInfo};
-use jiff::Timestamp;
-use std::collections::BTreeSet;
+use dbop_model::Engine;
+use dbop_model::finding::{Gate, HintPolicy, gate};
+use dbop_model::operation::Statement;
 
 use super::{Console, Done, Exit, directory, dsn_file};
 use crate::backends;
@@ -35,13 +32,13 @@ pub(super) async fn run(args: AnalyzeArgs, console: Console) -> Done {
         statements,
         policy,
     } = source.subject(server.engine)?;
-    let wanted = facts_wanted(&statements);
+    let wanted = dbop_hints::facts_wanted(&statements);
     let facts = database
         .table_facts(&wanted, policy.probe_timeout)
         .await
         .map_err(wrong)?;
     let now = SystemClock.now();
-    let judgement = judge(&server, &statements, &facts, &policy, now);
+    let judgement = dbop_hints::judge(&server, &statements, &facts, &policy, now);
     let stopped = gate(&judgement, &policy) != Gate::Clear;
     let analysis = Analysis::new(&server, &statements, &judgement);
     let text = analysis::text(&name, &server, &statements, &judgement, stopped, now);
@@ -163,27 +160,4 @@ fn read(option: &str, path: &Path) -> Result<String, Failure> {
         let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
         wrong(&format!("it is not UTF-8 (line {line})")).or("save it as UTF-8")
     })
-}
-
-/// What the rules want to know. They still take operations; once they take statements, this hands them on.
-fn facts_wanted(statements: &[Statement]) -> BTreeSet<FactRequest> {
-    dbop_hints::facts_wanted(&operations(statements))
-}
-
-/// The same for their judgement. What could not be read is told beside it.
-fn judge(
-    server: &ServerInfo,
-    statements: &[Statement],
-    facts: &TableFactsSet,
-    policy: &HintPolicy,
-    now: Timestamp,
-) -> Judgement {
-    dbop_hints::judge(server, &operations(statements), facts, policy, now)
-}
-
-fn operations(statements: &[Statement]) -> Vec<Operation> {
-    statements
-        .iter()
-        .flat_map(|statement| statement.operations.iter().cloned())
-        .collect()
 }
