@@ -307,6 +307,9 @@ pub struct AnalyzeArgs {
     /// The manifest of one DatabaseMigration, for its schemaHints; - is stdin.
     #[arg(long, value_name = "FILE", group = "what")]
     pub migration: Option<PathBuf>,
+    /// A table of so many rows or more is large.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
+    pub large_table_rows: u64,
 }
 
 /// `lint`.

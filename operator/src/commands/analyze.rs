@@ -32,6 +32,10 @@ pub(super) async fn run(args: AnalyzeArgs, console: Console) -> Done {
         statements,
         policy,
     } = source.subject(server.engine)?;
+    let policy = HintPolicy {
+        large_table_rows: args.large_table_rows,
+        ..policy
+    };
     let wanted = dbop_hints::facts_wanted(&statements);
     let facts = database
         .table_facts(&wanted, policy.probe_timeout)
