@@ -1,10 +1,5 @@
 //! What the catalogue says of tables, on real servers: indexes, constraints, storage, sizes, settings.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails, which is its use"
-)]
-
 #[path = "support/look.rs"]
 mod support;
 

@@ -350,3 +350,76 @@ async fn a_probe_ends_in_time_and_holds_nobody_up() {
     })
     .await;
 }
+
+/// What a login has asked the server for, by the server's own log.
+fn statements_of(log: &str, login: &str) -> Vec<String> {
+    let entry = |line: &str| -> Option<(String, String, String)> {
+        let mut fields = line
+            .split('\t')
+            .skip_while(|field| !field.ends_with("Query") && !field.ends_with("Connect"));
+        let (id, command) = fields.next()?.trim().split_once(' ')?;
+        let text = fields.collect::<Vec<_>>().join("\t");
+        Some((id.to_owned(), command.trim().to_owned(), text))
+    };
+    let entries: Vec<_> = log.lines().filter_map(entry).collect();
+    let theirs: BTreeSet<&String> = entries
+        .iter()
+        .filter(|(_, command, text)| command == "Connect" && text.starts_with(&format!("{login}@")))
+        .map(|(id, _, _)| id)
+        .collect();
+    entries
+        .iter()
+        .filter(|(id, command, _)| command == "Query" && theirs.contains(id))
+        .map(|(_, _, text)| text.clone())
+        .collect()
+}
+
+/// Nothing that is asked writes, takes a lock, or begins a transaction that could outlive it.
+#[tokio::test]
+async fn a_look_only_reads() {
+    support::on_each(async |server| {
+        let (site, admin) = site(
+            &server,
+            &[
+                "CREATE TABLE t (id int, a varchar(9))",
+                "INSERT INTO t VALUES (1, 'a'), (2, NULL)",
+            ],
+        )
+        .await;
+        let t = || table("t");
+        let wanted = [
+            FactRequest::Table(t()),
+            FactRequest::Size(t()),
+            FactRequest::AnyRow(t()),
+            FactRequest::Indexes(t()),
+            FactRequest::Constraints(t()),
+            FactRequest::Storage(t()),
+            FactRequest::Writes(t()),
+            FactRequest::Blockers(t()),
+            FactRequest::IndexNamed(t()),
+            FactRequest::Nulls {
+                table: t(),
+                column: "a".parse().unwrap(),
+            },
+            duplicates("t", "a"),
+            duplicates("t", "(lower(a))"),
+        ];
+        let facts = present(&look(admin.as_ref(), wanted).await, "t");
+        assert_eq!(said(&facts, "(lower(a))"), "none");
+        drop(admin);
+        let log = std::fs::read(server.known.statements()).unwrap();
+        let asked = statements_of(&String::from_utf8_lossy(&log), &site.admin);
+        assert!(asked.len() > 20, "{asked:?}");
+        assert!(
+            asked.iter().any(|sql| sql.contains("GROUP BY (lower(a))")),
+            "{asked:?}"
+        );
+        for sql in &asked {
+            let reads = ["SELECT ", "SHOW ", "SET SESSION "];
+            assert!(reads.iter().any(|verb| sql.starts_with(verb)), "{sql}");
+            let sets_global = sql.contains("GLOBAL ") && !sql.starts_with("SHOW ");
+            assert!(!sets_global && !sql.contains("FOR UPDATE"), "{sql}");
+        }
+    })
+    .await;
+}
