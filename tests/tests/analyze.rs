@@ -107,7 +107,7 @@ async fn sql_is_judged_on_every_server_and_nothing_is_written() {
                 0,
             )
             .await;
-        text.says("2 statements")
+        text.says("two statements")
             .says("line 2")
             .says("addColumn customers.phone")
             .says("Nothing stands in the way. Nothing has been changed.")
