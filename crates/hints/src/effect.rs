@@ -152,6 +152,7 @@ fn hold_locks(cases: &mut [Case<'_>]) {
             continue;
         }
         let table = cases[later].table().clone();
+        let today = cases[later].step.tables().first().unwrap_or(&table).clone();
         for earlier in 0..later {
             let held = &cases[earlier];
             if held.step.statement.transaction != transaction
@@ -185,7 +186,7 @@ fn hold_locks(cases: &mut [Case<'_>]) {
                         "the transaction holds {} until its slow statement on {table} is done",
                         effect.lock
                     );
-                    prediction.also.push(table.clone());
+                    prediction.also.push(today.clone());
                 }
             }
         }

@@ -25,7 +25,7 @@ pub(crate) fn judge(case: &Case<'_>, rule: &str, what: &str) -> Vec<Finding> {
         effect: case.prediction.effect.known().cloned(),
         ..case.finding(rule, verdict, claim)
     };
-    if case.is_empty() && case.prediction.also.is_empty() {
+    if case.is_empty() {
         let claim = format!("{what}: the table has no row");
         return vec![Finding {
             evidence: vec![case.seen_empty()],

@@ -47,7 +47,6 @@ mod tests {
     use dbop_model::finding::HintPolicy;
     use dbop_model::operation::{Algorithm, Operation, Statement};
 
-    use super::*;
     use crate::testing::{column, facts_of, large, other};
     use crate::{judge as judge_all, testing::NOW};
 
