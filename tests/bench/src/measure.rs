@@ -25,7 +25,7 @@ use crate::server::FakeServer;
 pub const MOVERS: usize = 100;
 /// The first databases of a site may take so long to be at rest, and as much more for each of them.
 const ADOPTION_FIRST: Duration = Duration::from_secs(60);
-const ADOPTION_EACH: Duration = Duration::from_millis(150);
+const ADOPTION_EACH: Duration = Duration::from_millis(600);
 
 /// After this a process has started.
 const STARTED: Duration = Duration::from_secs(3);
