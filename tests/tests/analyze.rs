@@ -98,7 +98,7 @@ fn names(engine: Engine) -> &'static str {
 async fn sql_is_judged_on_every_server_and_nothing_is_written() {
     on_each_engine(async |server| {
         let case = Case::on(&server, "analyze_sql").await;
-        let before = Snapshot::of_database(&case.database, "analyze").await;
+        let before = Snapshot::of_database(&case.database, "analyze_sql").await;
 
         // What needs no look at the data.
         let (text, json) = case
@@ -150,7 +150,7 @@ async fn sql_is_judged_on_every_server_and_nothing_is_written() {
         text.says("nothing in it");
         assert_eq!(json["operations"], json!([]), "{json:#}");
 
-        before.is_still(&Snapshot::of_database(&case.database, "analyze").await);
+        before.is_still(&Snapshot::of_database(&case.database, "analyze_sql").await);
         let rows = case.database.read("SELECT count(*) FROM customers").await;
         assert_eq!(rows, ["2"], "nothing of the file has been run");
         case.ends().await;

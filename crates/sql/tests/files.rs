@@ -1,5 +1,6 @@
 //! Whole files: where statements begin, what they leave behind for each other, and that no text makes it panic.
 
+#[path = "support/shown.rs"]
 mod shown;
 
 use std::time::Duration;

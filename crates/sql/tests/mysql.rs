@@ -1,5 +1,6 @@
 //! What is read of the DDL of MySQL and MariaDB: one statement a row.
 
+#[path = "support/shown.rs"]
 mod shown;
 
 use dbop_model::Engine;

@@ -1,5 +1,6 @@
 //! What is read of PostgreSQL's DDL: one statement a row.
 
+#[path = "support/shown.rs"]
 mod shown;
 
 use dbop_model::Engine;
