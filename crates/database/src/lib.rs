@@ -5,7 +5,8 @@
 //! real servers alike. Hint rules and the planner never see a connection, only what came out of these.
 //!
 //! Beside the traits stands what backends would write alike: the common part of a DSN ([`dsn`]), rows of text
-//! into values ([`columns`]), and what is in an expression that a migration wrote ([`expression`]).
+//! into values ([`columns`]), what is in an expression that a migration wrote ([`expression`]), and what an unanswered
+//! question about a table means ([`answer`]).
 //!
 //! ```
 //! use dbop_database::DatabaseError;
@@ -22,6 +23,7 @@
 //! assert!(!refused.is_transient());
 //! ```
 
+pub mod answer;
 pub mod columns;
 pub mod dsn;
 pub mod error;

@@ -102,6 +102,22 @@ impl<F> Class<F> {
         Class::Forms(vec![Part::new(form, why)])
     }
 
+    /// Several as one: the first that is refused or undecided, else all forms.
+    pub(crate) fn together(classes: impl Iterator<Item = Self>) -> Self {
+        let (mut parts, mut undecided) = (Vec::new(), None);
+        for class in classes {
+            match class {
+                Class::Refused(refusal) => return Class::Refused(refusal),
+                Class::Undecided(why, say) => undecided = undecided.or(Some((why, say))),
+                Class::Forms(more) => parts.extend(more),
+            }
+        }
+        match undecided {
+            Some((why, say)) => Class::Undecided(why, say),
+            None => Class::Forms(parts),
+        }
+    }
+
     /// Refused for a reason of the server's grammar or rules.
     pub(crate) fn refused(why: impl Into<String>, advice: impl Into<String>) -> Self {
         Class::Refused(Refusal {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use dbop_model::finding::{Finding, HintPolicy};
-use dbop_model::operation::{Column, Operation, Statement};
+use dbop_model::operation::{Column, IndexPart, Operation, ServerDefault, Statement};
 use dbop_model::table::{
     ColumnFacts, ColumnName, DuplicateProbe, FactRequest, NullProbe, RowEstimate, RowSource,
-    Settings, Storage, TableFacts, TableFactsSet, TableKind, TableState, TypeFacts, Volatility,
+    Settings, Storage, TableFacts, TableFactsSet, TableKind, TableName, TableState, TypeFacts,
+    UniqueKey, Volatility,
 };
 use dbop_model::{Engine, Fact, ServerInfo, Why};
 
@@ -204,6 +205,47 @@ pub(crate) fn findings_on(
         .into_iter()
         .filter(|finding| finding.rule == rule)
         .collect()
+}
+
+/// The table that most cases are about.
+pub(crate) fn users() -> TableName {
+    "users".parse().unwrap()
+}
+
+/// A column of this type.
+pub(crate) fn typed(text: &str, sql_type: &str) -> Column {
+    column(text).with_type(sql_type.parse().unwrap())
+}
+
+/// A column with this default.
+pub(crate) fn default(of: Column, text: &str) -> Column {
+    of.with_default(ServerDefault::new(None, Some(text)).unwrap())
+}
+
+/// The column is added to it.
+pub(crate) fn add(column: Column) -> Operation {
+    Operation::add_column(users(), vec![column]).unwrap()
+}
+
+/// A key over whole columns.
+pub(crate) fn key(columns: &[&str]) -> UniqueKey {
+    UniqueKey {
+        parts: columns
+            .iter()
+            .map(|column| IndexPart::Column(name(column)))
+            .collect(),
+        predicate: None,
+        nulls_equal: false,
+    }
+}
+
+/// Findings as headings with their claims, a line each.
+pub(crate) fn headed(found: &[Finding]) -> String {
+    let lines: Vec<String> = found
+        .iter()
+        .map(|f| format!("{}: {}", f.verdict, f.claim))
+        .collect();
+    lines.join("\n")
 }
 
 /// Judges on PostgreSQL 14 and 18 with the default policy, and compares `verdict: claim` of the rule's

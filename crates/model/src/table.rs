@@ -392,6 +392,13 @@ impl TableFacts {
             .unwrap_or_else(|| Fact::Unknown(not_asked()))
     }
 
+    /// Is it still open whether a column holds NULL? Where it is not, a probe could scan the whole table for nothing.
+    pub fn may_hold_null(&self, column: &ColumnName) -> bool {
+        let declared = self.columns.get(column);
+        declared.is_some_and(|c| c.nullable && c.proven_not_null_by.is_none())
+            && !self.any_row.is_known_and(|any| !any)
+    }
+
     /// What the probe for NULLs in a column found.
     pub fn nulls_in(&self, column: &ColumnName) -> Fact<NullProbe> {
         self.nulls

@@ -1,9 +1,10 @@
 //! Which unique index proves that no two rows have the same key, so that no row has to be looked at.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::operation::{IndexKind, IndexPart};
-use crate::table::{ColumnFacts, ColumnName, IndexFacts, UniqueKey};
+use crate::table::{ColumnFacts, ColumnName, DuplicateProbe, IndexFacts, TableFacts, UniqueKey};
 
 /// The index that proves that a key's values differ from row to row, where one does: it is over some of the key's
 /// columns, and holds of every row that the key is about.
@@ -13,6 +14,22 @@ pub fn proof<'a>(
     key: &UniqueKey,
 ) -> Option<&'a IndexFacts> {
     indexes.iter().find(|index| proves(index, columns, key))
+}
+
+/// What is known of a key's duplicates without a look at any row: an index proves that there are none, or the table is
+/// empty. `None`: a probe has to find out.
+pub fn settled(
+    indexes: &[IndexFacts],
+    facts: &TableFacts,
+    key: &UniqueKey,
+) -> Option<DuplicateProbe> {
+    let proven_by = proof(indexes, &facts.columns, key).map(|index| index.name.to_string());
+    let settled = proven_by.is_some() || facts.any_row.is_known_and(|any| !any);
+    settled.then_some(DuplicateProbe {
+        found: false,
+        proven_by,
+        took: Duration::ZERO,
+    })
 }
 
 fn proves(

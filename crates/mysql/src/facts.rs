@@ -32,7 +32,8 @@ use jiff::Timestamp;
 
 use crate::connect::Server;
 use crate::link::{Hold, LOCK_TIMEOUT, STATEMENT_TIMEOUT};
-use ask::{Answer, CATALOGUE_TIMEOUT, Failure, PROBE_LOCK_TIMEOUT, fact, unasked};
+use ask::{CATALOGUE_TIMEOUT, PROBE_LOCK_TIMEOUT, unasked};
+use dbop_database::answer::{Answer, Failure, fact};
 use parse::Located;
 
 /// More than any migration's hints want; what is beyond is Unknown, not a longer look.
@@ -114,7 +115,7 @@ impl Look<'_> {
                 }
                 FactRequest::AnyRow(_) => facts.any_row = fact(self.any_row(&located).await)?,
                 FactRequest::Nulls { column, .. } => {
-                    if is_open(&facts, column) {
+                    if facts.may_hold_null(column) {
                         let probe = fact(self.nulls(&located, column).await)?;
                         facts.nulls.insert(column.clone(), probe);
                     }
@@ -204,13 +205,6 @@ impl Look<'_> {
         let found = crate::parse::boolean(self.hold.operation(), &rows).map_err(unasked)?;
         Ok(NullProbe { found, took })
     }
-}
-
-/// Is it still open whether a column holds NULL? A probe could scan the whole table for nothing.
-fn is_open(facts: &TableFacts, column: &ColumnName) -> bool {
-    let declared = facts.columns.get(column);
-    declared.is_some_and(|c| c.nullable && c.proven_not_null_by.is_none())
-        && !facts.any_row.is_known_and(|any| !any)
 }
 
 /// A rate is made of two looks, by who keeps the one before: of one alone it is unknown.

@@ -31,7 +31,8 @@ use dbop_model::{Fact, Why};
 use jiff::Timestamp;
 use tokio_postgres::Client;
 
-use ask::{Answer, Failure, all, fact, unreadable};
+use ask::{all, unreadable};
+use dbop_database::answer::{Answer, Failure, fact};
 use parse::Located;
 
 /// What these functions do, for errors.
@@ -135,7 +136,7 @@ impl Look<'_> {
                 }
                 FactRequest::AnyRow(_) => facts.any_row = fact(self.any_row(&located).await)?,
                 FactRequest::Nulls { column, .. } => {
-                    if self.is_open(&facts, column) {
+                    if facts.may_hold_null(column) {
                         let by_value = composite.contains(column);
                         let probe = fact(self.nulls(&located, column, by_value).await)?;
                         facts.nulls.insert(column.clone(), probe);
@@ -154,13 +155,6 @@ impl Look<'_> {
             }
         }
         Ok(Fact::Known(TableState::Present(Box::new(facts))))
-    }
-
-    /// Is it still open whether a column holds NULL? A probe could scan the whole table for nothing.
-    fn is_open(&self, facts: &TableFacts, column: &ColumnName) -> bool {
-        let declared = facts.columns.get(column);
-        declared.is_some_and(|c| c.nullable && c.proven_not_null_by.is_none())
-            && !facts.any_row.is_known_and(|any| !any)
     }
 
     async fn locate(&self, name: &TableName) -> Answer<Option<Located>> {

@@ -1,17 +1,10 @@
 //! What is read of the DDL of MySQL and MariaDB: one statement a row.
 
-#[path = "support/shown.rs"]
-mod shown;
+#[path = "support/one.rs"]
+mod one;
 
 use dbop_model::Engine;
-
-/// Reads one statement and compares.
-#[track_caller]
-fn one(engine: Engine, sql: &str, expect: &str) {
-    let statements = dbop_sql::read(engine, sql);
-    assert_eq!(statements.len(), 1, "{sql}: {statements:?}");
-    assert_eq!(shown::shown(&statements[0]), expect, "{sql}");
-}
+use one::one;
 
 #[track_caller]
 fn check(rows: &[(&str, &str)]) {

@@ -107,7 +107,7 @@ mod tests {
     use dbop_model::{Engine, Fact, ServerInfo};
 
     use super::*;
-    use crate::testing::{findings_on, large, name, other, present, server};
+    use crate::testing::{findings_on, headed, large, name, other, present, server};
 
     fn written(table: TableFacts, per_second: f64) -> TableFacts {
         TableFacts {
@@ -137,11 +137,7 @@ mod tests {
         };
         let statements = [Statement::from(operation)];
         let found = findings_on(rule, server, &statements, table, &HintPolicy::default());
-        let got: Vec<String> = found
-            .iter()
-            .map(|f| format!("{}: {}", f.verdict, f.claim))
-            .collect();
-        assert_eq!(got.join("\n"), expect);
+        assert_eq!(headed(&found), expect);
     }
 
     #[test]

@@ -131,7 +131,7 @@ mod tests {
 
     use super::*;
     use crate::testing::{
-        NOW, facts_of, findings_on, large, name, other, present, server, unknown,
+        NOW, facts_of, findings_on, headed, large, name, other, present, server, unknown,
     };
 
     fn index(kind: IndexKind) -> Operation {
@@ -161,11 +161,7 @@ mod tests {
     ) -> Vec<String> {
         let statements = [Statement::from(operation.clone())];
         let found = findings_on(rule, server, &statements, table, &HintPolicy::default());
-        let got: Vec<String> = found
-            .iter()
-            .map(|f| format!("{}: {}", f.verdict, f.claim))
-            .collect();
-        assert_eq!(got.join("\n"), expect);
+        assert_eq!(headed(&found), expect);
         found
             .into_iter()
             .flat_map(|finding| finding.advice)

@@ -81,6 +81,11 @@ fn today(step: &Step<'_>, key: &UniqueKey, facts: Option<&TableFacts>) -> Option
             None => names.into_iter().next(),
         }
     };
+    renamed(key, name)
+}
+
+/// A key in other names of its columns; `None`: one has none.
+fn renamed(key: &UniqueKey, name: impl Fn(&ColumnName) -> Option<ColumnName>) -> Option<UniqueKey> {
     let parts = key.parts.iter().map(|part| {
         Some(match part {
             IndexPart::Column(column) => IndexPart::Column(name(column)?),
@@ -111,25 +116,14 @@ fn wants(step: &Step<'_>, wanted: &mut BTreeSet<FactRequest>) {
 
 /// A key in every combination of the first and of the last name that each of its columns may have today.
 fn variants(step: &Step<'_>, key: &UniqueKey) -> Vec<UniqueKey> {
-    let by = |last: bool| -> Option<UniqueKey> {
-        let name = |column: &ColumnName| {
+    let by = |last: bool| {
+        renamed(key, |column| {
             let names = step.column_names(column);
             if last {
                 names.last().cloned()
             } else {
                 names.first().cloned()
             }
-        };
-        let parts = key.parts.iter().map(|part| {
-            Some(match part {
-                IndexPart::Column(column) => IndexPart::Column(name(column)?),
-                IndexPart::Prefix(column, length) => IndexPart::Prefix(name(column)?, *length),
-                IndexPart::Expression(text) => IndexPart::Expression(text.clone()),
-            })
-        });
-        Some(UniqueKey {
-            parts: parts.collect::<Option<Vec<_>>>()?,
-            ..key.clone()
         })
     };
     let mut variants: Vec<UniqueKey> = [by(false), by(true)].into_iter().flatten().collect();
@@ -378,18 +372,7 @@ mod tests {
     use dbop_model::table::DuplicateProbe;
 
     use super::*;
-    use crate::testing::{check, column, name, present, rows, unknown};
-
-    fn key(columns: &[&str]) -> UniqueKey {
-        UniqueKey {
-            parts: columns
-                .iter()
-                .map(|column| IndexPart::Column(name(column)))
-                .collect(),
-            predicate: None,
-            nulls_equal: false,
-        }
-    }
+    use crate::testing::{check, column, key, name, present, rows, unknown};
 
     fn unique(columns: &[&str]) -> [Operation; 1] {
         let columns = columns.iter().map(|column| name(column)).collect();

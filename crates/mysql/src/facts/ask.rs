@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use dbop_database::DatabaseError;
+use dbop_database::answer::{Answer, Failure, may_probe, unknown};
+use dbop_model::Why;
 use dbop_model::table::TableKind;
-use dbop_model::{Fact, Why};
 use dbop_versions::Row;
 
 use super::parse::{self, Located};
@@ -18,30 +19,6 @@ use crate::parse::Columns;
 pub(super) const CATALOGUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a question waits for a lock; the server counts in seconds. Looking again is cheap.
 pub(super) const PROBE_LOCK_TIMEOUT: Duration = Duration::from_secs(1);
-/// All probes of one look together take at most so many probe timeouts.
-const PROBE_TIMEOUTS_PER_LOOK: u32 = 4;
-
-/// Ends a question without ending the look.
-pub(super) enum Failure {
-    Unknown(Why),
-    Broken(DatabaseError),
-}
-
-pub(super) type Answer<T> = Result<T, Failure>;
-
-/// A question that failed is an unknown fact; a broken connection is an error.
-pub(super) fn fact<T>(answer: Answer<T>) -> Result<Fact<T>, DatabaseError> {
-    match answer {
-        Ok(value) => Ok(Fact::Known(value)),
-        Err(Failure::Unknown(why)) => Ok(Fact::Unknown(why)),
-        Err(Failure::Broken(error)) => Err(error),
-    }
-}
-
-/// An answer of unknown, with its reason.
-pub(super) fn unknown<T>(why: impl Into<String>) -> Answer<T> {
-    Err(Failure::Unknown(Why::new(why)))
-}
 
 /// What cannot be asked, or not be read, is unknown.
 pub(super) fn unasked(error: DatabaseError) -> Failure {
@@ -65,12 +42,7 @@ impl Look<'_> {
         let spent = (self.clock)()
             .duration_since(self.started_at)
             .unsigned_abs();
-        if spent > self.probe_timeout * PROBE_TIMEOUTS_PER_LOOK {
-            return unknown(format!(
-                "the probes before it took {} s together, so it was not tried",
-                spent.as_secs()
-            ));
-        }
+        may_probe(spent, self.probe_timeout)?;
         self.limit(self.probe_timeout, PROBE_LOCK_TIMEOUT)
             .await
             .map_err(Failure::Broken)?;

@@ -13,10 +13,10 @@ use dbop_model::table::Blocker;
 use dbop_model::{Engine, Why};
 
 use super::Look;
-use super::ask::{Answer, Failure, unknown};
 use super::parse::Located;
 use crate::parse::{Columns, Values as _};
 use crate::query::text;
+use dbop_database::answer::{Answer, Failure, unknown};
 
 /// Of how many is told: the oldest. One is enough to wait for.
 const BLOCKERS_MAX: usize = 20;

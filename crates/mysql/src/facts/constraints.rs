@@ -6,10 +6,10 @@ use dbop_model::operation::ConstraintKind;
 use dbop_model::table::{ColumnName, ConstraintFacts, TableName};
 
 use super::Look;
-use super::ask::Answer;
 use super::parse::{self, Located};
 use crate::parse::{Columns, Values as _};
 use crate::query::text;
+use dbop_database::answer::Answer;
 
 /// Columns of all constraints of one table.
 const ROWS_MAX: usize = 5000;

@@ -9,7 +9,6 @@
 //! made one of such a name all the same, it is not tried.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use dbop_database::DatabaseError;
 use dbop_database::expression::{Grammar, read};
@@ -18,9 +17,10 @@ use dbop_model::table::{ColumnName, DuplicateProbe, TableFacts, UniqueKey};
 use dbop_model::unique;
 
 use super::Look;
-use super::ask::{Answer, unasked, unknown};
+use super::ask::unasked;
 use super::parse::Located;
 use crate::query::{name, qualified, text};
+use dbop_database::answer::{Answer, unknown};
 
 /// The server's own functions that give the same for the same, and do nothing else (MySQL 8.4 manual, chapter 14), as
 /// far as keys are made of them. Nothing that sleeps, locks, reads files or other rows; nothing that one of the two
@@ -122,17 +122,16 @@ impl Look<'_> {
         key: &UniqueKey,
     ) -> Answer<DuplicateProbe> {
         self.readable(table)?;
-        let free = |proven_by| DuplicateProbe {
-            found: false,
-            proven_by,
-            took: Duration::ZERO,
+        let read;
+        let indexes = match facts.indexes.known() {
+            Some(indexes) => indexes,
+            None => {
+                read = self.indexes(table).await?;
+                &read
+            }
         };
-        let indexes = self.indexes(table).await?;
-        if let Some(index) = unique::proof(&indexes, &facts.columns, key) {
-            return Ok(free(Some(index.name.to_string())));
-        }
-        if facts.any_row.is_known_and(|any| !any) {
-            return Ok(free(None));
+        if let Some(settled) = unique::settled(indexes, facts, key) {
+            return Ok(settled);
         }
         if key.predicate.is_some() {
             return unknown("an index of some rows alone (WHERE) is none of this server's");
@@ -258,7 +257,7 @@ fn statement(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::ask::Failure;
+    use dbop_database::answer::Failure;
 
     #[track_caller]
     fn check(text: &str, refused: Option<&str>) {

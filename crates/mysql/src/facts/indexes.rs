@@ -6,10 +6,11 @@ use dbop_model::table::{ColumnName, IndexFacts, TableName, UniqueKey};
 use dbop_model::{Engine, Why};
 
 use super::Look;
-use super::ask::{Answer, Failure, unasked};
+use super::ask::unasked;
 use super::parse::{self, Located};
 use crate::parse::{Columns, Values as _};
 use crate::query::text;
+use dbop_database::answer::{Answer, Failure};
 
 /// The servers allow 64 indexes of 16 or 32 columns.
 const PARTS_MAX: usize = 3000;

@@ -8,7 +8,7 @@ use dbop_model::operation::Algorithm;
 use dbop_model::table::Settings;
 
 use super::Look;
-use super::ask::{Answer, unknown};
+use dbop_database::answer::{Answer, unknown};
 
 /// The variables that matter, and those of only one of the two servers.
 const VARIABLES: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('lock_wait_timeout', \

@@ -9,10 +9,10 @@ use dbop_model::Engine;
 use dbop_model::table::{RowEstimate, RowSource, Storage};
 
 use super::Look;
-use super::ask::{Answer, unknown};
 use super::parse::Located;
 use crate::parse::{Columns, Values as _};
 use crate::query::text;
+use dbop_database::answer::{Answer, unknown};
 
 /// Storage of a table: engine, row format, collation, partitions, has it a FULLTEXT index, bytes of indexes.
 fn storage(table: &Located) -> Result<String, DatabaseError> {

@@ -10,10 +10,10 @@ use dbop_model::Engine;
 use dbop_model::table::WriteCount;
 
 use super::Look;
-use super::ask::{Answer, Failure, unknown};
 use super::parse::Located;
 use crate::parse::{Columns, Values as _};
 use crate::query::text;
+use dbop_database::answer::{Answer, Failure, unknown};
 
 /// Who counts: `performance_schema`, `userstat`.
 const COUNTERS: &str =

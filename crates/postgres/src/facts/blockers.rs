@@ -10,8 +10,9 @@ use dbop_model::table::Blocker;
 use tokio_postgres::Row;
 
 use super::Look;
-use super::ask::{Answer, Failure, all};
+use super::ask::all;
 use super::parse::Located;
+use dbop_database::answer::{Answer, Failure};
 
 /// Of how many is told: the oldest. One is enough to wait for.
 const BLOCKERS_MAX: usize = 20;

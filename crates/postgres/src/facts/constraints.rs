@@ -5,8 +5,9 @@ use dbop_model::table::{ColumnName, ConstraintFacts, TableName};
 use tokio_postgres::Row;
 
 use super::Look;
-use super::ask::{Answer, all};
+use super::ask::all;
 use super::parse::Located;
+use dbop_database::answer::Answer;
 
 /// Constraints of the table `$1`, and foreign keys to it: name, kind, known to hold, is it another table's, schema and
 /// name of the table at the other end, condition, changes rows at the other end, columns of this table.

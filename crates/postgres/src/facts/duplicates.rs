@@ -11,7 +11,6 @@
 //! type's is its owner's code. What is refused is unknown, with its reason; so is the verdict.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use dbop_database::expression::{Expression, Grammar, read};
 use dbop_model::operation::IndexPart;
@@ -19,8 +18,9 @@ use dbop_model::table::{ColumnName, DuplicateProbe, TableFacts, UniqueKey};
 use dbop_model::unique;
 
 use super::Look;
-use super::ask::{Answer, all, unknown};
+use super::ask::all;
 use super::parse::{self, Located, quoted, quoted_table};
+use dbop_database::answer::{Answer, unknown};
 
 /// What stands before a parenthesis and is part of the grammar (PostgreSQL manual, appendix C and section 4.2), or a
 /// type with a length.
@@ -107,17 +107,16 @@ impl Look<'_> {
         key: &UniqueKey,
     ) -> Answer<DuplicateProbe> {
         self.readable(table)?;
-        let free = |proven_by| DuplicateProbe {
-            found: false,
-            proven_by,
-            took: Duration::ZERO,
+        let read;
+        let indexes = match facts.indexes.known() {
+            Some(indexes) => indexes,
+            None => {
+                read = self.indexes(table).await?;
+                &read
+            }
         };
-        let indexes = self.indexes(table).await?;
-        if let Some(index) = unique::proof(&indexes, &facts.columns, key) {
-            return Ok(free(Some(index.name.to_string())));
-        }
-        if facts.any_row.is_known_and(|any| !any) {
-            return Ok(free(None));
+        if let Some(settled) = unique::settled(indexes, facts, key) {
+            return Ok(settled);
         }
         let keys = self.computed(table, facts, key).await?;
         let answer = self.probe(&statement(table, &keys)).await?;

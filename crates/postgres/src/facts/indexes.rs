@@ -4,9 +4,10 @@ use dbop_model::operation::{IndexKind, IndexPart};
 use dbop_model::table::{ColumnName, IndexFacts, TableName, UniqueKey};
 use tokio_postgres::Row;
 
-use super::ask::{Answer, all};
+use super::ask::all;
 use super::parse::{self, Located};
 use super::{Look, NAME_BYTES_MAX};
+use dbop_database::answer::Answer;
 
 /// Indexes of the table `$1`: name, unique, primary, valid, immediate, NULLs equal, predicate, bytes with its
 /// partitions; of each key its column, where it is a whole one that is compared as the column is, and its text.
@@ -75,7 +76,7 @@ impl Look<'_> {
         let found = all(&rows, parse::located)?;
         parse::choose(index, found)
             .map(|found| found.map(|table| table.name))
-            .map_err(super::ask::Failure::Unknown)
+            .map_err(dbop_database::answer::Failure::Unknown)
     }
 }
 

@@ -12,8 +12,9 @@ use dbop_model::table::Settings;
 use tokio_postgres::Row;
 
 use super::Look;
-use super::ask::{Answer, all};
+use super::ask::all;
 use crate::mark;
+use dbop_database::answer::Answer;
 
 /// Settings of this database and of the migrator, the weakest first: `name=value`. A role of ours is known by its
 /// mark, whose beginning is `$1`; the migrator in this database by the role that it acts as there.

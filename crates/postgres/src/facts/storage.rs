@@ -5,9 +5,10 @@ use dbop_model::table::{RowEstimate, RowSource, Storage};
 use dbop_model::{Fact, Why};
 use tokio_postgres::Row;
 
-use super::ask::{Answer, CATALOGUE_TIMEOUT, Failure, fact, unreadable};
+use super::ask::{CATALOGUE_TIMEOUT, unreadable};
 use super::parse::{self, Located, quoted_table};
 use super::{Look, query};
+use dbop_database::answer::{Answer, Failure, fact};
 
 /// How the table `$1` is stored with its partitions and children: access method, number of partitions that hold rows,
 /// bytes of indexes. A partitioned table has no access method of its own before 17.

@@ -8,8 +8,8 @@ use dbop_model::table::WriteCount;
 use tokio_postgres::Row;
 
 use super::Look;
-use super::ask::Answer;
 use super::parse::{Located, seconds};
+use dbop_database::answer::Answer;
 
 /// Rows changed in the table `$1` with its partitions and children; for how many seconds the server has counted; what
 /// tells this count from others. The parts belong to it: one that is dropped takes its number with it.
@@ -38,7 +38,7 @@ impl Look<'_> {
         self.readable(table)?;
         let counts: bool = self.one(COUNTS, &[], |row| row.try_get(0).ok()).await?;
         if !counts {
-            return super::ask::unknown(
+            return dbop_database::answer::unknown(
                 "the server does not count writes: set track_counts = on in its configuration",
             );
         }

@@ -85,14 +85,14 @@ pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
     }
     match case.step.operation {
         Operation::AddColumn { columns, .. } => {
-            together(columns.iter().map(|column| add_column(case, facts, column)))
+            Class::together(columns.iter().map(|column| add_column(case, facts, column)))
         }
-        Operation::AlterColumn { columns, .. } => together(
+        Operation::AlterColumn { columns, .. } => Class::together(
             columns
                 .iter()
                 .map(|column| alter_column(case, facts, column)),
         ),
-        Operation::DropColumn { columns, .. } => together(
+        Operation::DropColumn { columns, .. } => Class::together(
             columns
                 .iter()
                 .map(|column| drop_column(case, facts, column)),
@@ -114,22 +114,6 @@ pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
         }
         Operation::ChangeTable { change, .. } => change_table(change),
         Operation::CreateTable { .. } => Class::one(Form::NewTable, ON_NEW_TABLE),
-    }
-}
-
-/// Several classes as one: the first that is refused or undecided, else all forms.
-fn together(classes: impl Iterator<Item = Class<Form>>) -> Class<Form> {
-    let (mut parts, mut undecided) = (Vec::new(), None);
-    for class in classes {
-        match class {
-            Class::Refused(refusal) => return Class::Refused(refusal),
-            Class::Undecided(why, say) => undecided = undecided.or(Some((why, say))),
-            Class::Forms(more) => parts.extend(more),
-        }
-    }
-    match undecided {
-        Some((why, say)) => Class::Undecided(why, say),
-        None => Class::Forms(parts),
     }
 }
 
@@ -220,7 +204,7 @@ fn add_constraint(case: &Case<'_>, facts: &TableFacts, constraint: &Constraint) 
             Form::AddPrimaryKey,
             "every row is written anew in the key's order, while writes go on",
         ),
-        (ConstraintKind::NotNull, _) => together(constraint.columns().iter().map(|name| {
+        (ConstraintKind::NotNull, _) => Class::together(constraint.columns().iter().map(|name| {
             let column = Column::new(name.clone()).with_nullable(false);
             alter_column(case, facts, &column)
         })),

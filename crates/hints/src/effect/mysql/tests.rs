@@ -3,32 +3,15 @@
 use dbop_model::finding::{HintPolicy, Lock};
 use dbop_model::operation::{
     Algorithm, Column, Constraint, ConstraintKind, Index, IndexKind, IndexPart, Locking, Operation,
-    ServerDefault, Statement, TableChange, Validity,
+    Statement, TableChange, Validity,
 };
 use dbop_model::table::{
     ConstraintFacts, Generated, IndexFacts, Settings, Storage, TableFacts, TableFactsSet,
-    TableName, UniqueKey,
 };
 use dbop_model::{Engine, Fact, ServerInfo};
 
 use crate::judge;
-use crate::testing::{NOW, column, facts_of, large, name, other, unknown};
-
-fn users() -> TableName {
-    "users".parse().unwrap()
-}
-
-fn typed(text: &str, sql_type: &str) -> Column {
-    column(text).with_type(sql_type.parse().unwrap())
-}
-
-fn default(of: Column, text: &str) -> Column {
-    of.with_default(ServerDefault::new(None, Some(text)).unwrap())
-}
-
-fn add(column: Column) -> Operation {
-    Operation::add_column(users(), vec![column]).unwrap()
-}
+use crate::testing::{NOW, add, default, facts_of, key, large, name, other, typed, unknown, users};
 
 fn modify(column: Column) -> Operation {
     let column = Column {
@@ -122,14 +105,7 @@ fn table() -> TableFacts {
     }
     let over = |index: &str, columns: &[&str], primary: bool| IndexFacts {
         name: name(index),
-        key: UniqueKey {
-            parts: columns
-                .iter()
-                .map(|column| IndexPart::Column(name(column)))
-                .collect(),
-            predicate: None,
-            nulls_equal: false,
-        },
+        key: key(columns),
         kind: IndexKind::Plain,
         primary,
         valid: true,

@@ -85,9 +85,9 @@ pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
     let catalogue = |why: &str| Class::one(Form::Catalogue, why);
     match case.step.operation {
         Operation::AddColumn { columns, .. } => {
-            together(columns.iter().map(|column| add_column(case, facts, column)))
+            Class::together(columns.iter().map(|column| add_column(case, facts, column)))
         }
-        Operation::AlterColumn { columns, .. } => together(
+        Operation::AlterColumn { columns, .. } => Class::together(
             columns
                 .iter()
                 .map(|column| alter_column(case, facts, column)),
@@ -106,22 +106,6 @@ pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
         Operation::DropTable { .. } => catalogue("dropping a table reads none of its rows"),
         Operation::ChangeTable { change, .. } => change_table(case, facts, change),
         Operation::CreateTable { .. } => Class::one(Form::NewTable, ON_NEW_TABLE),
-    }
-}
-
-/// Several classes as one: the first that is refused or undecided, else all forms.
-fn together(classes: impl Iterator<Item = Class<Form>>) -> Class<Form> {
-    let (mut parts, mut undecided) = (Vec::new(), None);
-    for class in classes {
-        match class {
-            Class::Refused(refusal) => return Class::Refused(refusal),
-            Class::Undecided(why, say) => undecided = undecided.or(Some((why, say))),
-            Class::Forms(more) => parts.extend(more),
-        }
-    }
-    match undecided {
-        Some((why, say)) => Class::Undecided(why, say),
-        None => Class::Forms(parts),
     }
 }
 

@@ -2,30 +2,14 @@
 
 use dbop_model::finding::{HintPolicy, Lock};
 use dbop_model::operation::{
-    Column, Constraint, ConstraintKind, Index, IndexKind, IndexPart, Operation, ServerDefault,
-    Statement, TableChange, Validity,
+    Column, Constraint, ConstraintKind, Index, IndexKind, IndexPart, Operation, Statement,
+    TableChange, Validity,
 };
-use dbop_model::table::{ConstraintFacts, IndexFacts, TableFacts, TableKind, TableName, UniqueKey};
+use dbop_model::table::{ConstraintFacts, IndexFacts, TableFacts, TableKind, UniqueKey};
 use dbop_model::{Fact, ServerInfo};
 
 use crate::judge;
-use crate::testing::{NOW, column, facts_of, large, name, server};
-
-fn users() -> TableName {
-    "users".parse().unwrap()
-}
-
-fn typed(text: &str, sql_type: &str) -> Column {
-    column(text).with_type(sql_type.parse().unwrap())
-}
-
-fn default(of: Column, text: &str) -> Column {
-    of.with_default(ServerDefault::new(None, Some(text)).unwrap())
-}
-
-fn add(column: Column) -> Operation {
-    Operation::add_column(users(), vec![column]).unwrap()
-}
+use crate::testing::{NOW, add, column, default, facts_of, large, name, server, typed, users};
 
 fn alter(column: Column) -> Operation {
     Operation::alter_column(users(), vec![column]).unwrap()
