@@ -329,13 +329,15 @@ fn statement(cases: &[Case<'_>], classes: &[Class<Form>], at: usize) -> Predicti
         refused: None,
         also: Vec::new(),
     };
-    if let Some(part) = own
-        .iter()
-        .find(|part| matches!(part.form, Form::Metadata | Form::NewTable))
+    // What only changes the catalogue adds nothing to what else the statement does.
+    let only_catalogue = |part: &Part<Form>| matches!(part.form, Form::Metadata | Form::NewTable);
+    if let Some(part) = own.first()
+        && parts.iter().all(|(_, part)| only_catalogue(part))
     {
         let lock = Lock::Metadata(Locking::Exclusive);
         return done(instant(lock), part.why.clone());
     }
+    parts.retain(|(_, part)| !only_catalogue(part));
     let Some(like) = like(case.server) else {
         let why = format!("{} was never measured", case.server);
         return Prediction::undecided(Why::new(why), None);

@@ -91,8 +91,13 @@ fn judge_column(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> Opt
         effect: effect.clone(),
         ..case.finding(RULE.id, verdict, claim)
     };
-    let instant =
-        |claim: String, evidence: Evidence| finding(Verdict::Clean, claim, vec![evidence]);
+    // No NULL is met; what else the statement does to a large table has to be known all the same.
+    let no_null = |claim: String, evidence: Evidence| match &effect {
+        Some(effect) if !effect.blocks_reads && !effect.blocks_writes => {
+            Some(finding(Verdict::Clean, claim, vec![evidence]))
+        }
+        _ => large_table::judge(case, RULE.id, &what).into_iter().next(),
+    };
     if case.prediction.refused.is_some() {
         return None;
     }
@@ -101,11 +106,11 @@ fn judge_column(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> Opt
         ColumnStanding::Missing => return None,
         ColumnStanding::Present(_, catalogue) if !catalogue.nullable => {
             let seen = case.seen("declared NOT NULL", "the catalogue");
-            return Some(instant(format!("{what}: it is already"), seen));
+            return no_null(format!("{what}: it is already"), seen);
         }
         _ if facts.any_row.is_known_and(|any| !any) => {
             let claim = format!("{what}: the table has no row");
-            return Some(instant(claim, case.seen_empty()));
+            return Some(finding(Verdict::Clean, claim, vec![case.seen_empty()]));
         }
         ColumnStanding::Present(
             _,
@@ -115,10 +120,10 @@ fn judge_column(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> Opt
             },
         ) => {
             let seen = case.seen(format!("the valid constraint {check}"), "the catalogue");
-            return Some(instant(
+            return no_null(
                 format!("{what}: {check} proves it, so nothing is scanned"),
                 seen,
-            ));
+            );
         }
         _ if proof_in_migration(case, column).is_some() => {
             let seen = case.seen(
@@ -126,7 +131,7 @@ fn judge_column(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> Opt
                 "the operations",
             );
             let claim = format!("{what}: a CHECK of this migration proves it");
-            return Some(instant(claim, seen));
+            return no_null(claim, seen);
         }
         ColumnStanding::Present(name, _) => probed(case, facts, &name),
         ColumnStanding::Added(added) if has_value(added) => {
@@ -284,7 +289,8 @@ mod tests {
 
     use super::*;
     use crate::testing::{
-        check, column, facts_of, findings, large, name, present, rows, statements, unknown,
+        add, check, column, facts_of, findings, findings_on, large, name, other, present, rows,
+        statements, unknown, users,
     };
 
     const ID: &str = RULE.id;
@@ -294,8 +300,31 @@ mod tests {
         Operation::alter_column("users".parse().unwrap(), vec![column]).unwrap()
     }
 
-    fn add(column: Column) -> Operation {
-        Operation::add_column("users".parse().unwrap(), vec![column]).unwrap()
+    #[test]
+    fn no_null_clears_nothing_else_that_the_statement_does() {
+        use dbop_model::Engine;
+        let verdicts = |server, operation: Operation| -> Vec<Verdict> {
+            let policy = HintPolicy::default();
+            let statements = statements(&[operation]);
+            let found = findings_on(ID, &server, &statements, large(), &policy);
+            found.iter().map(|finding| finding.verdict).collect()
+        };
+        // It copies the table, since the column's characters change.
+        let collated = Column {
+            collation: Some("utf8mb4_bin".to_owned()),
+            charset: Some("latin1".to_owned()),
+            ..column("id").with_nullable(false)
+        };
+        let collated = Operation::alter_column(users(), vec![collated]).unwrap();
+        let mysql = other(Engine::MySql, 8, 4);
+        assert_eq!(verdicts(mysql.clone(), collated), [Verdict::Blocks]);
+        assert_eq!(verdicts(mysql, not_null("id")), [Verdict::Clean]);
+        // What a server does that nobody measured is not known.
+        let unknown = Verdict::Unknown {
+            looking_again_helps: false,
+        };
+        let later = other(Engine::MariaDb, 12, 0);
+        assert_eq!(verdicts(later, not_null("id")), [unknown]);
     }
 
     fn proven() -> TableFacts {

@@ -475,6 +475,13 @@ fn an_alter_takes_the_slowest_way_of_its_actions() {
     let index_on = |column: &str| index(IndexKind::Plain, column);
     check_statement(&of(vec![column(), index_on("filled")]), &table(), "R R R R");
     check_statement(&of(vec![column(), drop("plain")]), &table(), "I I I I");
+    // A rename of the table adds nothing, before or after.
+    let people = || Operation::RenameTable {
+        table: users(),
+        to: "people".parse().unwrap(),
+    };
+    let index = || index_on("filled");
+    check_statement(&of(vec![column(), index(), people()]), &table(), "R R R R");
     check_statement(&of(vec![rename(), index_on("filled")]), &table(), "P P P P");
     check_statement(
         &of(vec![modify(typed("v50", "varchar(60)")), index_on("plain")]),

@@ -187,8 +187,9 @@ fn index_of_its_own(case: &Case<'_>) -> Class<Form> {
         return Class::Undecided(Why::new("it is no index"), None);
     };
     match case.table_of_index(case.table()) {
+        Some(Fact::Known(_)) => drop_index(case, *online),
         Some(Fact::Unknown(why)) => Class::Undecided(why.clone(), None),
-        Some(Fact::Known(_)) | None => drop_index(case, *online),
+        None => Class::Undecided(Why::new("whose index it is was not looked up"), None),
     }
 }
 
