@@ -195,8 +195,8 @@ crm  v8   WILL FAIL
            about 12.3 M rows, 4.1 GB: the server's statistics (2 h old), 5 s ago
   effect   PostgreSQL 18.6: takes ACCESS EXCLUSIVE, no rewrite, scans the table; reads and writes
            stop for about 4-27 s
-  do       fill the rows that hold NULL, in batches; they are: SELECT count(*) FROM app.users WHERE
-           phone IS NULL
+  do       fill the rows that hold NULL, in batches; so many there are: SELECT count(*) FROM
+           app.users WHERE phone IS NULL;
            or have the migration fill them in an earlier step, and accept the finding
            or accept it on the DatabaseMigration:
            accept: [{rule: not-null-over-nulls, table: app.users, reason: ...}]
@@ -217,10 +217,19 @@ crm  v8   BLOCKS
   seen     about 12.3 M rows, 4.1 GB: the server's statistics (2 h old), 5 s ago
   effect   PostgreSQL 18.6: takes ACCESS EXCLUSIVE, rewrites the table, scans the table; reads and
            writes stop for about 1-4 min
-  do       add it plain (ALTER TABLE app.users ADD COLUMN code bigint), set a sequence as its
-           default for new rows (CREATE SEQUENCE users_code_seq OWNED BY app.users.code; ALTER TABLE
-           app.users ALTER COLUMN code SET DEFAULT nextval('users_code_seq')), fill the old rows in
-           batches, and make it NOT NULL by a validated CHECK
+  do       add it plain: ALTER TABLE app.users ADD COLUMN code bigint; set a sequence as its default
+           for new rows: CREATE SEQUENCE app.users_code_seq OWNED BY app.users.code; ALTER TABLE
+           app.users ALTER COLUMN code SET DEFAULT nextval('app.users_code_seq'); fill the old rows
+           in batches, outside of a transaction, with an index of those that are left: CREATE INDEX
+           CONCURRENTLY code_left ON app.users ((code IS NULL)) WHERE code IS NULL; by a statement
+           that is repeated until it changes no row (a batch file of dbop-migrate is): UPDATE
+           app.users SET code = nextval('app.users_code_seq') WHERE code IS NULL AND ctid = ANY
+           (ARRAY(SELECT ctid FROM app.users WHERE code IS NULL ORDER BY (code IS NULL) LIMIT
+           5000)); DROP INDEX CONCURRENTLY app.code_left; prove it first, while reads and writes go
+           on: ALTER TABLE app.users ADD CONSTRAINT code_not_null CHECK (code IS NOT NULL) NOT
+           VALID; then, in another transaction: ALTER TABLE app.users VALIDATE CONSTRAINT
+           code_not_null; then, in an instant: ALTER TABLE app.users ALTER COLUMN code SET NOT NULL;
+           ALTER TABLE app.users DROP CONSTRAINT code_not_null;
            or accept it on the DatabaseMigration:
            accept: [{rule: add-column-large-table, table: app.users, reason: ...}]
   more     docs/rules/add-column-large-table

@@ -3,9 +3,11 @@
 
 use dbop_model::operation::{
     Column, Constraint, ConstraintKind, Index, IndexKind, IndexPart, Operation, ServerDefault,
-    TableChange,
+    Statement, TableChange,
 };
 use dbop_model::table::{ColumnName, TableName};
+
+use crate::expression;
 
 /// How a server reads names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,12 +98,22 @@ impl Dialect {
         }
         match &column.default {
             ServerDefault::Expression(expression) => {
-                text.push_str(&format!(" DEFAULT {expression}"));
+                text.push_str(&format!(" DEFAULT {}", self.default(expression)));
             }
             ServerDefault::Present => text.push_str(" DEFAULT <default>"),
             ServerDefault::NotSaid | ServerDefault::Absent => {}
         }
         text
+    }
+
+    /// A default's expression where a default stands: MySQL and MariaDB want what is computed in parentheses.
+    pub(crate) fn default(self, expression: &str) -> String {
+        let is_bare = expression.starts_with('(')
+            || expression::read(expression).is_some_and(|read| read.names.is_empty());
+        match self {
+            Dialect::MySql if !is_bare => format!("({expression})"),
+            Dialect::MySql | Dialect::PostgreSql => expression.to_owned(),
+        }
     }
 
     /// An index as a clause: `UNIQUE INDEX name (a, b)`.
@@ -144,6 +156,31 @@ impl Dialect {
             return what;
         }
         format!("CONSTRAINT {} {what}", self.name(name))
+    }
+
+    /// Is so much said of an operation that all of it can be written? Of a foreign key the columns at its other end are
+    /// not kept: MySQL wants them, and PostgreSQL takes the primary key.
+    pub(crate) fn can_write(self, operation: &Operation) -> bool {
+        let column =
+            |column: &Column| column.sql_type.is_some() && column.default != ServerDefault::Present;
+        match operation {
+            Operation::AddColumn { columns, .. } | Operation::AlterColumn { columns, .. } => {
+                columns.iter().all(column)
+            }
+            Operation::AddConstraint { constraint, .. } => self.can_write_constraint(constraint),
+            _ => true,
+        }
+    }
+
+    /// The same of a constraint.
+    pub(crate) fn can_write_constraint(self, constraint: &Constraint) -> bool {
+        match constraint.kind() {
+            ConstraintKind::Check | ConstraintKind::Exclude => constraint.expression.is_some(),
+            ConstraintKind::ForeignKey => {
+                self == Dialect::PostgreSql && constraint.references.is_some()
+            }
+            ConstraintKind::Unique | ConstraintKind::PrimaryKey | ConstraintKind::NotNull => true,
+        }
     }
 
     /// An operation as clauses of `ALTER TABLE` in MySQL's words; `None`: it is no change that ALTER TABLE makes.
@@ -232,6 +269,43 @@ fn made_name<'a>(table: &TableName, columns: impl Iterator<Item = &'a str>, end:
     format!("{}_{middle}_{end}", plain(table.name(), 24))
 }
 
+/// A statement's own words, where all of them are known.
+pub(crate) fn whole_text(statement: &Statement) -> Option<&str> {
+    let text = statement.text.as_deref()?;
+    (!text.ends_with("...")).then_some(text)
+}
+
+/// What a statement says of its table after the table's name, where it is an `ALTER TABLE` whose words are known.
+pub(crate) fn clauses(statement: &Statement) -> Option<&str> {
+    const HEAD: &str = "ALTER TABLE ";
+    let text = whole_text(statement)?;
+    let head = text.get(..HEAD.len())?;
+    if !head.eq_ignore_ascii_case(HEAD) {
+        return None;
+    }
+    let (mut rest, mut quoted) = (text[HEAD.len()..].char_indices(), false);
+    let end = rest.find(|(_, c)| {
+        quoted ^= *c == '`';
+        !quoted && c.is_whitespace()
+    });
+    let clauses = text[HEAD.len() + end?.0..].trim();
+    // `ALTER TABLE IF EXISTS t`: nobody writes it where the table is large.
+    let is_option = clauses
+        .get(..6)
+        .is_some_and(|begin| begin.eq_ignore_ascii_case("exists"));
+    (!clauses.is_empty() && !is_option).then_some(clauses)
+}
+
+/// The type of a stored generated column, as that of a virtual one; `None`: it does not say so.
+pub(crate) fn virtual_type(column: &Column) -> Option<String> {
+    let text = column.sql_type.as_ref()?.as_str();
+    let (before, last) = text.rsplit_once(char::is_whitespace)?;
+    let stored = ["stored", "persistent"];
+    stored
+        .contains(&last.to_ascii_lowercase().as_str())
+        .then(|| format!("{before} VIRTUAL"))
+}
+
 /// The letters, digits and underscores of a name.
 pub(crate) fn plain(name: &str, chars_max: usize) -> String {
     let plain = name
@@ -256,5 +330,34 @@ mod tests {
         let table = |text: &str| Dialect::MySql.table(&text.parse().unwrap());
         assert_eq!(table("app.users"), "`app`.`users`");
         assert_eq!(table("a`b"), "`a``b`");
+    }
+
+    #[test]
+    fn what_an_alter_says_of_its_table_is_taken_from_its_words() {
+        let clauses = |text: &str| {
+            let statement = Statement {
+                text: Some(text.to_owned()),
+                ..Statement::default()
+            };
+            clauses(&statement).map(str::to_owned)
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(clauses("alter table t ADD c int"), some("ADD c int"));
+        assert_eq!(
+            clauses("ALTER TABLE `a b`.`t` ADD c int, FORCE"),
+            some("ADD c int, FORCE")
+        );
+        assert_eq!(clauses("ALTER TABLE IF EXISTS t FORCE"), None);
+        assert_eq!(clauses("ALTER TABLE t ADD c varchar(2..."), None);
+        assert_eq!(clauses("CREATE INDEX i ON t (c)"), None);
+    }
+
+    #[test]
+    fn what_is_computed_stands_in_parentheses() {
+        let of = |text: &str| Dialect::MySql.default(text);
+        assert_eq!(of("b + 1"), "(b + 1)");
+        assert_eq!(of("(b + 1)"), "(b + 1)");
+        assert_eq!(of("0"), "0");
+        assert_eq!(Dialect::PostgreSql.default("b + 1"), "b + 1");
     }
 }

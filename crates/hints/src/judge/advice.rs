@@ -1,4 +1,7 @@
 //! Ways out of a blocking change: complete statements for this engine, version, table and change, the best first.
+//!
+//! What is SQL in them stands after a colon or after another statement and ends with a semicolon, so that it can be
+//! copied as it stands: nothing in it has to be filled in. What cannot be written so is told in words alone.
 
 mod mysql;
 mod postgresql;
@@ -26,8 +29,8 @@ pub(crate) fn prove_not_null(case: &Case<'_>, column: &ColumnName) -> String {
     let check = format!("{}_not_null", sql::plain(column.as_str(), 40));
     format!(
         "prove it first, while reads and writes go on: ALTER TABLE {table} ADD CONSTRAINT {check} \
-         CHECK ({name} IS NOT NULL) NOT VALID; then, in another transaction, ALTER TABLE {table} \
-         VALIDATE CONSTRAINT {check}; then ALTER TABLE {table} ALTER COLUMN {name} SET NOT NULL, \
-         which takes an instant; then ALTER TABLE {table} DROP CONSTRAINT {check}"
+         CHECK ({name} IS NOT NULL) NOT VALID; then, in another transaction: ALTER TABLE {table} \
+         VALIDATE CONSTRAINT {check}; then, in an instant: ALTER TABLE {table} ALTER COLUMN {name} \
+         SET NOT NULL; ALTER TABLE {table} DROP CONSTRAINT {check};"
     )
 }

@@ -185,7 +185,7 @@ mod tests {
             advice,
             [
                 "build it while writes go on, outside of a transaction: CREATE INDEX CONCURRENTLY \
-                 users_email_idx ON users (email)"
+                 users_email_idx ON users (email);"
             ]
         );
         check(
@@ -243,13 +243,13 @@ mod tests {
         assert_eq!(
             advice,
             [
+                "MYSQL_PWD=\"$DBA_OP_PASSWORD\" pt-online-schema-change --execute --force \
+                 --recursion-method=none --no-version-check --alter 'ADD SPATIAL INDEX `users_email_idx` (`email`)' \
+                 \"h=$DBA_OP_HOST,P=$DBA_OP_PORT,u=$DBA_OP_USERNAME,D=$DBA_OP_DATABASE,t=users\"",
                 "gh-ost --execute --allow-on-master --host=\"$DBA_OP_HOST\" \
                  --port=\"$DBA_OP_PORT\" --user=\"$DBA_OP_USERNAME\" \
                  --password=\"$DBA_OP_PASSWORD\" --database=\"$DBA_OP_DATABASE\" --table='users' \
                  --alter='ADD SPATIAL INDEX `users_email_idx` (`email`)'",
-                "pt-online-schema-change --execute --alter 'ADD SPATIAL INDEX `users_email_idx` \
-                 (`email`)' \"h=$DBA_OP_HOST,P=$DBA_OP_PORT,u=$DBA_OP_USERNAME,\
-                 p=$DBA_OP_PASSWORD,D=$DBA_OP_DATABASE,t=users\"",
             ]
         );
     }
@@ -280,8 +280,8 @@ mod tests {
             [
                 "add it for new rows, which takes an instant: ALTER TABLE users ADD CONSTRAINT \
                  users_email_fkey FOREIGN KEY (email) REFERENCES other NOT VALID; then, in another \
-                 transaction, while reads and writes go on, ALTER TABLE users VALIDATE CONSTRAINT \
-                 users_email_fkey"
+                 transaction, while reads and writes go on: ALTER TABLE users VALIDATE CONSTRAINT \
+                 users_email_fkey;"
             ]
         );
     }

@@ -82,8 +82,8 @@ fn judge_attached(case: &Case<'_>, what: &str) -> Option<Finding> {
             .into_iter()
             .collect(),
         advice: vec![format!(
-            "give it a CHECK that implies its bound first: ALTER TABLE {table} ADD CONSTRAINT ... \
-             CHECK (...) NOT VALID; then, in another transaction, VALIDATE CONSTRAINT; then attach it"
+            "give {table} a CHECK that implies its bound first, as NOT VALID; validate that in another \
+             transaction; then attach it"
         )],
         ..case.finding(RULE.id, verdict, claim)
     })

@@ -65,7 +65,7 @@ fn judge(case: &Case<'_>) -> Vec<Finding> {
         effect: Some(effect.clone()),
         advice: vec![
             "set migrations.lockTimeout on the ManagedDatabase".to_owned(),
-            format!("or begin the migration with {unit}, and have it try again"),
+            format!("or begin the migration so, and have it try again: {unit};"),
         ],
         ..case.finding(RULE.id, Verdict::Contends, claim)
     }]

@@ -257,8 +257,8 @@ fn fill_first(case: &Case<'_>, column: &ColumnName) -> Vec<String> {
     let (table, column) = (dialect.table(case.table()), dialect.column(column));
     vec![
         format!(
-            "fill the rows that hold NULL, in batches; they are: SELECT count(*) FROM {table} WHERE \
-             {column} IS NULL"
+            "fill the rows that hold NULL, in batches; so many there are: SELECT count(*) FROM \
+             {table} WHERE {column} IS NULL;"
         ),
         "or have the migration fill them in an earlier step, and accept the finding".to_owned(),
     ]

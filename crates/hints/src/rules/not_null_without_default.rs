@@ -159,15 +159,42 @@ fn with_rows(case: &Case<'_>, column: &Column, what: &str) -> (Verdict, String) 
 fn ways_out(case: &Case<'_>, column: &Column) -> Vec<String> {
     let dialect = case.dialect();
     let (table, name) = (dialect.table(case.table()), dialect.column(&column.name));
-    let sql_type = column.sql_type.as_ref().map_or("<type>", |t| t.as_str());
-    vec![
-        format!(
-            "give it a constant default, which takes an instant: ALTER TABLE {table} ADD COLUMN \
-             {name} {sql_type} NOT NULL DEFAULT <value>"
+    let later = "fill the rows in batches, and make it NOT NULL in a later migration";
+    let Some(sql_type) = &column.sql_type else {
+        return vec![
+            "give it a constant default, which takes an instant".to_owned(),
+            format!("or add it as NULL, {later}"),
+        ];
+    };
+    let constant = match constant_of(sql_type.name()) {
+        Some(value) => format!(
+            "give it a constant default, this one or one that says more, which takes an instant: \
+             ALTER TABLE {table} ADD COLUMN {name} {sql_type} NOT NULL DEFAULT {value};"
         ),
-        "or add it as NULL, fill the rows in batches, and make it NOT NULL in a later migration"
-            .to_owned(),
+        None => "give it a constant default".to_owned(),
+    };
+    vec![
+        constant,
+        format!(
+            "or add it as NULL, which takes an instant: ALTER TABLE {table} ADD COLUMN {name} \
+             {sql_type} NULL; {later}"
+        ),
     ]
+}
+
+/// A value of a type that all three servers take as a default; `None`: there is none that all of them take.
+fn constant_of(sql_type: &str) -> Option<&'static str> {
+    let lower = sql_type.to_ascii_lowercase();
+    let word = lower.split(['(', ' ']).next().unwrap_or_default();
+    Some(match word {
+        "smallint" | "int" | "integer" | "bigint" | "tinyint" | "mediumint" | "int2" | "int4"
+        | "int8" | "numeric" | "decimal" | "dec" | "real" | "float" | "float4" | "float8"
+        | "double" => "0",
+        "boolean" | "bool" => "false",
+        "char" | "character" | "varchar" | "nchar" | "nvarchar" => "''",
+        "date" => "'1970-01-01'",
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -328,7 +328,7 @@ fn words(key: &UniqueKey) -> String {
 
 fn ways_out(case: &Case<'_>, key: &UniqueKey) -> Vec<String> {
     vec![
-        format!("remove the duplicates; they are: {}", select(case, key)),
+        format!("remove the duplicates; they are: {};", select(case, key)),
         "or have the migration remove them in an earlier step, and accept the finding".to_owned(),
     ]
 }
@@ -337,7 +337,7 @@ fn raise_timeout(case: &Case<'_>, key: &UniqueKey) -> Vec<String> {
     vec![
         "raise hints.probeTimeout, if it was the probe that took too long".to_owned(),
         format!(
-            "or look yourself, and accept the finding: {}",
+            "or look yourself, and accept the finding: {};",
             select(case, key)
         ),
     ]

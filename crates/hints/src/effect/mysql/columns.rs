@@ -127,6 +127,10 @@ fn by_default(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Class<For
 pub(super) fn alter_column(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Class<Form> {
     let (name, old) = match case.step.column(&column.name, facts) {
         ColumnStanding::Present(name, old) => (name, old),
+        // What a column is, the migration says that adds it, and its default is nothing but the catalogue's.
+        ColumnStanding::Added(_) if changes_default_alone(column) => {
+            return Class::one(Form::Default, DEFAULT_ALONE);
+        }
         ColumnStanding::Added(_) | ColumnStanding::Missing => {
             let why = format!("what {} is before is not in the catalogue", column.name);
             return Class::Undecided(Why::new(why), None);
@@ -152,12 +156,21 @@ pub(super) fn alter_column(case: &Case<'_>, facts: &TableFacts, column: &Column)
         }
     }
     if parts.is_empty() {
-        parts.push(Part::new(
-            Form::Default,
-            "a default only changes the catalogue",
-        ));
+        parts.push(Part::new(Form::Default, DEFAULT_ALONE));
     }
     Class::Forms(parts)
+}
+
+const DEFAULT_ALONE: &str = "a default only changes the catalogue";
+
+/// `ALTER COLUMN ... SET DEFAULT`, `DROP DEFAULT`.
+fn changes_default_alone(column: &Column) -> bool {
+    column.sql_type.is_none()
+        && column.charset.is_none()
+        && column.collation.is_none()
+        && column.nullable.is_none()
+        && !column.placed
+        && !column.redefined
 }
 
 fn nullability(

@@ -123,7 +123,7 @@ fn create_index(case: &Case<'_>, facts: &TableFacts) -> Class<Form> {
         return Class::refused(
             format!("{table} is partitioned, and CONCURRENTLY is refused on a partitioned table"),
             "create it ON ONLY the parent, CONCURRENTLY on each partition, and attach each \
-             (ALTER INDEX ... ATTACH PARTITION)",
+             (ALTER INDEX, ATTACH PARTITION)",
         );
     }
     let there = |indexes: &Vec<IndexFacts>| {
@@ -206,12 +206,12 @@ fn add_constraint(case: &Case<'_>, facts: &TableFacts, constraint: &Constraint) 
     match constraint.kind() {
         ConstraintKind::NotNull if constraint.validity == Validity::NoRow => Class::refused(
             "NOT NULL cannot be NOT ENFORCED",
-            "write CHECK (... IS NOT NULL) NOT ENFORCED",
+            "write it as a CHECK that is NOT ENFORCED",
         ),
         ConstraintKind::NotNull if unchecked && server.major < FIRST_WITH_VIRTUAL => {
             Class::refused(
                 format!("{server} has no NOT NULL constraints that are NOT VALID"),
-                "write CHECK (... IS NOT NULL) NOT VALID",
+                "write it as a CHECK that is NOT VALID",
             )
         }
         ConstraintKind::NotNull if unchecked => {

@@ -36,10 +36,17 @@ fn way(case: &Case<'_>, form: Form) -> Vec<String> {
             .iter()
             .filter_map(|column| without_default(&table, column, case))
             .collect(),
-        (Form::AddColumnStored, _) => vec![format!(
-            "make it VIRTUAL, which stores nothing and takes an instant: ALTER TABLE {table} ADD \
-             COLUMN ... GENERATED ALWAYS AS (...) VIRTUAL, ALGORITHM=INSTANT"
-        )],
+        (Form::AddColumnStored, Operation::AddColumn { columns, .. }) => columns
+            .iter()
+            .filter_map(|column| Some((column, sql::virtual_type(column)?)))
+            .map(|(column, sql_type)| {
+                format!(
+                    "make it VIRTUAL, which stores nothing and takes an instant: ALTER TABLE \
+                     {table} ADD COLUMN {} {sql_type}, ALGORITHM=INSTANT;",
+                    dialect.column(&column.name)
+                )
+            })
+            .collect(),
         (Form::AddColumnCheck, Operation::AddColumn { columns, .. }) => {
             let plain: Vec<String> = columns
                 .iter()
@@ -47,22 +54,16 @@ fn way(case: &Case<'_>, form: Form) -> Vec<String> {
                 .collect();
             vec![format!(
                 "add it without CHECK, which takes an instant: ALTER TABLE {table} {}, \
-                 ALGORITHM=INSTANT",
+                 ALGORITHM=INSTANT;",
                 plain.join(", ")
             )]
         }
-        (Form::AddIndexComputed, Operation::CreateIndex { index, .. }) => {
-            let name = sql::index_name(case.table(), index);
-            let column = dialect.name(&format!("{}_value", sql::plain(&name, 50)));
-            let name = dialect.name(&name);
-            vec![format!(
-                "add the expression as a virtual column, which takes an instant (ALTER TABLE \
-                 {table} ADD COLUMN {column} ... GENERATED ALWAYS AS ({}) VIRTUAL, \
-                 ALGORITHM=INSTANT), then the index over it while writes go on (ALTER TABLE {table} \
-                 ADD INDEX {name} ({column}), ALGORITHM=INPLACE, LOCK=NONE)",
-                dialect.parts(&index.parts)
-            )]
-        }
+        // The type that the column would have is not said anywhere.
+        (Form::AddIndexComputed, Operation::CreateIndex { .. }) => vec![
+            "add the expression as a virtual column, which takes an instant, and index that column \
+             while writes go on (ALGORITHM=INPLACE, LOCK=NONE)"
+                .to_owned(),
+        ],
         (Form::NotNullLoose, Operation::AlterColumn { .. }) => {
             let clause = dialect
                 .alter_clause(case.step.operation)
@@ -70,19 +71,25 @@ fn way(case: &Case<'_>, form: Form) -> Vec<String> {
             vec![format!(
                 "let NULL be refused, and writes go on: SET SESSION sql_mode = CONCAT(@@sql_mode, \
                  ',STRICT_TRANS_TABLES'); ALTER TABLE {table} {clause}, ALGORITHM=INPLACE, \
-                 LOCK=NONE"
+                 LOCK=NONE;"
             )]
         }
         (Form::ForeignKey, Operation::AddConstraint { constraint, .. })
             if constraint.kind() == ConstraintKind::ForeignKey =>
         {
-            let name = sql::constraint_name(case.table(), constraint);
-            let clause = dialect.constraint(constraint, &name);
-            vec![format!(
-                "look for rows without their other end first, then add it for new rows while writes \
-                 go on: SET SESSION foreign_key_checks = 0; ALTER TABLE {table} ADD {clause}, \
-                 ALGORITHM=INPLACE, LOCK=NONE; SET SESSION foreign_key_checks = 1"
-            )]
+            const HOW: &str = "look for rows without their other end first, then add it for new \
+                               rows while writes go on";
+            let own = sql::clauses(case.step.statement);
+            let is_alone = case.step.statement.operations.len() == 1
+                && case.step.statement.algorithm.is_none()
+                && case.step.statement.locking.is_none();
+            vec![match (own, constraint.references.is_some() && is_alone) {
+                (Some(clause), true) => format!(
+                    "{HOW}: SET SESSION foreign_key_checks = 0; ALTER TABLE {table} {clause}, \
+                     ALGORITHM=INPLACE, LOCK=NONE; SET SESSION foreign_key_checks = 1;"
+                ),
+                _ => format!("{HOW}, with foreign_key_checks = 0, ALGORITHM=INPLACE and LOCK=NONE"),
+            }]
         }
         _ => Vec::new(),
     }
@@ -92,6 +99,10 @@ fn without_default(table: &str, column: &Column, case: &Case<'_>) -> Option<Stri
     let ServerDefault::Expression(default) = &column.default else {
         return None;
     };
+    let sql_type = column.sql_type.as_ref()?;
+    if !can_be_indexed(sql_type.name()) {
+        return None;
+    }
     let plain = Column {
         default: ServerDefault::NotSaid,
         nullable: None,
@@ -99,20 +110,53 @@ fn without_default(table: &str, column: &Column, case: &Case<'_>) -> Option<Stri
     };
     let dialect = case.dialect();
     let (definition, name) = (dialect.definition(&plain), dialect.column(&column.name));
+    let index = dialect.name(&format!("{}_left", sql::plain(column.name.as_str(), 50)));
+    let computed = dialect.default(default);
+    let at_last = match column.nullable {
+        Some(false) => format!(
+            " then, while writes go on: ALTER TABLE {table} MODIFY COLUMN {}, ALGORITHM=INPLACE, \
+             LOCK=NONE;",
+            dialect.definition(column)
+        ),
+        Some(true) | None => String::new(),
+    };
     Some(format!(
-        "add it without the default, which takes an instant (ALTER TABLE {table} ADD COLUMN \
-         {definition}, ALGORITHM=INSTANT), set the default for new rows (ALTER TABLE {table} ALTER \
-         COLUMN {name} SET DEFAULT {default}), and fill the old rows in batches (UPDATE {table} SET \
-         {name} = {default} WHERE {name} IS NULL LIMIT 5000)"
+        "add it without the default, which takes an instant: ALTER TABLE {table} ADD COLUMN \
+         {definition}, ALGORITHM=INSTANT; set the default for new rows: ALTER TABLE {table} ALTER \
+         COLUMN {name} SET DEFAULT {computed}; fill the old rows in batches, with an index that finds \
+         those that are left: ALTER TABLE {table} ADD INDEX {index} ({name}), ALGORITHM=INPLACE, \
+         LOCK=NONE; by a statement that is repeated until it changes no row (a batch file of \
+         dbop-migrate is): UPDATE {table} SET {name} = {default} WHERE {name} IS NULL LIMIT 5000; \
+         ALTER TABLE {table} DROP INDEX {index}, ALGORITHM=INPLACE, LOCK=NONE;{at_last}"
     ))
 }
 
+/// Does an index take a whole value of this type? Without one each batch would read, and lock, all rows before its own.
+fn can_be_indexed(sql_type: &str) -> bool {
+    let lower = sql_type.to_ascii_lowercase();
+    let not = ["text", "blob", "json", "geometry", "point", "vector"];
+    !not.iter().any(|part| lower.contains(part))
+}
+
 /// Commands that copy the table outside of the server and swap the copy in. They read where the database is from the
-/// environment that every migration container has.
+/// environment that every migration container has; pt-online-schema-change's driver reads the password from it, too, so
+/// that no list of processes shows it (MariaDB Connector/C, `mysql_real_connect`). `--force` and
+/// `--recursion-method=none` leave out what a migrator has no right to: asking the server for its primary and its
+/// replicas.
 pub(crate) fn copied_outside(case: &Case<'_>) -> Vec<String> {
-    let Some(clause) = case.dialect().alter_clause(case.step.operation) else {
+    let dialect = case.dialect();
+    // Its own words say more than what is kept of them, and all that the statement does.
+    let own = sql::clauses(case.step.statement).map(str::to_owned);
+    let Some(clause) = own.or_else(|| dialect.alter_clause(case.step.operation)) else {
         return Vec::new();
     };
+    if sql::clauses(case.step.statement).is_none() && !dialect.can_write(case.step.operation) {
+        return vec![
+            "have pt-online-schema-change or gh-ost copy the table outside of the server, while \
+             reads and writes go on"
+                .to_owned(),
+        ];
+    }
     let clause = shell(&clause);
     let table = case.table().name();
     let database = case
@@ -127,7 +171,16 @@ pub(crate) fn copied_outside(case: &Case<'_>) -> Vec<String> {
                 .any(|c| c.kind == ConstraintKind::ForeignKey && c.incoming == incoming)
         })
     };
-    let mut commands = Vec::new();
+    let method = if keys(true) {
+        " --alter-foreign-keys-method=auto"
+    } else {
+        ""
+    };
+    let mut commands = vec![format!(
+        "MYSQL_PWD=\"$DBA_OP_PASSWORD\" pt-online-schema-change --execute --force --recursion-method=none --no-version-check{method} --alter {clause} \
+         \"h=$DBA_OP_HOST,P=$DBA_OP_PORT,u=$DBA_OP_USERNAME,D={database},t={}\"",
+        table.replace(',', "\\,").replace('"', "\\\"")
+    )];
     // gh-ost refuses tables with foreign keys on either end, and cannot add one.
     let adds_key = matches!(case.step.operation, Operation::AddConstraint { constraint, .. }
         if constraint.kind() == ConstraintKind::ForeignKey);
@@ -139,16 +192,6 @@ pub(crate) fn copied_outside(case: &Case<'_>) -> Vec<String> {
             shell(table)
         ));
     }
-    let method = if keys(true) {
-        " --alter-foreign-keys-method=auto"
-    } else {
-        ""
-    };
-    commands.push(format!(
-        "pt-online-schema-change --execute{method} --alter {clause} \
-         \"h=$DBA_OP_HOST,P=$DBA_OP_PORT,u=$DBA_OP_USERNAME,p=$DBA_OP_PASSWORD,D={database},t={}\"",
-        table.replace(',', "\\,").replace('"', "\\\"")
-    ));
     commands
 }
 
