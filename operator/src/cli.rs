@@ -310,6 +310,9 @@ pub struct AnalyzeArgs {
     /// A table of so many rows or more is large.
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
     pub large_table_rows: u64,
+    /// Watch for so long how much is written to the tables; without it that is not known.
+    #[arg(long, value_name = "SPAN", value_parser = observation)]
+    pub observe: Option<Duration>,
 }
 
 /// `lint`.
@@ -497,6 +500,14 @@ fn liquibase_version(text: &str) -> Result<LiquibaseVersion, String> {
         "Tag" => Ok(LiquibaseVersion::Tag),
         _ => Err("write ChangeSet or Tag".to_owned()),
     }
+}
+
+fn observation(text: &str) -> Result<Duration, String> {
+    let span = duration(text)?;
+    if span < dbop_model::writes::SPAN_MIN || span > dbop_model::writes::WINDOW {
+        return Err("a rate is told of 3s to 1m".to_owned());
+    }
+    Ok(span)
 }
 
 /// A friendly duration (`90s`, `1h30m`) or seconds.

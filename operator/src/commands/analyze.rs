@@ -7,6 +7,8 @@ use dbop_engine::Clock as _;
 use dbop_model::Engine;
 use dbop_model::finding::{Gate, HintPolicy, gate};
 use dbop_model::operation::Statement;
+use dbop_model::table::FactRequest;
+use dbop_model::writes::WriteWatch;
 
 use super::{Console, Done, Exit, directory, dsn_file};
 use crate::backends;
@@ -37,10 +39,24 @@ pub(super) async fn run(args: AnalyzeArgs, console: Console) -> Done {
         ..policy
     };
     let wanted = dbop_hints::facts_wanted(&statements);
-    let facts = database
+    let mut writes = WriteWatch::default();
+    if let Some(span) = args.observe {
+        let counters = wanted
+            .iter()
+            .filter(|one| matches!(one, FactRequest::Writes(_)))
+            .cloned()
+            .collect();
+        let before = database.table_facts(&counters, policy.probe_timeout).await;
+        writes.look(&mut before.map_err(wrong)?);
+        tokio::time::sleep(span).await;
+    }
+    let mut facts = database
         .table_facts(&wanted, policy.probe_timeout)
         .await
         .map_err(wrong)?;
+    if args.observe.is_some() {
+        writes.look(&mut facts);
+    }
     let now = SystemClock.now();
     let judgement = dbop_hints::judge(&server, &statements, &facts, &policy, now);
     let stopped = gate(&judgement, &policy) != Gate::Clear;
