@@ -8,6 +8,7 @@ mod cache;
 mod clock;
 mod cluster;
 mod codegen;
+mod debian;
 mod demo;
 mod dist;
 mod go;

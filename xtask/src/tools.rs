@@ -7,12 +7,14 @@
 //! | Java | jars from Maven Central | `java` |
 //! | Go | built from modules | `go` |
 //! | Rust | `cargo install`, apart from this workspace's dependencies | - |
+//! | Perl | packages of Debian, unpacked beside the system | `apt-get`, `dpkg-deb` |
 //!
 //! A tool is a folder with its programs in `bin`. How a project of it is laid out and what it is called with is
 //! none of this module's business: tests know that.
 
 mod go;
 mod java;
+mod percona;
 mod rust;
 
 use std::fmt;
@@ -37,15 +39,21 @@ pub(crate) enum Tool {
     Goose,
     Sqlx,
     Diesel,
+    PerconaToolkit,
 }
 
 /// One tool of each family: what `cargo xtask test` walks with.
-pub(crate) const ONE_PER_FAMILY: [Tool; 4] =
-    [Tool::Django, Tool::Flyway, Tool::GolangMigrate, Tool::Sqlx];
+pub(crate) const ONE_PER_FAMILY: [Tool; 5] = [
+    Tool::Django,
+    Tool::Flyway,
+    Tool::GolangMigrate,
+    Tool::Sqlx,
+    Tool::PerconaToolkit,
+];
 
 impl Tool {
     /// All of them.
-    pub(crate) const ALL: [Tool; 8] = [
+    pub(crate) const ALL: [Tool; 9] = [
         Tool::Alembic,
         Tool::Django,
         Tool::Flyway,
@@ -54,6 +62,7 @@ impl Tool {
         Tool::Goose,
         Tool::Sqlx,
         Tool::Diesel,
+        Tool::PerconaToolkit,
     ];
 
     /// Its folder; what is not in the cache is fetched or built.
@@ -66,6 +75,7 @@ impl Tool {
             Tool::GolangMigrate | Tool::Goose => go::provide(cache),
             Tool::Sqlx => rust::SQLX.provide(cache),
             Tool::Diesel => rust::DIESEL.provide(cache),
+            Tool::PerconaToolkit => percona::provide(cache),
         }
         .with_context(|| format!("no {self} to test with"))
     }
@@ -81,6 +91,7 @@ impl Tool {
             Tool::Goose => "goose",
             Tool::Sqlx => "sqlx",
             Tool::Diesel => "diesel",
+            Tool::PerconaToolkit => "percona-toolkit",
         }
     }
 

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use super::name::Engine;
 use super::user::RunAs;
+use crate::debian::LOADERS;
 
 /// Where a server's program can be, seen from the folder of its installation.
 const PROGRAM_FOLDERS: &[&str] = &["bin", "sbin", "libexec", "usr/sbin", "usr/bin"];
@@ -19,9 +20,6 @@ const PLUGIN_FOLDERS: &[&str] = &[
     "lib64/mariadb/plugin",
     "lib/plugin",
 ];
-/// The loader of programs from packages that were unpacked beside the system: with it they find the
-/// libraries that they were built with, and not the system's.
-const LOADERS: &[&str] = &["lib64/ld-linux-x86-64.so.2", "lib/ld-linux-aarch64.so.1"];
 /// Where such packages have their libraries.
 const LIBRARY_FOLDERS: &[&str] = &[
     "lib/x86_64-linux-gnu",
