@@ -5,12 +5,15 @@
 //! them in `DBOP_TEST_POSTGRES_18`, `DBOP_TEST_MYSQL_9_7` and the like. A test that lacks its server fails and says so.
 //! Everything here panics with a sentence instead of returning errors, because only tests call it.
 
+pub mod advice;
 pub mod argocd;
 mod database;
 pub mod kubernetes;
 pub mod local;
 mod server;
 mod session;
+pub mod tool;
+pub mod writer;
 
 pub use database::TestDatabase;
 pub use server::{

@@ -140,6 +140,28 @@ impl Session {
         }
     }
 
+    /// Runs one statement, and gives how many rows it changed.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn change(&self, sql: &str) -> Result<u64, Refused> {
+        match &self.0 {
+            Inner::Postgres(client) => {
+                let messages = client.simple_query(sql).await?;
+                let counts = messages.iter().filter_map(|message| match message {
+                    SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
+                    _ => None,
+                });
+                Ok(counts.sum())
+            }
+            Inner::MySql(conn) => {
+                let mut conn = conn.lock().await;
+                conn.query_drop(sql).await?;
+                Ok(conn.affected_rows())
+            }
+        }
+    }
+
     /// The rows of a query: each as text, a blank between its values.
     ///
     /// # Errors

@@ -15,10 +15,12 @@ use crate::clock;
 use crate::cluster::Cluster;
 use crate::histories::{self, History};
 use crate::python;
-use crate::servers::{MYSQL, Name, OUTER_POSTGRES, POSTGRES, Server, TOOL_SERVERS};
+use crate::servers::{
+    MYSQL, NEWEST_POSTGRES, Name, OUTER_POSTGRES, POSTGRES, Server, TOOL_SERVERS,
+};
 use crate::test::{
-    self, CRASHES, HISTORIES, NODE, Node, ORACLE, Program, Programs, REPLICAS, SIMULATION,
-    THREADS_WITH_TOOLS, TOOLS, Tally,
+    self, CRASHES, HISTORIES, NODE, Node, ORACLE, PROBES, Program, Programs, REPLICAS, SCENARIOS,
+    SIMULATION, THREADS_WITH_TOOLS, TOOLS, Tally,
 };
 use crate::tools::{self, Tool};
 use crate::workspace::{self, capture};
@@ -53,6 +55,12 @@ pub(crate) enum Proof {
     Tools,
     /// What `analyze` says of statements, compared with what every server does with them.
     Oracle,
+    /// The linter squawk and `analyze` on the oracle's statements, compared with what PostgreSQL does with them.
+    Squawk,
+    /// What looks at tables of ten million rows cost those who use them, on every engine.
+    Probes,
+    /// The nine scenarios of the hints on large tables: found, and got round as is advised, beside a writer.
+    Scenarios,
 }
 
 impl Proof {
@@ -67,6 +75,9 @@ impl Proof {
             Proof::Histories => "histories",
             Proof::Tools => "tools",
             Proof::Oracle => "oracle",
+            Proof::Squawk => "squawk",
+            Proof::Probes => "probes",
+            Proof::Scenarios => "scenarios",
         }
     }
 
@@ -86,6 +97,13 @@ impl Proof {
             Proof::Tools => "Real migration tools: walked, failing, and killed in the middle",
             Proof::Oracle => {
                 "What is predicted of a statement, compared with what every server does with it"
+            }
+            Proof::Squawk => {
+                "The linter squawk and analyze: who is right about what PostgreSQL does"
+            }
+            Proof::Probes => "Looks at ten million rows: how long, and who waits for them",
+            Proof::Scenarios => {
+                "Nine dangerous changes of large tables: found, and got round while a writer goes on"
             }
         }
     }
@@ -116,7 +134,15 @@ pub(crate) fn run(
     };
     let commit = commit(&root)?;
     // A measurement has nothing that a seed could repeat.
-    let without_seed = matches!(proof, Proof::Size | Proof::Histories | Proof::Oracle);
+    let without_seed = matches!(
+        proof,
+        Proof::Size
+            | Proof::Histories
+            | Proof::Oracle
+            | Proof::Squawk
+            | Proof::Probes
+            | Proof::Scenarios
+    );
     let shown_seed = (!without_seed).then_some(seed);
     println!(
         "{}{}",
@@ -194,6 +220,35 @@ pub(crate) fn run(
                 |program| program.is(TOOLS),
             )?
         }
+        Proof::Squawk => with_programs(
+            &root,
+            seed,
+            Vec::new(),
+            start(&[NEWEST_POSTGRES])?,
+            &[&["beside_squawk", "--show-output"]],
+            |program| program.is(ORACLE),
+        )?,
+        Proof::Probes => with_programs(
+            &root,
+            seed,
+            vec![("RUST_TEST_THREADS".into(), "1".into())],
+            start(&TOOL_SERVERS)?,
+            ONCE,
+            |program| program.is(PROBES),
+        )?,
+        Proof::Scenarios => {
+            let mut environment = tools::environment(&[Tool::PerconaToolkit], &Cache::open()?)?;
+            // Pauses are measured: nothing else is to go on.
+            environment.push(("RUST_TEST_THREADS".into(), "1".into()));
+            with_programs(
+                &root,
+                seed,
+                environment,
+                start(&TOOL_SERVERS)?,
+                ONCE,
+                |program| program.is(SCENARIOS),
+            )?
+        }
         Proof::Conformance => {
             let names: Vec<Name> = POSTGRES.into_iter().chain(MYSQL).collect();
             with_programs(&root, seed, Vec::new(), start(&names)?, ONCE, |program| {
@@ -212,9 +267,15 @@ pub(crate) fn run(
                 environment.push(("DBOP_ORACLE".to_owned(), "observe".to_owned()));
             }
             let names: Vec<Name> = POSTGRES.into_iter().chain(MYSQL).collect();
-            with_programs(&root, seed, environment, start(&names)?, ONCE, |program| {
-                program.is(ORACLE)
-            })?
+            let without_squawk: &[&[&str]] = &[&["--show-output", "--skip", "beside_squawk"]];
+            with_programs(
+                &root,
+                seed,
+                environment,
+                start(&names)?,
+                without_squawk,
+                |program| program.is(ORACLE),
+            )?
         }
     };
     println!("\n{}", page.result);

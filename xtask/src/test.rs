@@ -61,6 +61,10 @@ const LONG_HISTORY: &str = "mlflow";
 pub(crate) const TOOLS: (&str, &str) = ("dbop-tests", "tools");
 /// What servers do with statements against what is said of them, and the package that it is in.
 pub(crate) const ORACLE: (&str, &str) = ("dbop-tests", "oracle");
+/// What looks at large tables cost, and the package that this is in.
+pub(crate) const PROBES: (&str, &str) = ("dbop-tests", "probes");
+/// The nine scenarios of the hints, and the package that they are in.
+pub(crate) const SCENARIOS: (&str, &str) = ("dbop-tests", "scenarios");
 /// The package whose own tests need an API server.
 const WITH_API_SERVER: &str = "dbop-kubernetes";
 /// Tests with servers mostly wait, so that more of them run side by side than there are cores.
@@ -206,6 +210,8 @@ impl Run {
                         && !program.is(TOOLS)
                         && !program.is(HISTORIES)
                         && !program.is(ORACLE)
+                        && !program.is(PROBES)
+                        && !program.is(SCENARIOS)
                 })
             }
             Tier::MySql => {
@@ -226,6 +232,10 @@ impl Run {
                 let mut arguments: Vec<&str> = filters.iter().map(String::as_str).collect();
                 arguments.push("--show-output");
                 self.select_with(tally, &environment, &arguments, |program| program.is(TOOLS))?;
+                // With a way out that is one of these tools.
+                self.select_with(tally, &environment, &["--show-output"], |program| {
+                    program.is(SCENARIOS) || program.is(PROBES)
+                })?;
                 environment.extend(histories::environment(&[History::Uaa], &Cache::open()?)?);
                 let slice = ["--show-output", "--skip", LONG_HISTORY];
                 self.select_with(tally, &environment, &slice, |program| program.is(HISTORIES))

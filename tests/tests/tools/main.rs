@@ -13,6 +13,7 @@ mod flyway;
 mod golang_migrate;
 mod goose;
 mod liquibase;
+mod percona_toolkit;
 mod project;
 mod sqlx;
 mod walk;

@@ -1,11 +1,10 @@
 //! What the common body has to know of a tool: where files go, what is called, and what a person does to repair.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use dbop_tests::Engine;
 use dbop_tests::local::{Directory, Site};
+use dbop_tests::{Engine, tool};
 use serde_json::Value;
 
 /// A project of a migration tool.
@@ -99,15 +98,7 @@ pub(crate) fn command_line(project: &dyn Project, name: &str, arguments: &[&str]
 
 /// The path of a tool's program.
 fn program(project: &dyn Project, name: &str) -> String {
-    let tool = project.name();
-    let variable = format!("DBOP_TEST_TOOL_{}", tool.to_uppercase().replace('-', "_"));
-    let folder = std::env::var_os(&variable).unwrap_or_else(|| {
-        panic!(
-            "{variable} is not set, so there is no {tool} to test with: run `cargo xtask test tools` or `cargo \
-             xtask prove tools`, or `cargo xtask tools {tool} -- cargo test ...`"
-        )
-    });
-    let path = PathBuf::from(folder).join("bin").join(name);
+    let path = tool::programs(project.name()).join(name);
     assert!(path.is_file(), "{} is not there", path.display());
     path.to_str().expect("the cache's path is text").to_owned()
 }

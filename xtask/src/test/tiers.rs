@@ -88,9 +88,9 @@ impl Tier {
             ),
             Tier::Tools => (
                 "tools",
-                "real Django, Flyway, golang-migrate, sqlx",
+                "real Django, Flyway, sqlx and others",
                 "java, go, python3",
-                "2 min",
+                "4 min",
             ),
             Tier::Cluster => (
                 "cluster",
