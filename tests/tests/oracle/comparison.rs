@@ -35,7 +35,7 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Class::Right => "right",
             Class::FalseClean => "false Clean",
@@ -86,6 +86,12 @@ fn classify(truth: Truth, said: &str) -> Class {
         (_, "WillFail") => Class::FalseAlarm,
         _ => Class::OtherAlarm,
     }
+}
+
+/// What a case comes to.
+pub(crate) fn class_of(case: &Case, seen: &Observation, prediction: &Prediction) -> Class {
+    let truth = seen.truth(case);
+    classify(truth, said(truth, case, prediction))
 }
 
 /// In what a predicted effect differs from what was seen, in words.

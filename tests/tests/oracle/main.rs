@@ -15,6 +15,7 @@ mod on_mysql;
 mod on_postgres;
 mod pauses;
 mod prediction;
+mod squawk;
 
 use dbop_tests::{Engine, Scratch, TestServer, is_full_proof, seed};
 
@@ -140,6 +141,38 @@ async fn judge_on(server: TestServer, postgres: bool) {
         return;
     }
     report(&title, mode, &matrix);
+}
+
+/// The linter squawk beside `analyze`, on all cases of the newest PostgreSQL: `cargo xtask prove squawk`.
+#[tokio::test]
+async fn beside_squawk() {
+    let server = dbop_tests::newest()
+        .into_iter()
+        .find(|server| server.engine() == Engine::Postgres);
+    let server = server.expect("this run has a PostgreSQL");
+    let mode = Mode::of_this_run();
+    let scratch = Scratch::new("squawk");
+    let mut observed = Observed::new(&server).await;
+    let mut comparison = squawk::Comparison::default();
+    for case in catalogue::cases("postgresql", server.name(), server.major()) {
+        if !mode.takes(&case) {
+            continue;
+        }
+        let dsn = observed.prepare(&case).await;
+        let prediction = prediction::predict(&case, &dsn, scratch.path()).await;
+        let seen = observed.observe(&case).await;
+        comparison.add(&case, server.major(), &seen, &prediction);
+    }
+    assert!(comparison.cases() > 0, "cases were compared");
+    for line in comparison.table() {
+        println!("proof: {line}");
+    }
+    println!("proof: the cases in which one of the two is wrong:");
+    println!("proof: | case | statement | the server | squawk says | analyze |");
+    println!("proof: |---|---|---|---|---|");
+    for line in &comparison.wrong {
+        println!("proof: {line}");
+    }
 }
 
 /// Says what a server's cases came to, and fails where that is not good enough.
