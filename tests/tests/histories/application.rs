@@ -130,6 +130,30 @@ impl Application {
         arguments.map(str::to_owned).to_vec()
     }
 
+    /// Its own migrations for a server, as files in their order: Flyway's names begin with a version.
+    pub(crate) fn files(self, engine: Engine) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(self.migrations(engine)).unwrap();
+        let mut paths: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|end| end == "sql"));
+        paths.sort_by_key(|path| {
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            let version = name
+                .trim_start_matches('V')
+                .split("__")
+                .next()
+                .unwrap_or_default();
+            let numbers = version
+                .split(['_', '.'])
+                .map(|number| number.parse::<u32>().unwrap());
+            numbers.collect::<Vec<u32>>()
+        });
+        paths
+    }
+
     /// Its own migrations for a server.
     fn migrations(self, engine: Engine) -> PathBuf {
         let folder = self.folder();

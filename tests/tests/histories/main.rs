@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 mod application;
+mod derived;
 mod history;
 mod schema;
 
