@@ -15,11 +15,6 @@ async fn uaa_is_judged_on_postgresql() {
     judged(&newest_of(Engine::Postgres)).await;
 }
 
-#[tokio::test]
-async fn uaa_is_judged_on_mariadb() {
-    judged(&newest_of(Engine::MariaDb)).await;
-}
-
 async fn judged(server: &TestServer) {
     let database = server.database("derived").await;
     let directory = Directory::new("derived");

@@ -16,7 +16,7 @@ const ROWS_LARGE: u64 = 50_000;
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// The database itself says which version it has: the tool records none.
 const VERSION: &str = "SELECT CASE WHEN EXISTS (SELECT 1 FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = \
-                       DATABASE() AND INDEX_NAME = 'orders_note') THEN '2' ELSE '1' END";
+                       DATABASE() AND INDEX_NAME = 'orders_note_idx') THEN '2' ELSE '1' END";
 
 #[tokio::test]
 async fn it_is_a_migration_as_it_is_advised() {
