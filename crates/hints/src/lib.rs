@@ -54,6 +54,7 @@ mod case;
 mod effect;
 mod expression;
 mod judge;
+mod partition;
 pub mod render;
 pub mod rules;
 mod size;
@@ -69,10 +70,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use dbop_model::ServerInfo;
 use dbop_model::finding::{HintMode, HintPolicy, Judgement, NotJudged, Predicted};
 use dbop_model::operation::{ConstraintKind, Operation, Statement, Validity};
 use dbop_model::table::{FactRequest, TableFactsSet};
+use dbop_model::{Engine, ServerInfo};
 
 use crate::case::Case;
 pub use crate::render::{line, render};
@@ -167,10 +168,19 @@ fn not_judged(case: &Case<'_>) -> Option<NotJudged> {
     let Operation::AddConstraint { constraint, .. } = case.step.operation else {
         return None;
     };
+    let looked_at = case.server.engine == Engine::PostgreSql;
     let what = match (constraint.kind(), constraint.validity) {
-        (ConstraintKind::Check, Validity::AllRows) => "whether every row meets the condition",
-        (ConstraintKind::Exclude, _) => "whether two rows exclude each other",
-        (ConstraintKind::ForeignKey, Validity::AllRows) => {
+        (ConstraintKind::Check, Validity::AllRows)
+            if !looked_at || constraint.expression.is_none() =>
+        {
+            "whether every row meets the condition"
+        }
+        (ConstraintKind::Exclude, _) if rules::excluded_key(constraint).is_none() => {
+            "whether two rows exclude each other"
+        }
+        (ConstraintKind::ForeignKey, Validity::AllRows)
+            if !looked_at || constraint.references.is_none() =>
+        {
             "whether every value is in the other table"
         }
         _ => return None,

@@ -69,6 +69,8 @@ pub(crate) async fn table_facts(
         if let FactRequest::IndexNamed(index) = request {
             let table = fact(look.table_of(index).await)?;
             set.indexes.insert(index.clone(), table);
+        } else if matches!(request, FactRequest::Relation(_)) {
+            // Tables alone bear names here, and those are looked up as such.
         } else {
             by_table.entry(request.table()).or_default().push(request);
         }
@@ -122,11 +124,8 @@ impl Look<'_> {
                 }
                 // There are no domains: what a type is, its name says.
                 FactRequest::Type { sql_type, .. } => {
-                    let plain = TypeFacts {
-                        constrained_domain: false,
-                        domain_default: false,
-                    };
-                    facts.types.insert(sql_type.clone(), Fact::Known(plain));
+                    let plain = Fact::Known(TypeFacts::default());
+                    facts.types.insert(sql_type.clone(), plain);
                 }
                 FactRequest::Volatility { function, .. } => {
                     let known = parse::volatility(function).ok_or_else(|| {
@@ -155,8 +154,10 @@ impl Look<'_> {
                     let probe = fact(self.duplicates(&located, &facts, key).await)?;
                     facts.duplicates.insert(key.clone(), probe);
                 }
-                // It is about no table that is known yet.
-                FactRequest::IndexNamed(_) => {}
+                // What they are about is not read yet, and stays unknown.
+                FactRequest::Dependents(_) | FactRequest::Rows { .. } => {}
+                // They are about no table that is known yet.
+                FactRequest::IndexNamed(_) | FactRequest::Relation(_) => {}
             }
         }
         Ok(Fact::Known(TableState::Present(Box::new(facts))))

@@ -134,6 +134,7 @@ fn stored(columns: &mut Columns<'_>) -> Result<Storage, DatabaseError> {
         row_versions: None,
         partitions: columns.number()?,
         fulltext: columns.boolean()?,
+        logged: None,
         index_bytes: number(columns)?,
     })
 }

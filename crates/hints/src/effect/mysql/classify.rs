@@ -68,7 +68,7 @@ pub(super) fn shape(case: &Case<'_>, row_versions_max: u32) -> Result<Shape, Why
 /// The forms of an operation.
 pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
     let facts = match (&case.standing, case.step.operation) {
-        (Standing::New, _) | (_, Operation::CreateTable { .. }) => {
+        (Standing::New, _) | (_, Operation::CreateTable { .. } | Operation::CreateView { .. }) => {
             return Class::one(Form::NewTable, ON_NEW_TABLE);
         }
         (Standing::Missing, _) => {
@@ -109,11 +109,13 @@ pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
         Operation::RenameTable { .. } => {
             Class::one(Form::Metadata, "a rename only changes the catalogue")
         }
-        Operation::DropTable { .. } => {
+        Operation::DropTable { .. } | Operation::DropView { .. } => {
             Class::one(Form::Metadata, "dropping a table reads none of its rows")
         }
         Operation::ChangeTable { change, .. } => change_table(change),
-        Operation::CreateTable { .. } => Class::one(Form::NewTable, ON_NEW_TABLE),
+        Operation::CreateTable { .. } | Operation::CreateView { .. } => {
+            Class::one(Form::NewTable, ON_NEW_TABLE)
+        }
     }
 }
 
@@ -271,7 +273,7 @@ fn drop_constraint(facts: &TableFacts, constraint: &Constraint) -> Class<Form> {
 
 fn change_table(change: &TableChange) -> Class<Form> {
     match change {
-        TableChange::Truncate => {
+        TableChange::Truncate { .. } => {
             Class::one(Form::Metadata, "its file is replaced, whatever its size")
         }
         TableChange::Rebuild => Class::one(
@@ -285,17 +287,23 @@ fn change_table(change: &TableChange) -> Class<Form> {
         TableChange::Catalogue | TableChange::Parameters => {
             Class::one(Form::Catalogue, "it only changes the catalogue")
         }
-        TableChange::Trigger => Class::one(Form::Metadata, "a trigger only changes the catalogue"),
+        TableChange::Trigger | TableChange::DropTrigger { .. } => {
+            Class::one(Form::Metadata, "a trigger only changes the catalogue")
+        }
         TableChange::Partitioning => Class::Undecided(
             Why::new("what becomes of the partitions' rows is not predicted"),
             Some("try it on a copy of the table"),
         ),
         TableChange::ValidateConstraint { .. }
-        | TableChange::SetLogged
+        | TableChange::SetLogged { .. }
         | TableChange::Move
         | TableChange::Reindex { .. }
         | TableChange::AttachPartition { .. }
         | TableChange::DetachPartition { .. }
+        | TableChange::CreatePartition { .. }
+        | TableChange::RenameIndex { .. }
+        | TableChange::RenameConstraint { .. }
+        | TableChange::Filling { .. }
         | TableChange::RowSecurity => Class::refused(
             "MySQL and MariaDB have no such statement",
             "write the statement for this server",

@@ -2,8 +2,8 @@
 
 use dbop_model::finding::{HintPolicy, Lock};
 use dbop_model::operation::{
-    Algorithm, Column, Constraint, ConstraintKind, Index, IndexKind, IndexPart, Locking, Operation,
-    Statement, TableChange, Validity,
+    Algorithm, Column, Constraint, ConstraintKind, Dropping, Index, IndexKind, IndexPart, Locking,
+    Operation, Statement, TableChange, Validity,
 };
 use dbop_model::table::{
     ConstraintFacts, Generated, IndexFacts, Settings, Storage, TableFacts, TableFactsSet,
@@ -45,6 +45,7 @@ fn drop_constraint(kind: ConstraintKind) -> Operation {
     Operation::DropConstraint {
         table: users(),
         constraint: Constraint::new(kind, vec![name("plain")]).unwrap(),
+        dropping: Dropping::default(),
     }
 }
 
@@ -59,7 +60,9 @@ fn drop_index() -> Operation {
     Operation::DropIndex {
         table: users(),
         by_name: false,
+        name: None,
         columns: Vec::new(),
+        dropping: Dropping::default(),
         online: false,
     }
 }
@@ -456,8 +459,14 @@ fn foreign_keys_that_cascade_forbid_an_online_copy() {
 fn whole_tables() {
     check(change(TableChange::Rebuild), "R R R R");
     check(change(TableChange::Catalogue), "P P I I");
-    check(change(TableChange::Truncate), "M M M M");
-    check(Operation::DropTable { table: users() }, "M M M M");
+    check(change(TableChange::Truncate { cascade: false }), "M M M M");
+    check(
+        Operation::DropTable {
+            table: users(),
+            dropping: Dropping::default(),
+        },
+        "M M M M",
+    );
     let to = "people".parse().unwrap();
     check(Operation::RenameTable { table: users(), to }, "M M M M");
 }
