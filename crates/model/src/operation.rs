@@ -66,6 +66,24 @@ pub struct Statement {
     pub transaction: Option<u32>,
     /// How long it waits for a lock, where the file sets that before it.
     pub lock_timeout: Option<Duration>,
+    /// Its whole text around the name of its table, where it is about one table and can be made of another.
+    pub around: Option<Around>,
+}
+
+/// A statement's text around the name of its table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Around {
+    /// What stands before it.
+    pub before: String,
+    /// What stands after it.
+    pub after: String,
+}
+
+impl Around {
+    /// The same statement of another table, whose name is written as the server takes it.
+    pub fn of(&self, table: &str) -> String {
+        format!("{}{table}{}", self.before, self.after)
+    }
 }
 
 impl From<Operation> for Statement {

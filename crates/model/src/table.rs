@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use crate::fact::{Fact, Why};
 use crate::operation::{Algorithm, ConstraintKind, IndexKind, IndexPart};
+use crate::trial::Trial;
 
 /// MySQL allows 64 characters, PostgreSQL 63 bytes: what is longer exists on no server.
 const IDENTIFIER_CHARS_MAX: usize = 64;
@@ -288,6 +289,8 @@ pub struct TableFactsSet {
     pub indexes: BTreeMap<TableName, Fact<Option<TableName>>>,
     /// Settings of the server, as a migration's session has them.
     pub settings: Fact<Settings>,
+    /// Statements that were tried on empty copies of their tables, by their numbers from 0; none, unless somebody asked.
+    pub trials: BTreeMap<usize, Fact<Trial>>,
 }
 
 impl TableFactsSet {
@@ -298,6 +301,7 @@ impl TableFactsSet {
             tables: BTreeMap::new(),
             indexes: BTreeMap::new(),
             settings: Fact::Unknown(not_asked()),
+            trials: BTreeMap::new(),
         }
     }
 
