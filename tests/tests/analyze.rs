@@ -220,12 +220,35 @@ async fn hints_of_a_migration_are_judged() {
             .exits(0)
             .says("accepted it comes by hand");
 
+        // SQL in the object, and in a ConfigMap of the file: the server found says in which language.
+        let inline = "  sql: { inline: 'ALTER TABLE custmers ADD COLUMN phone varchar(20)' }\n";
+        case.directory.write("v8.yaml", &format!("{MIGRATION}{hints}{inline}"));
+        case.analyze("--migration", "v8.yaml", &[])
+            .await
+            .exits(3)
+            .says("line 1")
+            .says("there is no table custmers")
+            .says("One finding stands in the way");
+        let of_map = "  sql: { configMap: { name: beside, key: v8.sql } }\n";
+        case.directory.write("v8.yaml", &format!("{MIGRATION}{of_map}"));
+        case.analyze("--migration", "v8.yaml", &[])
+            .await
+            .exits(1)
+            .says("DatabaseMigration v8: spec.sql.configMap: ConfigMap default/beside has no key v8.sql");
+        let filled = MIGRATION.replace("---", "data: { v8.sql: 'DROP TABLE custmers; CALL p()' }\n---");
+        case.directory.write("v8.yaml", &format!("{filled}{of_map}"));
+        case.analyze("--migration", "v8.yaml", &[])
+            .await
+            .exits(3)
+            .says("there is no table custmers")
+            .says("not read");
+
         case.directory.write("v8.yaml", MIGRATION);
         case.analyze("--migration", "v8.yaml", &[])
             .await
             .exits(1)
             .says("DatabaseMigration v8: it does not say what it does to the schema")
-            .says("write spec.schemaHints");
+            .says("write spec.sql or spec.schemaHints");
         case.directory.write("v8.yaml", &format!("{MIGRATION}  schemaHitns: []\n"));
         case.analyze("--migration", "v8.yaml", &[]).await.exits(1).says("did you mean schemaHints?");
         case.directory.write("v8.yaml", &format!("{MIGRATION}---\n{}", MIGRATION.replace("v8", "v9")));

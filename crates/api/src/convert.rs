@@ -284,6 +284,31 @@ mod tests {
     }
 
     #[test]
+    fn sql_is_inline_or_in_a_config_map_and_never_both() {
+        use dbop_model::SqlSource;
+        let of = |sql: Value| Migration::try_from(&migration(&[("sql", sql)]));
+        let inline = of(json!({ "inline": "SELECT 1" })).unwrap().sql;
+        assert_eq!(inline, Some(SqlSource::Inline("SELECT 1".into())));
+        let map = json!({ "name": "shop-sql", "key": "V2__email.sql" });
+        match of(json!({ "configMap": map })).unwrap().sql {
+            Some(SqlSource::ConfigMap(at)) => {
+                assert_eq!(
+                    (at.name.as_str(), at.key.as_str()),
+                    ("shop-sql", "V2__email.sql")
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+        for sql in [json!({}), json!({ "inline": "SELECT 1", "configMap": map })] {
+            assert_eq!(
+                of(sql).unwrap_err().to_string(),
+                "DatabaseMigration shop/v2: spec.sql: gives not exactly one of inline and configMap; write the \
+                 statements as inline, or name the ConfigMap and the key that hold them"
+            );
+        }
+    }
+
+    #[test]
     fn hints_that_are_not_given_are_not_an_empty_list() {
         let of = |changes: &[(&str, Value)]| Migration::try_from(&migration(changes)).unwrap();
         assert_eq!(of(&[]).hints, None);
@@ -307,6 +332,7 @@ mod tests {
             ("container", json!({ "name": "migrate", "image": "other" })),
             ("schemaHints", json!([])),
             ("version", json!("2")),
+            ("sql", json!({ "inline": "SELECT 1" })),
             ("parallelism", json!({ "pods": 1, "completions": 1 })),
         ] {
             assert_ne!(plain, digest(&[changed]), "counts as a change");

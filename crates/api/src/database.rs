@@ -379,7 +379,8 @@ pub struct Hints {
     /// Off: nothing is looked at.
     #[serde(default = "hint_mode")]
     pub mode: HintMode,
-    /// Does a migration without schemaHints stop?
+    /// Does a migration stop that does not say all that it does to the schema, by schemaHints or by sql that
+    /// can be read?
     #[serde(default)]
     pub require_hints: bool,
     /// A table of so many rows or more is large.
@@ -390,10 +391,19 @@ pub struct Hints {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub large_table_bytes: Option<i64>,
+    /// A table is under heavy writes from so many changed rows per second on, as the server's own counters
+    /// have them. It matters for large tables alone.
+    #[serde(default = "heavy_writes_per_second")]
+    #[schemars(range(min = 1))]
+    pub heavy_writes_per_second: i64,
     /// How long one probe of a table may take on the server, at most 10s.
     #[serde(default = "probe_timeout")]
     #[schemars(length(min = 2, max = 32), regex(pattern = pattern::DURATION))]
     pub probe_timeout: String,
+    /// ReadOnly: nothing is written to find out what a statement does. Scratch: statements from sql are
+    /// tried as well, on an empty copy of their table, of which nothing is left.
+    #[serde(default = "probes")]
+    pub probes: Probes,
     /// Findings that a person takes responsibility for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = LIST_ITEMS_MAX))]
@@ -407,7 +417,9 @@ impl Default for Hints {
             require_hints: false,
             large_table_rows: large_table_rows(),
             large_table_bytes: None,
+            heavy_writes_per_second: heavy_writes_per_second(),
             probe_timeout: probe_timeout(),
+            probes: probes(),
             accept: Vec::new(),
         }
     }
@@ -421,8 +433,24 @@ fn large_table_rows() -> i64 {
     1_000_000
 }
 
+fn heavy_writes_per_second() -> i64 {
+    100
+}
+
 fn probe_timeout() -> String {
     "5s".to_owned()
+}
+
+fn probes() -> Probes {
+    Probes::ReadOnly
+}
+
+/// What a look at the database may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field says what each means")]
+pub enum Probes {
+    ReadOnly,
+    Scratch,
 }
 
 /// What findings do to a migration.

@@ -1,8 +1,9 @@
 //! The digest of a migration: when it differs from the one that a run carries, the migration has
 //! changed since, and may run again after a failure.
 //!
-//! It covers what runs and what it is judged by: `container`, `parallelism`, `schemaHints` and the
-//! version. It does not cover `previous`, `compatibleFrom` and `fromEmpty`, which say where the migration
+//! It covers what runs and what it is judged by: `container`, `parallelism`, `schemaHints`, `sql` and the
+//! version; of a ConfigMap that `sql` names, the name and the key, as of one that the container mounts. It does not
+//! cover `previous`, `compatibleFrom` and `fromEmpty`, which say where the migration
 //! stands and not what it does, nor `accept`: to take responsibility for a finding changes nothing
 //! of the run, and must not start a failed one again.
 
@@ -21,12 +22,13 @@ const BYTES: usize = 8;
 /// What cannot be written as JSON; nothing that was read from YAML or JSON.
 pub(crate) fn of(spec: &DatabaseMigrationSpec) -> Result<Digest, DigestError> {
     // A field without a value does not count, so that the digests of migrations without parallelism
-    // are what they were before there was such a field.
+    // and sql are what they were before there were such fields.
     let what = json!({
         "version": spec.version,
         "container": serde_json::to_value(&spec.container)?,
         "parallelism": spec.parallelism.map(serde_json::to_value).transpose()?,
         "schemaHints": serde_json::to_value(&spec.schema_hints)?,
+        "sql": serde_json::to_value(&spec.sql)?,
     });
     let mut text = String::new();
     canonical(&what, &mut text);

@@ -191,7 +191,7 @@ spec:
                 ),
                 (
                     "/spec/hints",
-                    "{mode: Warn, requireHints: true, largeTableRows: 5, largeTableBytes: 6, probeTimeout: 10s, accept: [{rule: a-b, table: t, reason: r}]}",
+                    "{mode: Warn, requireHints: true, largeTableRows: 5, largeTableBytes: 6, heavyWritesPerSecond: 7, probeTimeout: 10s, probes: Scratch, accept: [{rule: a-b, table: t, reason: r}]}",
                 ),
                 ("/spec/readOnly", "true"),
                 ("/spec/paused", ""),
@@ -215,6 +215,8 @@ spec:
 - {op: dropTable, table: users}
 - {op: renameTable, table: users, to: people}";
         check(MIGRATION, &[("/spec/schemaHints", hints)], &[]);
+        let sql = "{configMap: {name: shop-sql, key: V2__email.sql}}";
+        check(MIGRATION, &[("/spec/sql", sql)], &[]);
         let migrations = "
 config: {secret: shop-migration, mountPath: /etc/migration}
 activeDeadlineSeconds: 3600
@@ -373,12 +375,14 @@ podTemplate:
             DATABASE,
             &[(
                 "/spec/hints",
-                "{largeTableRows: 0, probeTimeout: 11s, accept: [{rule: R!, table: t}]}",
+                "{largeTableRows: 0, largeTableBytes: 0, heavyWritesPerSecond: -1, probeTimeout: 11s, accept: [{rule: R!, table: t}]}",
             )],
             &[
                 "spec.hints.accept[0].reason: is missing; Why, for everybody who sees the finding later",
                 "spec.hints.accept[0].rule: 'R!' is no id of a rule; write it as the finding shows it, such \
                  as not-null-over-nulls",
+                "spec.hints.heavyWritesPerSecond: is -1, less than 1",
+                "spec.hints.largeTableBytes: is 0, less than 1",
                 "spec.hints.largeTableRows: is 0, less than 1",
             ],
         );
@@ -546,6 +550,14 @@ podTemplate:
                 MIGRATION,
                 &[("/spec/previous", "-"), ("/spec/compatibleFrom", "v1")],
                 "spec.compatibleFrom: is given on a migration without previous, which has no ancestors",
+            ),
+            (
+                MIGRATION,
+                &[(
+                    "/spec/sql",
+                    "{inline: SELECT 1, configMap: {name: c, key: k}}",
+                )],
+                "spec.sql: gives not exactly one of inline and configMap",
             ),
             (
                 MIGRATION,

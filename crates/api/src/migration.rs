@@ -13,6 +13,9 @@ use crate::status::DatabaseMigrationStatus;
 /// few enough that the API server can bound the cost of the rules over them.
 pub const LIST_ITEMS_MAX: u32 = 100;
 
+/// SQL in the object itself: each look at a database holds it in memory, and etcd takes 1.5 MiB in all.
+const INLINE_SQL_CHARS_MAX: u32 = 256 * 1024;
+
 /// Pods of one migration at a time: each has a session of the database's.
 const PODS_MAX: i32 = 1000;
 /// Parts that a migration is cut into. Kubernetes allows 100,000 where so few Pods run at a time.
@@ -68,6 +71,10 @@ pub struct DatabaseMigrationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = LIST_ITEMS_MAX))]
     pub schema_hints: Option<Vec<SchemaHint>>,
+    /// The SQL that the migration runs, inline or from a ConfigMap: what it does to the schema is read
+    /// from it, and judged together with schemaHints. It is not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sql: Option<MigrationSql>,
     /// Findings about this migration that a person takes responsibility for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = LIST_ITEMS_MAX))]
@@ -85,6 +92,31 @@ pub struct Parallelism {
     /// JOB_COMPLETION_INDEX; the migration is complete once all are.
     #[schemars(range(min = 1, max = COMPLETIONS_MAX))]
     pub completions: i32,
+}
+
+/// The SQL that a migration runs: exactly one of the two.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MigrationSql {
+    /// The statements, as the database's own engine reads them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = INLINE_SQL_CHARS_MAX))]
+    pub inline: Option<String>,
+    /// A ConfigMap that holds them; it is read anew each time that the migration is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<SqlConfigMap>,
+}
+
+/// A key of a ConfigMap that holds SQL.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SqlConfigMap {
+    /// The name of a ConfigMap in the namespace of this object.
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
+    pub name: String,
+    /// The key in its data, such as V8__email.sql.
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SECRET_KEY))]
+    pub key: String,
 }
 
 /// A finding about one migration that a person takes responsibility for.

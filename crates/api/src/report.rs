@@ -264,9 +264,14 @@ fn findings(facts: &Facts) -> Vec<FindingStatus> {
         .judged
         .known()
         .map_or(&[][..], |judged| judged.findings.as_slice());
-    found
+    let mut found: Vec<&Finding> = found
         .iter()
         .filter(|finding| finding.verdict != Verdict::Clean)
+        .collect();
+    // In the order of the operations; what stands in the way first, so that no bound hides it.
+    found.sort_by_key(|finding| (!finding.stops(), !finding.waits()));
+    found
+        .into_iter()
         .take(LIST_ITEMS_MAX as usize)
         .map(|finding| finding_status(&hints.migration, finding))
         .collect()
@@ -321,7 +326,7 @@ pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use dbop_credentials::names::login;
-    use dbop_model::finding::{Evidence, HintMode, Judgement};
+    use dbop_model::finding::{Evidence, HintMode, Judgement, NotJudged};
     use dbop_model::{
         Claim, DatabaseFacts, Digest, Engine, JobFacts, JobName, JobPhase, LoginFacts, Outcome,
         Proof, RunRecord, SchemaVersion, Session, Why,
@@ -724,6 +729,7 @@ pub(crate) mod tests {
             predicted: Vec::new(),
             findings: verdict.into_iter().map(finding).collect(),
             not_judged: Vec::new(),
+            not_tried: Vec::new(),
             taken_at: at("00:00:00"),
         }
     }
@@ -754,6 +760,25 @@ pub(crate) mod tests {
             Some(Fact::Known(Judgement::not_analysed(at("00:00:00")))),
             "HintsClear=Unknown NotAnalysed",
         );
+        let unread = |verdict| Judgement {
+            analysed: false,
+            not_judged: vec![NotJudged {
+                operation: "line 3: DO ...".to_owned(),
+                why: "it may do anything".to_owned(),
+                unread: true,
+            }],
+            ..judgement(verdict)
+        };
+        check_hints(
+            HintMode::Block,
+            Some(Fact::Known(unread(None))),
+            "HintsClear=Unknown NotAnalysed",
+        );
+        check_hints(
+            HintMode::Block,
+            Some(Fact::Known(unread(Some(Verdict::WillFail)))),
+            "HintsClear=False Findings",
+        );
         check_hints(
             HintMode::Block,
             Some(Fact::Unknown(Why::new("a lock was in the way"))),
@@ -781,6 +806,34 @@ pub(crate) mod tests {
             (finding.verdict.as_str(), finding.table.as_str()),
             ("WillFail", "users")
         );
+    }
+
+    #[test]
+    fn findings_are_bounded_and_those_in_the_way_come_first() {
+        let (desired, mut facts) = at_v2();
+        let of = |verdict, nth: usize| {
+            let mut finding = judgement(Some(verdict)).findings.remove(0);
+            finding.rule = format!("rule-{nth}");
+            finding
+        };
+        let mut judged = judgement(None);
+        judged.findings = (0..200).map(|nth| of(Verdict::Queues, nth)).collect();
+        judged.findings[3].accepted = Some("we know".to_owned());
+        judged.findings[150] = of(Verdict::WillFail, 150);
+        judged.findings[160] = of(Verdict::Blocks, 160);
+        facts.hints = Some(Hints {
+            migration: name("v3"),
+            judged: Fact::Known(judged),
+        });
+        let shown = status(&desired, &facts, &rest(), None, "00:00:00").findings;
+        assert_eq!(shown.len(), LIST_ITEMS_MAX as usize);
+        let first: Vec<&str> = shown[..6].iter().map(|one| one.rule.as_str()).collect();
+        let expect = [
+            "rule-150", "rule-160", "rule-0", "rule-1", "rule-2", "rule-4",
+        ];
+        assert_eq!(first, expect);
+        let again = status(&desired, &facts, &rest(), None, "00:00:01").findings;
+        assert_eq!(shown, again, "the order is the same each time");
     }
 
     #[test]

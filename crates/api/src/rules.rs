@@ -366,6 +366,14 @@ const MIGRATION: &[Rule] = &[
         holds: Holds::Value(|spec| !has(spec, "compatibleFrom") || has(spec, "previous")),
     },
     Rule {
+        at: "spec.sql",
+        field: "",
+        cel: "has(self.inline) != has(self.configMap)",
+        problem: "gives not exactly one of inline and configMap",
+        way_out: "write the statements as inline, or name the ConfigMap and the key that hold them",
+        holds: Holds::Value(|sql| has(sql, "inline") != has(sql, "configMap")),
+    },
+    Rule {
         at: "spec",
         field: "version",
         cel: "has(self.version) == has(oldSelf.version) \

@@ -73,6 +73,7 @@ mod tests {
             from_empty: false,
             digest: Digest::new("d").unwrap(),
             hints: None,
+            sql: None,
             accept: Vec::new(),
         }))
     }

@@ -75,6 +75,83 @@ pub fn read(text: &str, grammar: Grammar) -> Result<Expression, &'static str> {
     }
 }
 
+/// Functions of a server's own that a trial may have it compute: they look at no table and have no effect beyond a
+/// value (PostgreSQL manual, chapter 9; MySQL 8.4 manual, chapter 14). A few, for what columns are filled with.
+const HARMLESS: [&str; 22] = [
+    "abs",
+    "ceil",
+    "coalesce",
+    "concat",
+    "current_date",
+    "current_timestamp",
+    "floor",
+    "gen_random_uuid",
+    "greatest",
+    "least",
+    "length",
+    "localtimestamp",
+    "lower",
+    "ltrim",
+    "md5",
+    "now",
+    "nullif",
+    "random",
+    "replace",
+    "round",
+    "rtrim",
+    "upper",
+];
+/// Words of the grammar, and types with a length, that stand before a parenthesis.
+const OF_THE_GRAMMAR: [&str; 25] = [
+    "and",
+    "as",
+    "between",
+    "bit",
+    "case",
+    "cast",
+    "char",
+    "character",
+    "check",
+    "decimal",
+    "else",
+    "in",
+    "is",
+    "like",
+    "not",
+    "numeric",
+    "or",
+    "stored",
+    "then",
+    "timestamp",
+    "trim",
+    "varchar",
+    "varying",
+    "virtual",
+    "when",
+];
+
+/// May a server compute an expression that a migration wrote, as the admin, where names mean its own objects alone?
+///
+/// # Errors
+/// What in it may not, as a clause: "it calls pg_sleep".
+///
+/// ```
+/// use dbop_database::expression::{Grammar, harmless};
+///
+/// assert!(harmless("lower(name)", Grammar::PostgreSql).is_ok());
+/// assert_eq!(harmless("pg_sleep(9)", Grammar::PostgreSql).unwrap_err(), "its expression calls pg_sleep");
+/// ```
+pub fn harmless(text: &str, grammar: Grammar) -> Result<(), String> {
+    let found = read(text, grammar)?;
+    let other = found.calls.iter().find(|call| {
+        !HARMLESS.contains(&call.as_str()) && !OF_THE_GRAMMAR.contains(&call.as_str())
+    });
+    match other {
+        Some(call) => Err(format!("its expression calls {call}")),
+        None => Ok(()),
+    }
+}
+
 struct Reader<'a> {
     rest: &'a str,
     grammar: Grammar,

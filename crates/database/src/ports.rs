@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dbop_model::table::{FactRequest, TableFactsSet};
+use dbop_model::trial::{Attempt, Trial};
 use dbop_model::{
-    AccessPolicy, ClaimId, ClaimOwner, DatabaseFacts, Engine, LoginName, MigrationName, Proof,
-    ServerInfo, Session, TlsMode, VersionSource,
+    AccessPolicy, ClaimId, ClaimOwner, DatabaseFacts, Engine, Fact, LoginName, MigrationName,
+    Proof, ServerInfo, Session, TlsMode, VersionSource, Why,
 };
 use secrecy::SecretString;
 
@@ -120,6 +121,21 @@ pub trait Administer: Introspect {
         scope: &Scope,
         migration: &MigrationName,
     ) -> Result<(), DatabaseError>;
+
+    /// Tries statements on empty copies of their tables, nothing of which is left: what each came to, by its number. The
+    /// tables themselves are read from the catalogue alone. What cannot be tried is unknown, with its reason; no
+    /// statement of it runs for longer than `timeout`, or waits for a lock for longer than a second.
+    async fn try_on_copies(
+        &self,
+        attempts: &[Attempt],
+        _timeout: Duration,
+    ) -> Result<BTreeMap<usize, Fact<Trial>>, DatabaseError> {
+        let why = || Why::new("statements cannot be tried on this server");
+        let untried = attempts
+            .iter()
+            .map(|attempt| (attempt.statement, Fact::Unknown(why())));
+        Ok(untried.collect())
+    }
 
     /// Gives the migrator a new password and lets it log in.
     async fn open_migrator(

@@ -21,13 +21,14 @@ pub mod servers;
 pub mod worker;
 
 mod execute;
+mod judge;
 mod observe;
 
 pub use error::StepError;
 pub use memory::Memory;
 pub use platform::{
-    AppSecret, Clock, Entropy, JobSpec, Platform, PlatformError, Read, Report, Revision,
-    SecretSeen, Subject,
+    AppSecret, Clock, ConfigMapLacks, Entropy, JobSpec, Platform, PlatformError, Read, Report,
+    Revision, SecretSeen, Subject,
 };
 pub use servers::Servers;
 pub use worker::{Engine, Next, Pace, Worker, backoff};

@@ -2,25 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use dbop_credentials::{Binding, names};
 use dbop_database::{Administer, DatabaseError, Endpoint, Look, Target};
-use dbop_model::finding::{HintMode, Judgement};
-use dbop_model::operation::Statement;
-use dbop_model::table::TableFactsSet;
-use dbop_model::writes::WriteWatch;
 use dbop_model::{
     ClaimOwner, DatabaseFacts, DatabaseSpec, Fact, ForeignObject, LoginName, MigrationName,
     ObjectRef, Proof, SecretName, ServerInfo, TlsMode, Why,
 };
-use dbop_plan::{
-    Action, Decision, DeletionStep, Desired, Facts, Hints, SecretFacts, decide, forecast,
-};
+use dbop_plan::{Action, Decision, DeletionStep, Desired, Facts, SecretFacts, decide};
 use futures_util::future::join;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::memory::{Connection, Judged, Memory, PROOF_AGE_MAX, Worked};
+use crate::judge::judged;
+use crate::memory::{Connection, Memory, PROOF_AGE_MAX, Worked};
 use crate::platform::{PlatformError, Read, SecretSeen, Subject};
 use crate::servers::Admission;
 use crate::worker::Engine;
@@ -234,7 +228,7 @@ pub(crate) async fn observe(
     memory.watch.look(&unused(&facts), now);
     facts.quiet = memory.watch.quiet();
     if let Some(admin) = &admin {
-        facts.hints = hints(engine, memory, admin.as_ref(), &desired, &facts, freshness).await;
+        facts.hints = judged(engine, memory, admin.as_ref(), &desired, &facts, freshness).await;
     }
     if let Decision::Act {
         action: Action::StartRun(run),
@@ -456,89 +450,6 @@ fn logins(facts: &Facts) -> BTreeMap<MigrationName, LoginName> {
     logins
         .map(|(migration, login)| (migration.clone(), login.name.clone()))
         .collect()
-}
-
-/// What the live database says of the next migration's hints.
-async fn hints(
-    engine: &Engine,
-    memory: &mut Memory,
-    admin: &dyn Administer,
-    desired: &Desired,
-    facts: &Facts,
-    freshness: Freshness,
-) -> Option<Hints> {
-    let now = engine.clock.now();
-    let next = forecast::next(desired, facts, now)?;
-    if desired.database.hints.mode == HintMode::Off {
-        return None;
-    }
-    let migration = desired.chain.get(&next)?;
-    let policy = &desired.database.hints;
-    if let Some(judged) = &memory.judged
-        && freshness != Freshness::Live
-        && judged.holds(migration, policy, now)
-    {
-        return Some(judged.hints.clone());
-    }
-    let judged = judge(engine, &mut memory.writes, admin, desired, facts, &next).await;
-    let hints = Hints {
-        migration: next,
-        judged,
-    };
-    memory.judged = Some(Box::new(Judged {
-        migration: migration.clone(),
-        policy: policy.clone(),
-        hints: hints.clone(),
-        at: now,
-    }));
-    Some(hints)
-}
-
-/// Gathers the facts that a migration's hints need, and judges. What is written to its tables is known from the second
-/// look on.
-pub(crate) async fn judge(
-    engine: &Engine,
-    writes: &mut WriteWatch,
-    admin: &dyn Administer,
-    desired: &Desired,
-    facts: &Facts,
-    next: &MigrationName,
-) -> Fact<Judgement> {
-    let (Some(database), Some(migration)) = (facts.database.known(), desired.chain.get(next))
-    else {
-        return Fact::Unknown(Why::new("the database was not looked at"));
-    };
-    let Some(operations) = &migration.hints else {
-        return Fact::Known(Judgement::not_analysed(engine.clock.now()));
-    };
-    let policy = desired
-        .database
-        .hints
-        .for_migration(next, &migration.accept);
-    // Hints say nothing of statements: each operation counts as one.
-    let statements: Vec<Statement> = operations.iter().cloned().map(Statement::from).collect();
-    let wanted = dbop_hints::facts_wanted(&statements);
-    match admin.table_facts(&wanted, policy.probe_timeout).await {
-        Ok(mut tables) => {
-            writes.look(&mut tables);
-            with_lock_timeout(&mut tables, desired.database.runs.lock_timeout);
-            Fact::Known(dbop_hints::judge(
-                &database.server,
-                &statements,
-                &tables,
-                &policy,
-                engine.clock.now(),
-            ))
-        }
-        Err(error) => Fact::Unknown(Why::new(error.to_string())),
-    }
-}
-
-/// A run's container is told `spec.migrations.lockTimeout`, which goes before what its session has by itself.
-fn with_lock_timeout(tables: &mut TableFactsSet, of_runs: Option<Duration>) {
-    if let Fact::Known(settings) = &mut tables.settings {
-        settings.lock_timeout = of_runs.or(settings.lock_timeout);
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dbop_database::Target;
 use dbop_model::{
-    DatabaseSpec, Fact, JobFacts, JobName, MigrationName, ObjectRef, RunRecord, SecretName,
+    ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, MigrationName, ObjectRef, RunRecord,
+    SecretName,
 };
 use dbop_plan::{Action, Because, Decision, Desired, Facts, ObjectFacts, Reference, Run, Slots};
 use jiff::Timestamp;
@@ -130,6 +131,48 @@ impl PlatformError {
     }
 }
 
+impl PlatformError {
+    /// There is no such ConfigMap, or no such key in it. `why` says which, as a clause.
+    pub fn no_config_map_value(
+        namespace: &str,
+        at: &ConfigMapKey,
+        why: ConfigMapLacks<'_>,
+    ) -> Self {
+        let ConfigMapKey { name, key } = at;
+        let map = format!("ConfigMap {namespace}/{name}");
+        PlatformError::Missing(match why {
+            ConfigMapLacks::Map => {
+                format!("{map} does not exist; create it, with the SQL under the key {key}")
+            }
+            ConfigMapLacks::Text => format!(
+                "{map} has the key {key} in binaryData, and SQL is text; put it into data, as UTF-8"
+            ),
+            ConfigMapLacks::Key { keys } => {
+                let keys = if keys.is_empty() {
+                    "none".to_owned()
+                } else {
+                    keys.join(", ")
+                };
+                format!("{map} has no key {key}; its keys: {keys}")
+            }
+        })
+    }
+}
+
+/// What a ConfigMap lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConfigMapLacks<'a> {
+    /// It does not exist.
+    Map,
+    /// The key holds bytes, no text.
+    Text,
+    /// The key; those that it has.
+    Key {
+        /// Its keys.
+        keys: &'a [&'a str],
+    },
+}
+
 /// Where a database stands after a pass: what the platform shows to people.
 #[derive(Debug)]
 pub struct Report<'a> {
@@ -184,6 +227,16 @@ pub trait Platform: Send + Sync {
         secrets: &BTreeMap<MigrationName, SecretName>,
         read: Read,
     ) -> Fact<BTreeMap<MigrationName, Vec<Reference>>>;
+
+    /// The value of a key of a ConfigMap, as it is now: SQL that a migration names.
+    ///
+    /// # Errors
+    /// [`PlatformError::Missing`] where there is no such ConfigMap, or no such key with a text.
+    async fn config_map_value(
+        &self,
+        namespace: &str,
+        at: &ConfigMapKey,
+    ) -> Result<String, PlatformError>;
 
     /// Room for a Job of this database, on this server (`host:port`) where it is known.
     async fn slots(&self, database: &ObjectRef, server: Option<&str>) -> Slots;

@@ -13,8 +13,9 @@ use jiff::Timestamp;
 
 use crate::error::StepError;
 use crate::execute;
+use crate::judge::{Look, judge};
 use crate::memory::Memory;
-use crate::observe::{Freshness, Seen, judge, observe};
+use crate::observe::{Freshness, Seen, observe};
 use crate::platform::{Clock, Entropy, Platform, PlatformError, Report};
 use crate::servers::Servers;
 
@@ -420,15 +421,14 @@ impl Worker {
         let mut judgements = BTreeMap::new();
         if let Some(admin) = &seen.admin {
             for migration in forecast::path(&seen.desired, &seen.facts, now) {
-                let judged = judge(
-                    &self.engine,
-                    &mut self.memory.writes,
-                    admin.as_ref(),
-                    &seen.desired,
-                    &seen.facts,
-                    &migration,
-                )
-                .await;
+                let look = Look {
+                    engine: &self.engine,
+                    admin: admin.as_ref(),
+                    desired: &seen.desired,
+                    facts: &seen.facts,
+                    may_try: false,
+                };
+                let judged = judge(&look, &mut self.memory.writes, &migration).await;
                 if let Fact::Known(judgement) = judged {
                     judgements.insert(migration, judgement);
                 }

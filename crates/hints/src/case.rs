@@ -3,6 +3,7 @@
 use dbop_model::dependent::Relation;
 use dbop_model::finding::{Evidence, Finding, HintPolicy, Verdict};
 use dbop_model::table::{Settings, TableFacts, TableFactsSet, TableName, TableState};
+use dbop_model::trial::Trial;
 use dbop_model::{Engine, Fact, ServerInfo, Why};
 
 use crate::effect::Prediction;
@@ -67,6 +68,21 @@ impl<'a> Case<'a> {
     pub(crate) fn is_empty(&self) -> bool {
         self.present()
             .is_some_and(|facts| facts.any_row.is_known_and(|any| !any))
+    }
+
+    /// What came of trying its statement on a copy of the table, where that was done.
+    pub(crate) fn trial(&self) -> Option<&'a Fact<Trial>> {
+        self.facts.trials.get(&self.step.at)
+    }
+
+    /// The evidence that a copy of the table gives, where it was asked.
+    pub(crate) fn seen_on_copy(&self) -> Option<Evidence> {
+        let value = match self.trial()?.known()? {
+            Trial::Refused { code, message } => format!("{message} ({code})"),
+            Trial::Done { .. } => self.prediction.effect.known()?.to_string(),
+        };
+        let seen = || self.seen(value, "the server, of an empty copy of the table");
+        self.prediction.tried.then(seen)
     }
 
     /// Settings of the server, as a migration's session has them.

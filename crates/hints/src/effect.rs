@@ -31,6 +31,8 @@ pub(crate) struct Prediction {
     pub(crate) refused: Option<Refusal>,
     /// Other tables whose size makes the work long, too.
     pub(crate) also: Vec<TableName>,
+    /// Did a trial on a copy of the table say so?
+    pub(crate) tried: bool,
 }
 
 impl Prediction {
@@ -47,6 +49,7 @@ impl Prediction {
             say,
             refused: None,
             also: Vec::new(),
+            tried: false,
         }
     }
 }
@@ -147,6 +150,7 @@ pub(crate) fn predict(cases: &mut [Case<'_>]) {
         }
         from = to;
     }
+    crate::trial::apply(cases);
     hold_locks(cases);
     for case in cases {
         duration::estimate(case);

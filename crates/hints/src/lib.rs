@@ -60,6 +60,7 @@ pub mod rules;
 mod size;
 mod sql;
 mod steps;
+mod trial;
 
 #[cfg(test)]
 mod properties;
@@ -73,12 +74,14 @@ use jiff::Timestamp;
 use dbop_model::finding::{HintMode, HintPolicy, Judgement, NotJudged, Predicted};
 use dbop_model::operation::{ConstraintKind, Operation, Statement, Validity};
 use dbop_model::table::{FactRequest, TableFactsSet};
-use dbop_model::{Engine, ServerInfo};
+use dbop_model::trial::Trial;
+use dbop_model::{Engine, Fact, ServerInfo};
 
 use crate::case::Case;
 pub use crate::render::{line, render};
 pub use crate::rules::{RULES, Rule};
 use crate::steps::Standing;
+pub use crate::trial::trials_wanted;
 
 /// The facts that judging these statements needs.
 pub fn facts_wanted(statements: &[Statement]) -> BTreeSet<FactRequest> {
@@ -109,13 +112,14 @@ pub fn judge(
         .map(|step| Case::new(server, step, facts, policy))
         .collect();
     effect::predict(&mut cases);
-    // Where no statement could be read, nothing was looked at; where some could, what they do still counts.
-    let analysed = statements.is_empty() || statements.iter().any(|one| one.unread.is_none());
+    // What the statements do that could be read counts all the same.
+    let analysed = statements.iter().all(|one| one.unread.is_none());
     let mut judgement = Judgement {
         analysed,
         predicted: cases.iter().map(predicted).collect(),
         findings: Vec::new(),
         not_judged: unread(statements),
+        not_tried: not_tried(statements, facts),
         taken_at: facts.taken_at,
     };
     for case in &cases {
@@ -141,6 +145,18 @@ fn predicted(case: &Case<'_>) -> Predicted {
     }
 }
 
+/// Statements that were to be tried, and why they were not.
+fn not_tried(statements: &[Statement], facts: &TableFactsSet) -> Vec<String> {
+    let reason = |(at, trial): (&usize, &Fact<Trial>)| {
+        let Fact::Unknown(why) = trial else {
+            return None;
+        };
+        let line = statements.get(*at)?.line?;
+        Some(format!("line {line}: {why}"))
+    };
+    facts.trials.iter().filter_map(reason).collect()
+}
+
 /// Statements of which nobody knows what they do.
 fn unread(statements: &[Statement]) -> Vec<NotJudged> {
     let name = |statement: &Statement| match (&statement.text, statement.line) {
@@ -155,6 +171,7 @@ fn unread(statements: &[Statement]) -> Vec<NotJudged> {
             statement.unread.as_ref().map(|why| NotJudged {
                 operation: name(statement),
                 why: why.clone(),
+                unread: true,
             })
         })
         .collect()
@@ -188,6 +205,7 @@ fn not_judged(case: &Case<'_>) -> Option<NotJudged> {
     Some(NotJudged {
         operation: case.step.operation.to_string(),
         why: format!("{what} is not looked at"),
+        unread: false,
     })
 }
 
@@ -230,6 +248,7 @@ mod tests {
             ]
         );
         assert_eq!(judgement.predicted.len(), 1);
+        assert!(!judgement.analysed, "a statement could not be read");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Cached reads come from the watches, live ones from the API server. What a write gives back goes into the cache at
 //! once, so that the next pass goes on from it. Without caches (the commands that only look) every read is live.
 
+mod config_maps;
 pub(crate) mod contents;
 pub(crate) mod events;
 
@@ -23,7 +24,8 @@ use dbop_engine::{
     AppSecret, Clock, JobSpec, Platform, PlatformError, Read, Report, Revision, SecretSeen, Subject,
 };
 use dbop_model::{
-    DatabaseSpec, Fact, JobFacts, JobName, MigrationName, ObjectRef, RunRecord, SecretName,
+    ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, MigrationName, ObjectRef, RunRecord,
+    SecretName,
 };
 use dbop_plan::{Action, Because, DeletionStep, Reference, Slots};
 use jiff::Timestamp;
@@ -191,6 +193,14 @@ impl Platform for KubernetesPlatform {
         read: Read,
     ) -> Fact<BTreeMap<MigrationName, Vec<Reference>>> {
         Fact::from(self.find_references(database, secrets, read).await)
+    }
+
+    async fn config_map_value(
+        &self,
+        namespace: &str,
+        at: &ConfigMapKey,
+    ) -> Result<String, PlatformError> {
+        self.read_config_map_value(namespace, at).await
     }
 
     async fn slots(&self, database: &ObjectRef, server: Option<&str>) -> Slots {

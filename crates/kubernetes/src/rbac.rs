@@ -90,6 +90,14 @@ pub const RULES: &[Rule] = &[
     Rule {
         scope: Scope::Watched,
         group: "",
+        resources: &["configmaps"],
+        names: &[],
+        verbs: &["get"],
+        why: "The SQL that a migration names in spec.sql.configMap, when that migration is next.",
+    },
+    Rule {
+        scope: Scope::Watched,
+        group: "",
         resources: &["pods"],
         names: &[],
         verbs: &["get", "list", "watch"],

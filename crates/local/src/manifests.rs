@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dbop_api::{DatabaseMigration, ManagedDatabase};
-use dbop_model::{DatabaseSpec, Migration, ObjectRef};
+use dbop_engine::{ConfigMapLacks, PlatformError};
+use dbop_model::{ConfigMapKey, DatabaseSpec, Migration, ObjectRef};
 use jiff::Timestamp;
 
 use crate::runtime::Runtime;
@@ -107,23 +108,29 @@ pub struct MigrationObject {
     pub migration: Migration,
 }
 
-/// The DatabaseMigrations of one file; its other documents are left out. What only this platform cannot do of what they
+/// The DatabaseMigrations of one file, and its ConfigMaps; its other documents are left out. What only this platform cannot do of what they
 /// ask is no fault of theirs.
 ///
 /// # Errors
 /// All that is wrong with the file and with its migrations.
-pub fn migrations(file: &Path, text: &str) -> Result<Vec<MigrationObject>, Vec<Problem>> {
+pub fn migrations(file: &Path, text: &str) -> Result<Manifests, Vec<Problem>> {
     let documents = document::documents(file, text).map_err(|problem| vec![*problem])?;
-    let (mut found, mut wrong) = (Vec::new(), Vec::new());
+    let (mut found, mut wrong) = (Manifests::default(), Vec::new());
     for document in documents {
         let is_migration = dbop_api::kind_of(&document.value) == Some(dbop_api::DATABASE_MIGRATION);
         match object::read(file, document, Runtime::Process) {
             Read::Object {
-                object: Object::Migration(migration),
-                ..
-            } => found.push(*migration),
+                id, line, object, ..
+            } => match object {
+                Object::Migration(_) if found.migrations.contains_key(&id) => {
+                    let first = file.display().to_string();
+                    wrong.push(twice(&object, &id, &first, file, line));
+                }
+                Object::Migration(_) | Object::ConfigMap(_) => found.add(id, object),
+                Object::Database(_) | Object::Secret(_) => {}
+            },
             Read::Wrong(problems) if is_migration => wrong.extend(problems),
-            _ => {}
+            Read::Wrong(_) | Read::Skipped(_) => {}
         }
     }
     if wrong.is_empty() {
@@ -167,6 +174,25 @@ impl Manifests {
             .iter()
             .filter(|problem| problem.concerns(database))
             .collect()
+    }
+
+    /// The value of a key of a ConfigMap.
+    ///
+    /// # Errors
+    /// One that does not stand in the manifests, or lacks the key.
+    pub fn config_map_value(
+        &self,
+        namespace: &str,
+        at: &ConfigMapKey,
+    ) -> Result<String, PlatformError> {
+        let id = ObjectRef::new(namespace, at.name.as_str()).ok();
+        match id.and_then(|id| self.config_maps.get(&id)) {
+            Some(map) => map.value(namespace, at),
+            None => {
+                let lacks = ConfigMapLacks::Map;
+                Err(PlatformError::no_config_map_value(namespace, at, lacks))
+            }
+        }
     }
 
     /// The migrations of a namespace, as the model has them.

@@ -18,8 +18,8 @@ use dbop_engine::{
     SecretSeen, Subject,
 };
 use dbop_model::{
-    DatabaseSpec, Fact, JobFacts, JobName, JobPhase, MigrationName, ObjectRef, RunRecord,
-    SecretName,
+    ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, JobPhase, MigrationName, ObjectRef,
+    RunRecord, SecretName,
 };
 use dbop_plan::{Action, Because, Decision, Reference, Slots};
 use jiff::Timestamp;
@@ -417,6 +417,14 @@ impl Platform for LocalPlatform {
     ) -> Fact<BTreeMap<MigrationName, Vec<Reference>>> {
         // A directory has no workloads: who uses a credential shows by its sessions alone.
         Fact::Known(BTreeMap::new())
+    }
+
+    async fn config_map_value(
+        &self,
+        namespace: &str,
+        at: &ConfigMapKey,
+    ) -> Result<String, PlatformError> {
+        self.manifests().config_map_value(namespace, at)
     }
 
     async fn slots(&self, database: &ObjectRef, _: Option<&str>) -> Slots {

@@ -342,6 +342,7 @@ mod tests {
             from_empty: false,
             digest: Digest::new("d0").unwrap(),
             hints: None,
+            sql: None,
             accept: Vec::new(),
         }
     }

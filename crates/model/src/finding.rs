@@ -294,7 +294,7 @@ impl fmt::Display for DurationRange {
 /// Everything that the rules say of one migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
-    /// Were there operations to look at? `false`: the migration does not say what it does.
+    /// Is all known that it does? `false`: the migration does not say it, or a statement of its SQL cannot be read.
     pub analysed: bool,
     /// What each operation does on this very server, in the order of the statements.
     pub predicted: Vec<Predicted>,
@@ -302,6 +302,8 @@ pub struct Judgement {
     pub findings: Vec<Finding>,
     /// Operations, or parts of them, that no rule covers yet: neither safe nor unsafe.
     pub not_judged: Vec<NotJudged>,
+    /// What could not be tried on a copy, and why, for people; what was predicted counts there.
+    pub not_tried: Vec<String>,
     /// When the facts that it rests on were seen.
     pub taken_at: Timestamp,
 }
@@ -314,6 +316,7 @@ impl Judgement {
             predicted: Vec::new(),
             findings: Vec::new(),
             not_judged: Vec::new(),
+            not_tried: Vec::new(),
             taken_at: now,
         }
     }
@@ -337,13 +340,22 @@ pub struct Predicted {
     pub effect: Fact<Effect>,
 }
 
-/// An operation that no rule covers.
+/// An operation that no rule covers, or a statement that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotJudged {
-    /// The operation as a line.
+    /// The operation as a line; of a statement, its line in the file and its text.
     pub operation: String,
     /// Why: "no rule for createIndex on PostgreSQL 18.6 yet".
     pub why: String,
+    /// Is it a statement that could not be read, of which nothing is known?
+    pub unread: bool,
+}
+
+/// "line 7: DO $$ ... $$ (it may do anything)".
+impl fmt::Display for NotJudged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.operation, self.why)
+    }
 }
 
 /// What a judgement means for the migration's start.
@@ -355,21 +367,15 @@ pub enum Gate {
     Stop(Vec<Finding>),
     /// These pass by themselves; look again.
     Wait(Vec<Finding>),
-    /// It does not say what it does, and `requireHints` wants it to.
-    HintsRequired,
+    /// It does not say all that it does, and `requireHints` wants it to: the statements that cannot be read; none,
+    /// where it says nothing at all.
+    HintsRequired(Vec<NotJudged>),
 }
 
 /// May the migration start? What stops it is named before what it waits for.
 pub fn gate(judgement: &Judgement, policy: &HintPolicy) -> Gate {
     if policy.mode != HintMode::Block {
         return Gate::Clear;
-    }
-    if !judgement.analysed {
-        return if policy.require_hints {
-            Gate::HintsRequired
-        } else {
-            Gate::Clear
-        };
     }
     let those = |which: fn(&Finding) -> bool| -> Vec<Finding> {
         judgement
@@ -382,6 +388,10 @@ pub fn gate(judgement: &Judgement, policy: &HintPolicy) -> Gate {
     let stop = those(Finding::stops);
     if !stop.is_empty() {
         return Gate::Stop(stop);
+    }
+    if !judgement.analysed && policy.require_hints {
+        let unread = judgement.not_judged.iter().filter(|one| one.unread);
+        return Gate::HintsRequired(unread.cloned().collect());
     }
     let wait = those(Finding::waits);
     if wait.is_empty() {
@@ -406,6 +416,8 @@ pub struct HintPolicy {
     pub heavy_writes_per_second: u64,
     /// How long one probe may take on the server.
     pub probe_timeout: Duration,
+    /// What a look at the database may do.
+    pub probes: Probes,
     /// Findings that a person takes responsibility for.
     pub accept: Vec<Accept>,
 }
@@ -420,6 +432,7 @@ impl Default for HintPolicy {
             heavy_writes_per_second: 100,
             // Half of FACTS_AGE_MAX: what was probed first is still fresh when the last is done.
             probe_timeout: Duration::from_secs(5),
+            probes: Probes::ReadOnly,
             accept: Vec::new(),
         }
     }
@@ -456,6 +469,15 @@ impl HintPolicy {
             })
             .map(|accept| accept.reason.as_str())
     }
+}
+
+/// What a look at the database may do to know what a statement does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probes {
+    /// Read.
+    ReadOnly,
+    /// Try statements on an empty copy of their table, too.
+    Scratch,
 }
 
 /// What findings do to a migration.
@@ -545,6 +567,7 @@ mod tests {
             predicted: Vec::new(),
             findings,
             not_judged: vec![],
+            not_tried: vec![],
             taken_at: Timestamp::UNIX_EPOCH,
         }
     }
@@ -560,7 +583,7 @@ mod tests {
     fn check(verdicts: &[Verdict], expect: &str) {
         let got = match gate(&judgement(verdicts), &HintPolicy::default()) {
             Gate::Clear => "clear".to_owned(),
-            Gate::HintsRequired => "hints required".to_owned(),
+            Gate::HintsRequired(_) => "hints required".to_owned(),
             Gate::Stop(findings) => format!("stop {}", findings.len()),
             Gate::Wait(findings) => format!("wait {}", findings.len()),
         };
@@ -608,12 +631,43 @@ mod tests {
             require_hints: true,
             ..HintPolicy::default()
         };
-        assert_eq!(gate(&none, &policy), Gate::HintsRequired);
+        assert_eq!(gate(&none, &policy), Gate::HintsRequired(Vec::new()));
         assert_eq!(
             gate(&judgement(&[]), &policy),
             Gate::Clear,
             "hints that say: nothing"
         );
+    }
+
+    #[test]
+    fn what_cannot_be_read_stops_only_where_hints_are_required_and_hides_no_finding() {
+        let unread = NotJudged {
+            operation: "line 7: DO ...".to_owned(),
+            why: "it may do anything".to_owned(),
+            unread: true,
+        };
+        let half = |verdicts: &[Verdict]| Judgement {
+            analysed: false,
+            not_judged: vec![unread.clone()],
+            ..judgement(verdicts)
+        };
+        let require = HintPolicy {
+            require_hints: true,
+            ..HintPolicy::default()
+        };
+        let required = Gate::HintsRequired(vec![unread.clone()]);
+        for (verdicts, policy, expect) in [
+            (&[][..], HintPolicy::default(), Gate::Clear),
+            (&[], require.clone(), required.clone()),
+            (&[Verdict::Queues], require.clone(), required),
+        ] {
+            assert_eq!(gate(&half(verdicts), &policy), expect, "{verdicts:?}");
+        }
+        for policy in [HintPolicy::default(), require] {
+            let stopped = gate(&half(&[Verdict::WillFail]), &policy);
+            assert!(matches!(stopped, Gate::Stop(_)), "{stopped:?}");
+        }
+        assert_eq!(unread.to_string(), "line 7: DO ... (it may do anything)");
     }
 
     #[test]

@@ -25,14 +25,15 @@ pub mod run;
 pub mod server;
 pub mod spec;
 pub mod table;
+pub mod trial;
 pub mod unique;
 pub mod writes;
 
 pub use chain::{Chain, ChainBreak, Match};
 pub use fact::{Fact, Why};
 pub use name::{
-    ClaimId, Digest, JobName, LoginName, MigrationName, NameError, ObjectRef, RoleName,
-    SchemaVersion, SecretName,
+    ClaimId, ConfigMapName, Digest, JobName, LoginName, MigrationName, NameError, ObjectRef,
+    RoleName, SchemaVersion, SecretName,
 };
 pub use observation::{
     Claim, ClaimOwner, DatabaseFacts, ForeignObject, LockHolder, LoginFacts, MigratorFacts,
@@ -41,6 +42,7 @@ pub use observation::{
 pub use run::{JobFacts, JobPhase, Outcome, RunRecord};
 pub use server::{Engine, ServerInfo};
 pub use spec::{
-    AccessPolicy, CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource, LiquibaseVersion,
-    Migration, Orphaned, Privilege, RunSettings, TlsMode, VersionSource,
+    AccessPolicy, ConfigMapKey, CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource,
+    LiquibaseVersion, Migration, Orphaned, Privilege, RunSettings, SqlSource, TlsMode,
+    VersionSource,
 };

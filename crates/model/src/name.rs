@@ -136,6 +136,10 @@ name!(
     SecretName, subdomain
 );
 name!(
+    /// The name of a ConfigMap (RFC 1123 subdomain).
+    ConfigMapName, subdomain
+);
+name!(
     /// The name of a migration run's Job; unique to the run (RFC 1123 label).
     JobName, label
 );

@@ -19,7 +19,7 @@ pub use column::{Column, ServerDefault};
 pub use constraint::{Constraint, ConstraintKind, Validity};
 pub use index::{Index, IndexKind, IndexPart};
 pub use sql_type::{Filled, SqlType, SqlTypeError};
-pub use statement::{Algorithm, Locking, Statement};
+pub use statement::{Algorithm, Around, Locking, Statement};
 
 use crate::table::{ColumnName, IdentifierError, TableName};
 

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::finding::{Accept, HintPolicy};
-use crate::name::{Digest, MigrationName, ObjectRef, RoleName, SchemaVersion, SecretName};
+use crate::name::{
+    ConfigMapName, Digest, MigrationName, ObjectRef, RoleName, SchemaVersion, SecretName,
+};
 use crate::operation::Operation;
 use crate::table::TableName;
 
@@ -375,8 +378,32 @@ pub struct Migration {
     pub digest: Digest,
     /// What it does to the schema, as its author says; `None`: not said (`Some(vec![])`: nothing).
     pub hints: Option<Vec<Operation>>,
+    /// Its SQL, from which hints are read besides.
+    pub sql: Option<SqlSource>,
     /// Findings that a person takes responsibility for.
     pub accept: Vec<Accept>,
+}
+
+/// Bytes of a migration's SQL: what a ConfigMap holds at most (Kubernetes, "ConfigMaps": 1 MiB). What is longer is a
+/// dump, and no look at a database should read it each time.
+pub const SQL_BYTES_MAX: usize = 1 << 20;
+
+/// Where a migration's SQL stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SqlSource {
+    /// In the object itself. Shared: a migration is copied with each look.
+    Inline(Arc<str>),
+    /// In a ConfigMap of the object's namespace.
+    ConfigMap(ConfigMapKey),
+}
+
+/// A key of a ConfigMap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigMapKey {
+    /// The ConfigMap.
+    pub name: ConfigMapName,
+    /// Its key.
+    pub key: String,
 }
 
 #[cfg(test)]

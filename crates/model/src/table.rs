@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use crate::dependent::{Dependent, Partitioned, Relation, RowProbe, RowsProbed};
 use crate::fact::{Fact, Why};
 use crate::operation::{Algorithm, ConstraintKind, IndexKind, IndexPart};
+use crate::trial::Trial;
 
 /// MySQL allows 64 characters, PostgreSQL 63 bytes: what is longer exists on no server.
 const IDENTIFIER_CHARS_MAX: usize = 64;
@@ -321,6 +322,8 @@ pub struct TableFactsSet {
     pub relations: BTreeMap<TableName, Fact<Vec<Relation>>>,
     /// Settings of the server, as a migration's session has them.
     pub settings: Fact<Settings>,
+    /// Statements that were tried on empty copies of their tables, by their numbers from 0; none, unless somebody asked.
+    pub trials: BTreeMap<usize, Fact<Trial>>,
 }
 
 impl TableFactsSet {
@@ -332,6 +335,7 @@ impl TableFactsSet {
             indexes: BTreeMap::new(),
             relations: BTreeMap::new(),
             settings: Fact::Unknown(not_asked()),
+            trials: BTreeMap::new(),
         }
     }
 

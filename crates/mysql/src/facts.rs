@@ -19,6 +19,8 @@ mod settings;
 mod storage;
 mod writes;
 
+pub(crate) use query::limits;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

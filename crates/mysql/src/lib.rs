@@ -44,6 +44,8 @@ mod query;
 mod roles;
 mod sessions;
 mod tls;
+mod trial;
 mod version;
 
 pub use connect::MySql;
+pub use trial::scratch_schema;

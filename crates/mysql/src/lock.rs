@@ -24,10 +24,16 @@ pub(crate) fn name(what: &str, database: &str) -> String {
     if is_plain && plain.len() <= NAME_CHARS_MAX {
         return plain;
     }
-    let digest = digest::digest(&digest::SHA256, database.as_bytes());
-    let hex: String = digest.as_ref().iter().map(|b| format!("{b:02x}")).collect();
     // Plain names hold no '#'.
-    format!("dbop:{what}:#{}", &hex[..HASH_DIGITS])
+    format!("dbop:{what}:#{}", hash(database))
+}
+
+/// What stands for a database's name where that itself does not fit.
+pub(crate) fn hash(database: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, database.as_bytes());
+    let mut hex: String = digest.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    hex.truncate(HASH_DIGITS);
+    hex
 }
 
 /// Takes it, without waiting. False: another connection has it.

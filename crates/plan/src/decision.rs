@@ -3,7 +3,7 @@
 //! `Display` of a decision and its parts is the line that people read in status, Events, `plan` and the
 //! demo; the words are in `text.rs`.
 
-use dbop_model::finding::Finding;
+use dbop_model::finding::{Finding, NotJudged};
 use dbop_model::{
     ChainBreak, ClaimOwner, Digest, Engine, ForeignObject, JobName, LoginName, MigrationName,
     MissingPrivilege, Outcome, RunRecord, SchemaVersion, Session, ToolLock, Why,
@@ -402,10 +402,12 @@ pub enum Blocker {
         /// The findings.
         findings: Vec<Finding>,
     },
-    /// `requireHints` is set and the next migration says nothing of what it does.
+    /// `requireHints` is set and the next migration does not say all that it does.
     HintsRequired {
         /// The migration.
         migration: MigrationName,
+        /// The statements of its SQL that cannot be read; none: it says nothing at all.
+        unread: Vec<NotJudged>,
     },
 }
 

@@ -33,6 +33,7 @@ pub fn chain(count: usize) -> Result<Chain, NameError> {
                 from_empty: false,
                 digest: Digest::new(format!("d{i}"))?,
                 hints: None,
+                sql: None,
                 accept: Vec::new(),
             })
         })

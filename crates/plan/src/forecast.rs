@@ -83,6 +83,7 @@ fn supply_hints(
         predicted: Vec::new(),
         findings: vec![],
         not_judged: vec![],
+        not_tried: Vec::new(),
         taken_at: now,
     };
     let judged = judgements.get(&next).cloned().unwrap_or(clear);

@@ -373,11 +373,23 @@ impl fmt::Display for Blocker {
             Blocker::Hints { migration, findings } => {
                 write!(f, "{migration} {}", clauses(findings.iter()))
             }
-            Blocker::HintsRequired { migration } => write!(
-                f,
-                "{migration} says nothing of what it does to the schema, and requireHints is set; \
-                 add schemaHints to it"
-            ),
+            Blocker::HintsRequired { migration, unread } => match unread.split_first() {
+                None => write!(
+                    f,
+                    "{migration} says nothing of what it does to the schema, and requireHints is set; \
+                     add schemaHints or sql to it"
+                ),
+                Some((first, rest)) => {
+                    write!(f, "not all SQL of {migration} can be read: {first}")?;
+                    if !rest.is_empty() {
+                        write!(f, " and {} more", rest.len())?;
+                    }
+                    f.write_str(
+                        ", and requireHints is set; say in schemaHints what it does to the schema, [] \
+                         if nothing",
+                    )
+                }
+            },
         }
     }
 }

@@ -300,8 +300,8 @@ fn judged(s: &Situation<'_>, next: &MigrationName) -> Option<Decision> {
             migration,
             findings,
         }),
-        Gate::HintsRequired => Some(Decision::Blocked {
-            by: Blocker::HintsRequired { migration },
+        Gate::HintsRequired(unread) => Some(Decision::Blocked {
+            by: Blocker::HintsRequired { migration, unread },
         }),
     }
 }

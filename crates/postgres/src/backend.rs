@@ -7,13 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dbop_database::{Administer, DatabaseError, Introspect, Look, Scope};
 use dbop_model::table::{FactRequest, TableFactsSet};
-use dbop_model::{DatabaseFacts, LoginName, MigrationName, ServerInfo, Session};
+use dbop_model::trial::{Attempt, Trial};
+use dbop_model::{DatabaseFacts, Fact, LoginName, MigrationName, ServerInfo, Session};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::connect::Server;
 use crate::link::{Link, in_transaction};
-use crate::{claim, facts, lock, logins, migrator, observe, password, prepare, sessions};
+use crate::{claim, facts, lock, logins, migrator, observe, password, prepare, sessions, trial};
 
 /// A connection as the admin.
 pub(crate) struct Backend {
@@ -77,6 +78,17 @@ impl Administer for Backend {
         let hold = self.link.hold("releasing the advisory lock").await?;
         let released = lock::unlock(&hold).await;
         hold.release(released)
+    }
+
+    async fn try_on_copies(
+        &self,
+        attempts: &[Attempt],
+        timeout: Duration,
+    ) -> Result<BTreeMap<usize, Fact<Trial>>, DatabaseError> {
+        let hold = self.link.hold("trying statements on copies").await?;
+        // After an error it is not known what is left of them: without a release the connection ends, and they with it.
+        let trials = trial::try_on_copies(&hold, attempts, timeout).await?;
+        hold.release(Ok(trials))
     }
 
     async fn claim(&self, scope: &Scope) -> Result<(), DatabaseError> {

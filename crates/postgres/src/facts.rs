@@ -22,6 +22,8 @@ mod settings;
 mod storage;
 mod writes;
 
+pub(crate) use parse::quoted_table;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -44,6 +44,7 @@ mod query;
 mod roles;
 mod sessions;
 mod tls;
+mod trial;
 mod version;
 
 pub use connect::Postgres;

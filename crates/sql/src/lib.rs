@@ -14,7 +14,9 @@
 //! assert!(statements[3].unread.is_some(), "a DO block may do anything");
 //! ```
 
+mod around;
 mod lex;
+mod merge;
 mod mysql;
 mod postgres;
 mod session;
@@ -23,6 +25,8 @@ mod text;
 
 use dbop_model::Engine;
 use dbop_model::operation::{Operation, Statement};
+
+pub use merge::with_hints;
 
 use session::Session;
 use split::Piece;
@@ -42,15 +46,7 @@ pub fn read(engine: Engine, text: &str) -> Vec<Statement> {
 
 fn statement(engine: Engine, piece: &Piece<'_>, session: &mut Session) -> Statement {
     let schema = session.schema.as_deref();
-    let read = match (&piece.problem, engine) {
-        (Some(problem), _) => Err(problem.clone()),
-        (None, Engine::PostgreSql) => postgres::read(piece, schema).map(|operations| Read {
-            operations,
-            if_table_exists: postgres::passes_without_table(piece),
-            ..Read::default()
-        }),
-        (None, Engine::MySql | Engine::MariaDb) => mysql::read(engine, piece, schema),
-    };
+    let read = read_piece(engine, piece, schema);
     let is_ddl = read.as_ref().is_ok_and(|read| !read.operations.is_empty());
     session.before(engine, piece, is_ddl);
     let mut statement = Statement {
@@ -62,6 +58,9 @@ fn statement(engine: Engine, piece: &Piece<'_>, session: &mut Session) -> Statem
     };
     match read {
         Ok(read) => {
+            statement.around = around::around(engine, piece, &read.operations, |other| {
+                Some(read_piece(engine, other, None).ok()?.operations)
+            });
             statement.operations = read.operations;
             statement.algorithm = read.algorithm;
             statement.locking = read.locking;
@@ -73,6 +72,17 @@ fn statement(engine: Engine, piece: &Piece<'_>, session: &mut Session) -> Statem
     }
     session.after(engine, piece);
     statement
+}
+
+fn read_piece(engine: Engine, piece: &Piece<'_>, schema: Option<&str>) -> Result<Read, String> {
+    match (&piece.problem, engine) {
+        (Some(problem), _) => Err(problem.clone()),
+        (None, Engine::PostgreSql) => postgres::read(piece, schema).map(|operations| Read {
+            if_table_exists: postgres::passes_without_table(piece),
+            ..Read::of(operations)
+        }),
+        (None, Engine::MySql | Engine::MariaDb) => mysql::read(engine, piece, schema),
+    }
 }
 
 /// What one statement says.

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dbop_database::Target;
 use dbop_model::table::{TableFacts, TableName};
+use dbop_model::trial::Trial;
 use dbop_model::{
     Fact, LoginName, MissingPrivilege, ObservedVersion, Privilege, SchemaVersion, Why,
 };
@@ -97,6 +98,21 @@ impl FakeDatabase {
             server: Arc::clone(&self.server),
             name: name.to_owned(),
         }
+    }
+
+    /// What trying a migration's statement comes to, by its number from 0.
+    pub fn set_trial(&self, statement: usize, trial: Trial) {
+        self.locked().trials.insert(statement, trial);
+    }
+
+    /// How many statements were tried, on the whole server.
+    pub fn tried(&self) -> usize {
+        self.locked().tried
+    }
+
+    /// How often facts of tables were asked for, on the whole server.
+    pub fn looked_at_tables(&self) -> u64 {
+        self.locked().looks_at_tables
     }
 
     /// Where it is, and the admin's credentials.

@@ -7,37 +7,18 @@
     reason = "a test that cannot make its names should fail"
 )]
 
-use std::collections::BTreeMap;
+#[path = "support/story.rs"]
+mod support;
 
 use dbop_credentials::names;
-use dbop_model::finding::{HintMode, HintPolicy};
-use dbop_model::operation::{Column, Operation};
-use dbop_model::table::{
-    ColumnFacts, NullProbe, RowEstimate, RowSource, TableFacts, TableKind, TableName,
-};
-use dbop_model::{
-    Chain, DeletionPolicy, Fact, MigrationName, MissingPrivilege, ObservedVersion, SchemaVersion,
-    SecretName,
-};
+use dbop_model::{DeletionPolicy, MissingPrivilege, ObservedVersion, SchemaVersion, SecretName};
 use dbop_plan::{Decision, example};
 use dbop_testkit::sim::Sim;
 use dbop_testkit::sim::actors::{Application, Habit, Script};
-use dbop_testkit::sim::world::{End, Stored, World};
+use dbop_testkit::sim::world::{End, Stored};
 use jiff::SignedDuration;
-
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
-const MINUTE: SignedDuration = SignedDuration::from_mins(1);
-
-fn v(text: &str) -> MigrationName {
-    MigrationName::new(text).unwrap()
-}
-
-/// A world in which `v<count>` is wanted, with a short quiet window.
-fn world(count: usize) -> World {
-    let mut desired = example::desired(count).unwrap();
-    desired.database.credentials.quiet_window = std::time::Duration::from_secs(5);
-    World::new(desired)
-}
+use std::collections::BTreeMap;
+use support::{HOUR, MINUTE, check_shows, story, v, world};
 
 /// At rest at `v<count>`.
 fn at_rest(count: usize) -> Sim {
@@ -46,33 +27,10 @@ fn at_rest(count: usize) -> Sim {
     sim
 }
 
-fn story(sim: &Sim) -> String {
-    sim.world().story.join("\n")
-}
-
 /// Where the world stands, and how often the operator wrote to it. The lock on the world is free again.
 fn seen(sim: &Sim) -> (End, u64) {
     let world = sim.world();
     (world.end(), world.writes)
-}
-
-/// The last line that the operator showed, after a minute of turns.
-#[track_caller]
-fn check_shows(sim: &mut Sim, expect: &str) {
-    sim.pass(MINUTE);
-    let story = story(sim);
-    let violations = sim.world().violations.clone();
-    assert!(violations.is_empty(), "{violations:?}\n{story}");
-    let next = sim.turn();
-    let shown = match (&next.decision, &next.failure) {
-        (_, Some(failure)) => format!("failed: {failure}"),
-        (Some(decision), None) => decision.to_string(),
-        (None, None) => "nothing".to_owned(),
-    };
-    assert!(
-        shown.starts_with(expect),
-        "it shows {shown:?}, not {expect:?}\n{story}"
-    );
 }
 
 #[test]
@@ -317,83 +275,6 @@ fn deletion_ends_although_the_database_is_gone() {
     sim.pass(HOUR);
     let let_go = sim.world().let_go;
     assert!(let_go, "{}", story(&sim));
-}
-
-/// v2 makes customers.email NOT NULL.
-fn with_a_hint(world: &mut World, mode: HintMode) -> TableName {
-    let table: TableName = "public.customers".parse().unwrap();
-    let column = Column::new("email".parse().unwrap()).with_nullable(false);
-    let mut migrations: Vec<_> = world.desired.chain.iter().cloned().collect();
-    migrations[1].hints = Some(vec![
-        Operation::alter_column(table.clone(), vec![column]).unwrap(),
-    ]);
-    world.desired.chain = Chain::new(migrations);
-    world.desired.database.hints = HintPolicy {
-        mode,
-        ..HintPolicy::default()
-    };
-    table
-}
-
-fn customers(nulls: bool) -> TableFacts {
-    let mut facts = TableFacts::new(TableKind::Ordinary);
-    facts.any_row = Fact::Known(true);
-    facts.bytes = Fact::Known(1 << 20);
-    facts.rows = Fact::Known(RowEstimate {
-        rows: 10_000,
-        source: RowSource::Statistics,
-        age: None,
-    });
-    facts.columns.insert(
-        "email".parse().unwrap(),
-        ColumnFacts {
-            sql_type: "text".to_owned(),
-            nullable: true,
-            has_default: false,
-            proven_not_null_by: None,
-            charset: None,
-            collation: None,
-            generated: None,
-        },
-    );
-    let probe = NullProbe {
-        found: nulls,
-        took: std::time::Duration::from_millis(3),
-    };
-    facts
-        .nulls
-        .insert("email".parse().unwrap(), Fact::Known(probe));
-    facts
-}
-
-#[test]
-fn a_finding_stops_the_walk_before_anything_is_revoked_until_the_data_is_repaired() {
-    let mut world = world(3);
-    world.desired.database.desired = v("v1");
-    let table = with_a_hint(&mut world, HintMode::Block);
-    let mut sim = Sim::new(world, 1);
-    assert!(sim.settle(HOUR), "{}", story(&sim));
-    sim.world().db.set_table(&table, customers(true));
-    sim.pass(MINUTE);
-    sim.world().desired.database.desired = v("v3");
-    let before = sim.world().end();
-    check_shows(&mut sim, "blocked: v2 would fail");
-    assert_eq!(sim.world().end(), before);
-    sim.world().db.set_table(&table, customers(false));
-    assert!(sim.settle(HOUR), "{}", story(&sim));
-    assert_eq!(sim.world().current(), Some(v("v3")));
-}
-
-#[test]
-fn in_mode_warn_a_finding_stops_nothing() {
-    let mut world = world(2);
-    world.desired.database.desired = v("v1");
-    let table = with_a_hint(&mut world, HintMode::Warn);
-    let mut sim = Sim::new(world, 1);
-    assert!(sim.settle(HOUR), "{}", story(&sim));
-    sim.world().db.set_table(&table, customers(true));
-    sim.world().desired.database.desired = v("v2");
-    assert!(sim.settle(HOUR), "{}", story(&sim));
 }
 
 #[test]

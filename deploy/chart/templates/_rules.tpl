@@ -22,6 +22,10 @@ rules:
 - apiGroups: [""]
   resources: ["secrets"]
   verbs: ["get", "list", "watch", "create", "patch", "delete"]
+# The SQL that a migration names in spec.sql.configMap, when that migration is next.
+- apiGroups: [""]
+  resources: ["configmaps"]
+  verbs: ["get"]
 # Who uses a credential's Secret, before it is retired; how a migration's Pod ended.
 - apiGroups: [""]
   resources: ["pods"]

@@ -4,11 +4,11 @@ use std::io::Read;
 use std::path::Path;
 
 use dbop_engine::Clock as _;
-use dbop_model::Engine;
 use dbop_model::finding::{Gate, HintPolicy, gate};
 use dbop_model::operation::Statement;
 use dbop_model::table::FactRequest;
 use dbop_model::writes::WriteWatch;
+use dbop_model::{Engine, Migration, SqlSource};
 
 use super::{Console, Done, Exit, directory, dsn_file};
 use crate::backends;
@@ -80,8 +80,14 @@ struct Subject {
 
 /// What was given, before anybody knows which server it is for.
 enum Source {
-    Sql { name: String, text: String },
-    Hints(Subject),
+    Sql {
+        name: String,
+        text: String,
+    },
+    Migration {
+        migration: Box<Migration>,
+        sql: Option<String>,
+    },
 }
 
 impl Source {
@@ -106,7 +112,7 @@ impl Source {
             };
             return Ok(Source::Sql { name, text });
         }
-        hints(path, &text).map(Source::Hints)
+        of_migration(path, &text)
     }
 
     fn subject(self, engine: Engine) -> Result<Subject, Failure> {
@@ -116,13 +122,24 @@ impl Source {
                 name,
                 policy: HintPolicy::default(),
             },
-            Source::Hints(subject) => subject,
+            Source::Migration { migration, sql } => {
+                let hints = migration.hints.as_deref().unwrap_or_default();
+                let statements = match sql {
+                    Some(sql) => dbop_sql::with_hints(dbop_sql::read(engine, &sql), hints),
+                    None => hints.iter().cloned().map(Statement::from).collect(),
+                };
+                Subject {
+                    name: migration.name.to_string(),
+                    statements,
+                    policy: HintPolicy::default().for_migration(&migration.name, &migration.accept),
+                }
+            }
         })
     }
 }
 
-/// The one DatabaseMigration of a file.
-fn hints(path: &Path, text: &str) -> Result<Subject, Vec<Failure>> {
+/// The one DatabaseMigration of a file, with its SQL: a ConfigMap that it names stands in the file as well.
+fn of_migration(path: &Path, text: &str) -> Result<Source, Vec<Failure>> {
     let found = dbop_local::manifests::migrations(path, text).map_err(|problems| {
         let failures = problems
             .iter()
@@ -130,8 +147,9 @@ fn hints(path: &Path, text: &str) -> Result<Subject, Vec<Failure>> {
         failures.collect::<Vec<_>>()
     })?;
     let shown = path.display();
-    let migration = match found.as_slice() {
-        [one] => &one.migration,
+    let several: Vec<_> = found.migrations.iter().collect();
+    let (id, migration) = match several.as_slice() {
+        [(id, one)] => (id, &one.migration),
         [] => {
             let failure = Failure::new(format!(
                 "--migration {shown}: it holds no DatabaseMigration"
@@ -139,24 +157,42 @@ fn hints(path: &Path, text: &str) -> Result<Subject, Vec<Failure>> {
             return Err(failure.or("for a SQL file write --sql").into());
         }
         several => {
-            let names = directory::few(several.iter().map(|one| one.migration.name.to_string()));
+            let names = several
+                .iter()
+                .map(|(_, one)| one.migration.name.to_string());
+            let names = directory::few(names);
             let what = format!("--migration {shown}: it holds several DatabaseMigrations: {names}");
             return Err(Failure::new(what).or("give a file with one of them").into());
         }
     };
-    let Some(operations) = migration.hints.clone() else {
+    if migration.hints.is_none() && migration.sql.is_none() {
         let what = format!(
             "DatabaseMigration {}: it does not say what it does to the schema",
             migration.name
         );
-        let failure =
-            Failure::new(what).or("write spec.schemaHints, [] if it does nothing to the schema");
+        let failure = Failure::new(what)
+            .or("write spec.sql or spec.schemaHints, [] if it does nothing to the schema");
         return Err(failure.or("or give its SQL with --sql").into());
+    }
+    let sql = match &migration.sql {
+        None => None,
+        Some(SqlSource::Inline(text)) => Some(text.to_string()),
+        Some(SqlSource::ConfigMap(at)) => {
+            let value = found.config_map_value(id.namespace(), at);
+            Some(value.map_err(|error| {
+                let name = &migration.name;
+                let failure = Failure::new(format!(
+                    "DatabaseMigration {name}: spec.sql.configMap: {error}"
+                ));
+                failure.or(format!(
+                    "put the ConfigMap into {shown} as well, or give its SQL with --sql"
+                ))
+            })?)
+        }
     };
-    Ok(Subject {
-        name: migration.name.to_string(),
-        statements: operations.into_iter().map(Statement::from).collect(),
-        policy: HintPolicy::default().for_migration(&migration.name, &migration.accept),
+    Ok(Source::Migration {
+        migration: Box::new(migration.clone()),
+        sql,
     })
 }
 

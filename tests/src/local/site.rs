@@ -26,6 +26,7 @@ pub struct Step {
     sql: String,
     compatible_from: Option<String>,
     hints: Option<Value>,
+    source: Option<Value>,
 }
 
 impl Step {
@@ -42,6 +43,13 @@ impl Step {
     #[must_use]
     pub fn compatible_from(mut self, migration: &str) -> Step {
         self.compatible_from = Some(migration.to_owned());
+        self
+    }
+
+    /// Where its SQL stands for those who judge it: the migration's `spec.sql`.
+    #[must_use]
+    pub fn sql(mut self, source: Value) -> Step {
+        self.source = Some(source);
         self
     }
 
@@ -234,10 +242,15 @@ impl Site {
             Some(oldest) => object.set("/spec/compatibleFrom", oldest.as_str()),
             None => object,
         };
-        match &step.hints {
-            Some(hints) => object.set("/spec/schemaHints", hints.clone()),
-            None => object,
-        }
+        let said = [
+            ("/spec/schemaHints", &step.hints),
+            ("/spec/sql", &step.source),
+        ];
+        said.into_iter()
+            .fold(object, |object, (field, value)| match value {
+                Some(value) => object.set(field, value.clone()),
+                None => object,
+            })
     }
 }
 

@@ -126,8 +126,12 @@ impl Site {
     /// The chain v1, v2 and so on, each of one file of SQL.
     pub(crate) async fn chain(&self, sql: &[&str]) {
         self.files(sql).await;
+        // What the first one does is read from the file itself, so that each chain asks for a ConfigMap.
+        let first =
+            json!({ "sql": { "configMap": { "name": "migrations", "key": "0001_step.sql" } } });
         for nth in 1..=sql.len() {
-            self.migration(nth, json!({})).await;
+            let more = if nth == 1 { first.clone() } else { json!({}) };
+            self.migration(nth, more).await;
         }
     }
 

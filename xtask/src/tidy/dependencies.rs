@@ -47,6 +47,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "dbop-model",
             "dbop-credentials",
             "dbop-hints",
+            "dbop-sql",
             "dbop-plan",
             "dbop-database",
         ],

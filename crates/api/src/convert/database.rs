@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dbop_model::finding::{Accept, HintMode, HintPolicy};
+use dbop_model::finding::{Accept, HintMode, HintPolicy, Probes};
 use dbop_model::table::TableName;
 use dbop_model::{
     CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource, LiquibaseVersion, MigrationName,
@@ -231,7 +231,9 @@ fn hint_policy(hints: &database::Hints, gather: &mut Gather) -> Option<HintPolic
         require_hints,
         large_table_rows,
         large_table_bytes,
+        heavy_writes_per_second,
         probe_timeout,
+        probes,
         accept,
     } = hints;
     let large_table_rows = gather.take(
@@ -241,6 +243,10 @@ fn hint_policy(hints: &database::Hints, gather: &mut Gather) -> Option<HintPolic
     let large_table_bytes = gather.take_some(
         "spec.hints.largeTableBytes",
         large_table_bytes.map(u64::try_from),
+    );
+    let heavy_writes_per_second = gather.take(
+        "spec.hints.heavyWritesPerSecond",
+        u64::try_from(*heavy_writes_per_second),
     );
     let probe_timeout = gather.take("spec.hints.probeTimeout", parse_duration(probe_timeout));
     let accept: Option<Vec<Accept>> = accept
@@ -257,8 +263,12 @@ fn hint_policy(hints: &database::Hints, gather: &mut Gather) -> Option<HintPolic
         require_hints: *require_hints,
         large_table_rows: large_table_rows?,
         large_table_bytes: large_table_bytes?,
-        heavy_writes_per_second: HintPolicy::default().heavy_writes_per_second,
+        heavy_writes_per_second: heavy_writes_per_second?,
         probe_timeout: probe_timeout?,
+        probes: match probes {
+            database::Probes::ReadOnly => Probes::ReadOnly,
+            database::Probes::Scratch => Probes::Scratch,
+        },
         accept: accept?,
     })
 }

@@ -4,7 +4,7 @@ use dbop_model::operation::{
     Column, Constraint, ConstraintKind, Dropping, Index, IndexKind, Operation, ServerDefault,
 };
 use dbop_model::table::{ColumnName, TableName};
-use dbop_model::{Migration, MigrationName, SchemaVersion};
+use dbop_model::{ConfigMapKey, ConfigMapName, Migration, MigrationName, SchemaVersion, SqlSource};
 
 use super::Gather;
 use super::database::accept_entry;
@@ -31,6 +31,7 @@ fn whole(object: &DatabaseMigration, gather: &mut Gather) -> Option<Migration> {
         container: _,
         parallelism: _,
         schema_hints,
+        sql,
         accept,
     } = &object.spec;
     let name = gather.take("metadata.name", MigrationName::new(&gather.object.name));
@@ -55,6 +56,10 @@ fn whole(object: &DatabaseMigration, gather: &mut Gather) -> Option<Migration> {
             read.into_iter().collect()
         })
         .map_or(Some(None), |read: Option<Vec<Operation>>| read.map(Some));
+    let sql = match sql {
+        None => Some(None),
+        Some(sql) => source(sql, gather).map(Some),
+    };
     let accept: Vec<_> = accept
         .iter()
         .enumerate()
@@ -82,8 +87,23 @@ fn whole(object: &DatabaseMigration, gather: &mut Gather) -> Option<Migration> {
         from_empty: *from_empty,
         digest: digest?,
         hints: hints?,
+        sql: sql?,
         accept: accept.into_iter().collect::<Option<_>>()?,
     })
+}
+
+fn source(sql: &migration::MigrationSql, gather: &mut Gather) -> Option<SqlSource> {
+    let migration::MigrationSql { inline, config_map } = sql;
+    // The rules refuse both, and neither.
+    if let Some(inline) = inline {
+        return Some(SqlSource::Inline(inline.as_str().into()));
+    }
+    let migration::SqlConfigMap { name, key } = config_map.as_ref()?;
+    let name = gather.take("spec.sql.configMap.name", ConfigMapName::new(name))?;
+    Some(SqlSource::ConfigMap(ConfigMapKey {
+        name,
+        key: key.clone(),
+    }))
 }
 
 fn operation(hint: &migration::SchemaHint, at: &str, gather: &mut Gather) -> Option<Operation> {

@@ -110,7 +110,8 @@ fn hints(pass: &Pass<'_>) -> (&'static str, &'static str, String) {
         Fact::Unknown(why) => return (UNKNOWN, "FactsUnknown", format!("{migration}: {why}")),
         Fact::Known(judged) => judged,
     };
-    if !judged.analysed {
+    let says_nothing = !judged.analysed && judged.not_judged.is_empty();
+    if says_nothing {
         let text = format!("{migration} does not say what it does to the schema");
         return (UNKNOWN, "NotAnalysed", text);
     }
@@ -127,15 +128,16 @@ fn hints(pass: &Pass<'_>) -> (&'static str, &'static str, String) {
                 .collect();
             (FALSE, "Findings", words.join("; "))
         }
-        Gate::HintsRequired | Gate::Clear if judged.not_judged.is_empty() => {
-            (TRUE, "Clear", format!("nothing stands against {migration}"))
+        Gate::HintsRequired(_) | Gate::Clear if judged.not_judged.is_empty() => {
+            let mut text = format!("nothing stands against {migration}");
+            if !judged.not_tried.is_empty() {
+                text.push_str("; not tried on a copy: ");
+                text.push_str(&judged.not_tried.join("; "));
+            }
+            (TRUE, "Clear", text)
         }
-        Gate::HintsRequired | Gate::Clear => {
-            let words: Vec<String> = judged
-                .not_judged
-                .iter()
-                .map(|not| format!("{} ({})", not.operation, not.why))
-                .collect();
+        Gate::HintsRequired(_) | Gate::Clear => {
+            let words: Vec<String> = judged.not_judged.iter().map(ToString::to_string).collect();
             (
                 UNKNOWN,
                 "NotAnalysed",

@@ -375,6 +375,7 @@ mod tests {
         check(
             Blocker::HintsRequired {
                 migration: name("v3"),
+                unread: Vec::new(),
             },
             &["Warning HintsBlocked"],
         );

@@ -328,6 +328,7 @@ fn statement(cases: &[Case<'_>], classes: &[Class<Form>], at: usize) -> Predicti
         say: None,
         refused: None,
         also: Vec::new(),
+        tried: false,
     };
     // What only changes the catalogue adds nothing to what else the statement does.
     let only_catalogue = |part: &Part<Form>| matches!(part.form, Form::Metadata | Form::NewTable);

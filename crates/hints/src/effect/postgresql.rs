@@ -274,6 +274,7 @@ fn alone(case: &Case<'_>) -> Prediction {
         say: None,
         refused: None,
         also: Vec::new(),
+        tried: false,
     }
 }
 

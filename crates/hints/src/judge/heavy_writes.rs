@@ -1,11 +1,14 @@
 //! Does a statement shut writers out of a large table that is under heavy writes, or do their changes overflow the log
-//! of an online change? The judge that the heavy-writes rules share. It speaks only where the rate was measured.
+//! of an online change? The judge that the heavy-writes rules share. Where the rate can be measured and has not been,
+//! one look being none, writers that would wait are waited for: the next look knows.
 
 use dbop_model::finding::{Effect, Finding, Lock, Verdict};
 use dbop_model::operation::{Algorithm, Locking};
 use dbop_model::table::{TableFacts, TableName, WriteRate};
 
-use crate::case::Case;
+use dbop_model::{Fact, Why};
+
+use crate::case::{self, Case};
 use crate::judge::{advice, large_table};
 use crate::size::{Size, bytes_in_words, per_second_in_words};
 use crate::steps::Standing;
@@ -39,6 +42,16 @@ pub(crate) fn judge(case: &Case<'_>, rule: &str, what: &str) -> Vec<Finding> {
             bytes_in_words(grows),
             bytes_in_words(bytes)
         )
+    } else if let (true, Some((table, why))) = (effect.blocks_writes, unmeasured(case, facts)) {
+        let claim = format!(
+            "{what}: writers wait meanwhile, and how many {table} has is not known yet: {why}"
+        );
+        let verdict = case::unknown(why);
+        return vec![Finding {
+            evidence: large_table::evidence(case, facts),
+            effect: Some(effect.clone()),
+            ..case.finding(rule, verdict, claim)
+        }];
     } else {
         return Vec::new();
     };
@@ -52,16 +65,32 @@ pub(crate) fn judge(case: &Case<'_>, rule: &str, what: &str) -> Vec<Finding> {
 
 /// The table and the other end of a foreign key, where large and their writes were measured.
 fn written<'a>(case: &'a Case<'_>, facts: &'a TableFacts) -> Vec<(&'a TableName, &'a WriteRate)> {
+    large(case, facts)
+        .into_iter()
+        .filter_map(|(table, facts)| Some((table, facts.writes.known()?)))
+        .collect()
+}
+
+/// A large one whose writes another look tells. A server that does not tell them, ever, holds up nothing: there the
+/// size speaks alone.
+fn unmeasured<'a>(case: &'a Case<'_>, facts: &'a TableFacts) -> Option<(&'a TableName, &'a Why)> {
+    large(case, facts)
+        .into_iter()
+        .find_map(|(table, facts)| match &facts.writes {
+            Fact::Unknown(why) if why.is_passing() => Some((table, why)),
+            _ => None,
+        })
+}
+
+/// The table and the other end of a foreign key, where large.
+fn large<'a>(case: &'a Case<'_>, facts: &'a TableFacts) -> Vec<(&'a TableName, &'a TableFacts)> {
     let own = (large_table::size(case, facts) == Size::Large).then_some((case.table(), facts));
     let others = case.prediction.also.iter().filter_map(|table| {
         let facts = case.facts_of(table)?;
         // Where the work is over both, writers of both wait for all of it.
         (large_table::size(case, facts) == Size::Large).then_some((table, facts))
     });
-    own.into_iter()
-        .chain(others)
-        .filter_map(|(table, facts)| Some((table, facts.writes.known()?)))
-        .collect()
+    own.into_iter().chain(others).collect()
 }
 
 /// Is a rate at or over a threshold?
@@ -104,7 +133,7 @@ mod tests {
     use dbop_model::operation::{
         Constraint, ConstraintKind, Index, IndexKind, Operation, Statement,
     };
-    use dbop_model::{Engine, Fact, ServerInfo};
+    use dbop_model::{Engine, ServerInfo};
 
     use super::*;
     use crate::testing::{findings_on, headed, large, name, other, present, server};
@@ -164,6 +193,35 @@ mod tests {
             index.online = true;
         }
         check(&pg, online, written(large(), 5000.0), "");
+    }
+
+    #[test]
+    fn a_rate_that_the_next_look_knows_is_waited_for_on_a_large_table_alone() {
+        let watched = |table: TableFacts, why: Why| TableFacts {
+            writes: Fact::Unknown(why),
+            ..table
+        };
+        let once = || Why::passing("one look tells no rate");
+        let pg = server(18);
+        check(
+            &pg,
+            index(),
+            watched(large(), once()),
+            "UNKNOWN: index on users(email): writers wait meanwhile, and how many users has is not known yet: one \
+             look tells no rate",
+        );
+        check(&pg, index(), watched(present(), once()), "");
+        check(
+            &pg,
+            index(),
+            watched(large(), Why::new("no right to see it")),
+            "",
+        );
+        let statements = [Statement::from(index())];
+        let policy = HintPolicy::default();
+        let rule = "blocking-index-heavy-writes";
+        let found = findings_on(rule, &pg, &statements, watched(large(), once()), &policy);
+        assert!(found[0].waits(), "looking again helps");
     }
 
     #[test]

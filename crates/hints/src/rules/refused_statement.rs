@@ -22,6 +22,7 @@ fn wants(_step: &Step<'_>, _wanted: &mut BTreeSet<FactRequest>) {}
 fn judge(case: &Case<'_>) -> Vec<Finding> {
     match &case.prediction.refused {
         Some(refusal) if !refusal.pinned => vec![Finding {
+            evidence: case.seen_on_copy().into_iter().collect(),
             advice: refusal.advice.clone(),
             ..case.finding(
                 RULE.id,

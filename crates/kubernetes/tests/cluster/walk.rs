@@ -2,7 +2,7 @@
 
 use dbop_api::ManagedDatabase;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::ResourceExt;
 use kube::api::ListParams;
 use serde_json::json;
@@ -153,4 +153,43 @@ async fn a_rest_asks_for_nothing_and_a_repaired_secret_is_acted_on_at_once() {
     let login = site.value("shop-v1", "username").await;
     let password = site.value("shop-v1", "password").await;
     assert!(site.server.open_session(&login, &password).is_ok());
+}
+
+#[tokio::test]
+async fn sql_in_a_config_map_is_waited_for_and_judged_and_nothing_is_touched_meanwhile() {
+    let mut site = Site::new("sql").await;
+    let kubelet = Kubelet::start(&site);
+    site.migrations(1).await;
+    let mut v2 = crate::site::migration(2);
+    v2["spec"]["sql"] = json!({ "configMap": { "name": "shop-sql", "key": "v2.sql" } });
+    site.create::<dbop_api::DatabaseMigration>(v2).await;
+    site.database("shop", "v1").await;
+    site.start().await;
+    site.at_rest("shop", "v1").await;
+
+    site.desire("shop", "v2").await;
+    let hints = async |text: &str| {
+        eventually(text, async || {
+            let conditions = site.status("shop").await.conditions;
+            let hints = conditions.iter().find(|one| one.type_ == "HintsClear");
+            hints.is_some_and(|one| one.message.contains(text))
+        })
+        .await;
+    };
+    hints("shop-sql does not exist; create it, with the SQL under the key v2.sql").await;
+    let bytes = json!({ "metadata": { "name": "shop-sql" }, "binaryData": { "v2.sql": "AAE=" } });
+    site.create::<ConfigMap>(bytes).await;
+    hints("has the key v2.sql in binaryData, and SQL is text").await;
+    let change = |text: &str| json!({ "binaryData": null, "data": { "v2.sql": text } });
+    site.patch::<ConfigMap>("shop-sql", change("DROP TABLE nowhere"))
+        .await;
+    site.shows("shop", "there is no table nowhere").await;
+    assert_eq!(kubelet.runs(), 1);
+    assert!(site.secret("shop-v1").await.is_some());
+
+    // Put right where it was wrong, it goes on by itself.
+    site.patch::<ConfigMap>("shop-sql", change("SELECT 1"))
+        .await;
+    site.at_rest("shop", "v2").await;
+    site.stop().await;
 }

@@ -1,12 +1,13 @@
 //! A document read as the object that it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
 use base64::Engine as _;
 use dbop_api::{DATABASE_MIGRATION, MANAGED_DATABASE, Refusals, Subject};
-use dbop_model::{DatabaseSpec, Migration, ObjectRef};
+use dbop_engine::{ConfigMapLacks, PlatformError};
+use dbop_model::{ConfigMapKey, DatabaseSpec, Migration, ObjectRef};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 
@@ -94,6 +95,27 @@ impl fmt::Debug for SecretObject {
 pub struct ConfigMapObject {
     /// Its keys and values.
     pub data: BTreeMap<String, String>,
+    /// The keys whose values are bytes.
+    pub binary: BTreeSet<String>,
+}
+
+impl ConfigMapObject {
+    /// The value of a key. `namespace` and `at` say where it was looked for.
+    ///
+    /// # Errors
+    /// A key that it has not, or not as text.
+    pub fn value(&self, namespace: &str, at: &ConfigMapKey) -> Result<String, PlatformError> {
+        if let Some(value) = self.data.get(&at.key) {
+            return Ok(value.clone());
+        }
+        let keys: Vec<&str> = self.data.keys().map(String::as_str).collect();
+        let lacks = if self.binary.contains(&at.key) {
+            ConfigMapLacks::Text
+        } else {
+            ConfigMapLacks::Key { keys: &keys }
+        };
+        Err(PlatformError::no_config_map_value(namespace, at, lacks))
+    }
 }
 
 /// Reads a document.
@@ -250,6 +272,7 @@ impl At<'_> {
         let object = if kind == CONFIG_MAP {
             Object::ConfigMap(ConfigMapObject {
                 data: entries("data", &mut problems),
+                binary: entries("binaryData", &mut problems).into_keys().collect(),
             })
         } else {
             let encoded = entries("data", &mut problems);

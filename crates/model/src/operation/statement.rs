@@ -26,6 +26,24 @@ pub struct Statement {
     pub lock_timeout: Option<Duration>,
     /// Does nothing happen where its table is not there (`ALTER TABLE IF EXISTS`)?
     pub if_table_exists: bool,
+    /// Its whole text around the name of its table, where it is about one table and can be made of another.
+    pub around: Option<Around>,
+}
+
+/// A statement's text around the name of its table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Around {
+    /// What stands before it.
+    pub before: String,
+    /// What stands after it.
+    pub after: String,
+}
+
+impl Around {
+    /// The same statement of another table, whose name is written as the server takes it.
+    pub fn of(&self, table: &str) -> String {
+        format!("{}{table}{}", self.before, self.after)
+    }
 }
 
 impl Statement {

@@ -13,7 +13,7 @@ use crate::query::{name, qualified, text};
 const COLUMNS_MAX: usize = 5000;
 
 /// How long a statement may take, and how long it may wait for a lock; no statement writes.
-pub(super) fn limits(engine: Engine, statement: Duration, lock: Duration) -> String {
+pub(crate) fn limits(engine: Engine, statement: Duration, lock: Duration) -> String {
     // Zero would mean no limit at all.
     let own = match engine {
         Engine::MariaDb => format!(

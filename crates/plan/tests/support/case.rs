@@ -506,6 +506,7 @@ impl Case {
                 predicted: Vec::new(),
                 findings,
                 not_judged: Vec::new(),
+                not_tried: Vec::new(),
                 taken_at: NOW.parse().unwrap(),
             }),
         )

@@ -117,6 +117,7 @@ fn desired(dice: &mut Dice<'_>) -> Desired {
             from_empty: dice.chance(3),
             digest: digest(dice),
             hints: None,
+            sql: None,
             accept: Vec::new(),
         }
     }));
@@ -408,6 +409,7 @@ fn hints(dice: &mut Dice<'_>, next: Option<MigrationName>, now: Timestamp) -> Op
                 .into_iter()
                 .collect(),
             not_judged: Vec::new(),
+            not_tried: Vec::new(),
             taken_at: now,
         }),
     })

@@ -274,7 +274,7 @@ pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-pub(super) fn quoted_table(table: &TableName) -> String {
+pub(crate) fn quoted_table(table: &TableName) -> String {
     match table.schema() {
         Some(schema) => format!("{}.{}", quoted(schema), quoted(table.name())),
         None => quoted(table.name()),

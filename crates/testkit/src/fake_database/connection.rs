@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use dbop_credentials::names;
 use dbop_database::{Administer, DatabaseError, Introspect, Look, Scope};
 use dbop_model::table::{FactRequest, TableFactsSet};
+use dbop_model::trial::{Attempt, Trial};
 use dbop_model::{
     Claim, DatabaseFacts, Engine, Fact, LoginFacts, LoginName, MigrationName, MigratorFacts,
-    ServerInfo, Session,
+    ServerInfo, Session, Why,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -168,7 +169,8 @@ impl Introspect for Connection {
         wanted: &BTreeSet<FactRequest>,
         _probe_timeout: Duration,
     ) -> Result<TableFactsSet, DatabaseError> {
-        let server = self.server("look at tables")?;
+        let mut server = self.server("look at tables")?;
+        server.looks_at_tables += u64::from(!wanted.is_empty());
         Ok(facts::looked_at(&server, &self.database.name, wanted))
     }
 }
@@ -188,6 +190,21 @@ impl Administer for Connection {
             *lock = None;
         }
         Ok(())
+    }
+
+    async fn try_on_copies(
+        &self,
+        attempts: &[Attempt],
+        _timeout: Duration,
+    ) -> Result<BTreeMap<usize, Fact<Trial>>, DatabaseError> {
+        let mut server = self.server("try statements on copies")?;
+        server.tried += attempts.len();
+        let of = |attempt: &Attempt| {
+            let set = server.trials.get(&attempt.statement).cloned();
+            let none = || Fact::Unknown(Why::new("there are no copies of tables in memory"));
+            (attempt.statement, set.map_or_else(none, Fact::Known))
+        };
+        Ok(attempts.iter().map(of).collect())
     }
 
     async fn claim(&self, scope: &Scope) -> Result<(), DatabaseError> {

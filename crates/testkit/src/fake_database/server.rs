@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dbop_model::table::{TableFacts, TableName};
+use dbop_model::trial::Trial;
 use dbop_model::{
     ClaimId, ClaimOwner, Fact, MigrationName, MissingPrivilege, ObservedVersion, Privilege, Why,
 };
@@ -29,6 +30,12 @@ pub(super) struct Server {
     pub(super) roles: BTreeMap<String, Role>,
     pub(super) databases: BTreeMap<String, Database>,
     pub(super) sessions: BTreeMap<u64, OpenSession>,
+    /// What trials of statements come to, by their numbers.
+    pub(super) trials: BTreeMap<usize, Trial>,
+    /// How many statements were tried.
+    pub(super) tried: usize,
+    /// How often facts of tables were asked for.
+    pub(super) looks_at_tables: u64,
     /// Connections of the operator, each with its database.
     pub(super) connections: BTreeMap<u64, String>,
     last_id: u64,
@@ -182,6 +189,9 @@ impl Server {
             roles,
             databases: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            trials: BTreeMap::new(),
+            tried: 0,
+            looks_at_tables: 0,
             connections: BTreeMap::new(),
             last_id: 0,
         }

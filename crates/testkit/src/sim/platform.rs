@@ -6,11 +6,12 @@ use std::sync::{MutexGuard, PoisonError};
 use async_trait::async_trait;
 use dbop_database::Target;
 use dbop_engine::{
-    AppSecret, JobSpec, Platform, PlatformError, Read, Report, Revision, SecretSeen, Subject,
+    AppSecret, ConfigMapLacks, JobSpec, Platform, PlatformError, Read, Report, Revision,
+    SecretSeen, Subject,
 };
 use dbop_model::{
-    DatabaseSpec, Fact, JobFacts, JobName, JobPhase, MigrationName, ObjectRef, RunRecord,
-    SecretName,
+    ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, JobPhase, MigrationName, ObjectRef,
+    RunRecord, SecretName,
 };
 use dbop_plan::{Reference, Slots};
 use secrecy::{ExposeSecret, SecretString};
@@ -135,6 +136,16 @@ impl Platform for SimPlatform {
             }
         }
         Fact::Known(references)
+    }
+
+    async fn config_map_value(
+        &self,
+        namespace: &str,
+        at: &ConfigMapKey,
+    ) -> Result<String, PlatformError> {
+        let value = self.look().config_maps.get(&at.name).cloned();
+        let lacks = ConfigMapLacks::Map;
+        value.ok_or_else(|| PlatformError::no_config_map_value(namespace, at, lacks))
     }
 
     async fn slots(&self, _: &ObjectRef, _: Option<&str>) -> Slots {

@@ -6,7 +6,8 @@ use std::sync::PoisonError;
 use dbop_credentials::names;
 use dbop_engine::Read;
 use dbop_model::{
-    Digest, Fact, JobName, MigrationName, ObservedVersion, RunRecord, SchemaVersion, SecretName,
+    ConfigMapName, Digest, Fact, JobName, MigrationName, ObservedVersion, RunRecord, SchemaVersion,
+    SecretName,
 };
 use dbop_plan::{Desired, ObjectFacts};
 use jiff::{SignedDuration, Timestamp};
@@ -37,6 +38,8 @@ pub struct World {
     pub jobs: BTreeMap<JobName, Job>,
     /// Application Secrets, by name.
     pub secrets: BTreeMap<SecretName, Stored>,
+    /// ConfigMaps, by name: the value of whatever key is asked for.
+    pub config_maps: BTreeMap<ConfigMapName, String>,
     /// Applications.
     pub applications: Vec<Application>,
     /// Becomes desired once the database is at rest for the first time.
@@ -190,6 +193,7 @@ impl World {
             let_go: false,
             jobs: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            config_maps: BTreeMap::new(),
             applications: Vec::new(),
             later: None,
             scripts: BTreeMap::new(),

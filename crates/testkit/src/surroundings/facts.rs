@@ -332,6 +332,7 @@ impl Lens {
                 Finding::Waits => found(Verdict::Queues),
             },
             not_judged: Vec::new(),
+            not_tried: Vec::new(),
             taken_at: self.now,
         }
     }

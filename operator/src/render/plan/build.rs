@@ -45,7 +45,8 @@ pub(crate) fn build(plan: &Plan, server: &ServerInfo, now: Timestamp) -> PlanVie
                 }
             }
             Decision::Blocked { by } => {
-                if let Blocker::Hints { migration, .. } | Blocker::HintsRequired { migration } = by
+                if let Blocker::Hints { migration, .. } | Blocker::HintsRequired { migration, .. } =
+                    by
                 {
                     builder.held(migration);
                 }
@@ -268,10 +269,13 @@ impl Builder<'_> {
         let Some(wanted) = self.plan.desired.chain.get(migration) else {
             return no("the migration does not exist");
         };
-        let Some(operations) = &wanted.hints else {
-            return no("it does not say what it does to the schema (no schemaHints)");
+        if wanted.hints.is_none() && wanted.sql.is_none() {
+            return no("it does not say what it does to the schema (neither schemaHints nor sql)");
+        }
+        let of_hints = || {
+            let hints = wanted.hints.iter().flatten();
+            hints.map(ToString::to_string).collect::<Vec<String>>()
         };
-        let operations: Vec<String> = operations.iter().map(ToString::to_string).collect();
         let Some(judgement) = self.plan.judgements.get(migration) else {
             let why = self
                 .plan
@@ -281,8 +285,13 @@ impl Builder<'_> {
                 .filter(|hints| &hints.migration == migration);
             return match why.map(|hints| &hints.judged) {
                 Some(Fact::Unknown(why)) => no(&format!("facts could not be had: {why}")),
-                _ => unjudged(operations, "judged when reached"),
+                _ => unjudged(of_hints(), "judged when reached"),
             };
+        };
+        // What SQL says is known where it was read, in the server's own language.
+        let operations = match wanted.sql {
+            Some(_) => read_from(judgement),
+            None => of_hints(),
         };
         let is_later = self
             .steps
@@ -302,6 +311,16 @@ impl Builder<'_> {
             },
         }
     }
+}
+
+/// The operations of a migration with SQL, and the statements that could not be read.
+fn read_from(judgement: &Judgement) -> Vec<String> {
+    let predicted = judgement.predicted.iter().map(|one| &one.operation);
+    let unread = judgement.not_judged.iter().filter(|one| one.unread);
+    predicted
+        .chain(unread.map(|one| &one.operation))
+        .cloned()
+        .collect()
 }
 
 fn unjudged(operations: Vec<String>, because: &str) -> HintsView {

@@ -226,6 +226,7 @@ fn hints_stand_under_their_operation() {
         predicted: Vec::new(),
         findings,
         not_judged: vec![],
+        not_tried: Vec::new(),
         taken_at: NOW,
     };
     let clean = finding(
