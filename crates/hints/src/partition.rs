@@ -87,9 +87,8 @@ fn read(bound: &str) -> Option<Bound> {
     let upper = bound.to_ascii_uppercase();
     let lists: Vec<&str> = parentheses(bound)?;
     match lists.as_slice() {
-        [from, to] if upper.contains(" FROM") => Some(Bound::Range(values(from)?, values(to)?)),
-        [list] if upper.contains(" IN") => Some(Bound::List(values(list)?)),
-        [hash] if upper.contains(" WITH") => {
+        [from, to] if upper.contains("FROM") => Some(Bound::Range(values(from)?, values(to)?)),
+        [hash] if upper.contains("MODULUS") => {
             let number = |word: &str| {
                 let at = hash.to_ascii_uppercase().find(word)? + word.len();
                 let rest = hash[at..].trim_start();
@@ -101,6 +100,7 @@ fn read(bound: &str) -> Option<Bound> {
                 remainder: number("REMAINDER")?,
             })
         }
+        [list] => Some(Bound::List(values(list)?)),
         _ => None,
     }
 }

@@ -225,6 +225,11 @@ pub enum RowProbe {
         /// A column that the statement adds, and that is the one that refers.
         with: Option<NewColumn>,
     },
+    /// Is the value that every row gets in a new column none of its type, a domain with conditions?
+    NoValueOf {
+        /// The column.
+        with: NewColumn,
+    },
     /// Is there a value that does not become one of another type?
     Unconvertible {
         /// The column.

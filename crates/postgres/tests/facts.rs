@@ -90,7 +90,7 @@ async fn sizes_are_honest() {
         let never = rows("never");
         assert_eq!(
             (never.source, never.age),
-            (RowSource::PlannerGuess, None),
+            (RowSource::FirstPages, None),
             "{major}"
         );
         assert!(

@@ -44,15 +44,22 @@ fn asked(step: &Step<'_>) -> Vec<Asked> {
             .map(|probe| own(probe, format!("{} on {table}", name_of(constraint))))
             .into_iter()
             .collect(),
-        Operation::AddColumn { table, columns } => columns
-            .iter()
-            .flat_map(|column| column.constraints.iter().map(move |one| (column, one)))
-            .filter_map(|(column, constraint)| {
-                let probe = probe_of(step, constraint, Some(new_column(column)?))?;
-                let what = format!("{} on {table}.{}", name_of(constraint), column.name);
-                Some(own(probe, what))
-            })
-            .collect(),
+        Operation::AddColumn { table, columns } => {
+            let constrained = columns
+                .iter()
+                .flat_map(|column| column.constraints.iter().map(move |one| (column, one)))
+                .filter_map(|(column, constraint)| {
+                    let probe = probe_of(step, constraint, Some(new_column(column)?))?;
+                    let what = format!("{} on {table}.{}", name_of(constraint), column.name);
+                    Some(own(probe, what))
+                });
+            let valued = columns.iter().filter_map(|column| {
+                let with = new_column(column).filter(|column| column.value.is_some())?;
+                let what = format!("the default of {table}.{}", column.name);
+                Some(own(RowProbe::NoValueOf { with }, what))
+            });
+            constrained.chain(valued).collect()
+        }
         Operation::AlterColumn { table, columns } => columns
             .iter()
             .filter_map(|column| {
@@ -283,6 +290,13 @@ fn is_settled(case: &Case<'_>, facts: &TableFacts, probe: &RowProbe) -> bool {
                 .find(|known| known.name == *constraint && !known.incoming)
                 .is_none_or(|known| known.validated)
         }),
+        // Of a type without conditions, the server says so itself when it reads the statement.
+        RowProbe::NoValueOf { with } => {
+            let is_domain = facts
+                .type_named(&with.sql_type)
+                .is_known_and(|known| known.constrained_domain);
+            !is_domain || facts.columns.contains_key(&with.name)
+        }
         // What the server does not convert by itself is `refused-by-catalogue`; what is of the type, is of it.
         RowProbe::Unconvertible {
             column,
@@ -307,6 +321,9 @@ fn ways_out(probe: &RowProbe) -> Vec<String> {
             "detach the default partition, move the rows that are within the bounds, and attach it again"
                 .to_owned(),
         ],
+        RowProbe::NoValueOf { .. } => {
+            vec!["choose a default that the domain allows".to_owned()]
+        }
         RowProbe::OutOfBound { .. } => vec![
             "move the rows that are outside of the bounds to another partition first".to_owned(),
         ],
@@ -405,7 +422,7 @@ mod tests {
         column.constraints = vec![constraint];
         let add = Operation::add_column(users(), vec![column]).unwrap();
         let table = answered(&add, found(true));
-        assert_eq!(table.probed.len(), 1);
+        assert_eq!(table.probed.len(), 2, "its CHECK, and its type");
         check(
             RULE.id,
             &[add],

@@ -72,7 +72,10 @@ pub(crate) fn excluded_key(constraint: &Constraint) -> Option<UniqueKey> {
         return None;
     }
     let elements = constraint.expression.as_deref()?.trim();
-    let elements = elements.strip_prefix('(')?.strip_suffix(')')?;
+    let elements = elements
+        .strip_prefix('(')
+        .and_then(|elements| elements.strip_suffix(')'))
+        .unwrap_or(elements);
     let part = |element: &str| {
         let words: Vec<&str> = element.split_whitespace().collect();
         match words.as_slice() {

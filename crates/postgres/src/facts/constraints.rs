@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 
 use super::Look;
 use super::ask::all;
-use super::parse::Located;
+use super::parse::{self, Located};
 use dbop_database::answer::Answer;
 
 /// Constraints of the table `$1`, and foreign keys to it: name, kind, known to hold, is it another table's, schema and
@@ -49,7 +49,6 @@ fn constraint(row: &Row) -> Option<ConstraintFacts> {
     let kind: String = row.try_get(1).ok()?;
     let schema: Option<String> = row.try_get(4).ok()?;
     let other: Option<String> = row.try_get(5).ok()?;
-    let columns: Vec<String> = row.try_get(8).ok()?;
     Some(ConstraintFacts {
         name: ColumnName::new(&name).ok()?,
         kind: match kind.as_str() {
@@ -61,10 +60,7 @@ fn constraint(row: &Row) -> Option<ConstraintFacts> {
             "x" => ConstraintKind::Exclude,
             _ => return None,
         },
-        columns: columns
-            .iter()
-            .map(|column| ColumnName::new(column).ok())
-            .collect::<Option<_>>()?,
+        columns: parse::names(row, 8)?,
         condition: row.try_get(6).ok()?,
         validated: row.try_get(2).ok()?,
         other: match other {

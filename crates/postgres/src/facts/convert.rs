@@ -1,14 +1,14 @@
 //! Do all values of a column become values of another type? And which types may stand in a probe at all.
 
-use dbop_database::answer::{Answer, Failure, unknown};
+use dbop_database::answer::{Answer, unknown};
 use dbop_database::expression::{Grammar, read};
-use dbop_model::dependent::RowsProbed;
+use dbop_model::dependent::{NewColumn, RowsProbed};
 use dbop_model::table::ColumnName;
 
 use super::Look;
 use super::ask::unreadable;
 use super::duplicates::taken_apart;
-use super::parse::{self, Located, quoted, quoted_table};
+use super::parse::{Located, quoted, quoted_table};
 
 /// The type `$1` as the server writes it, with its schema where it is not the server's own; the type below all domains;
 /// is that one the server's own; the conditions of the domains.
@@ -118,10 +118,6 @@ impl Look<'_> {
         sql_type: &str,
         using: Option<&str>,
     ) -> Answer<RowsProbed> {
-        let written = using.map_or_else(|| quoted(column.as_str()), str::to_owned);
-        let expression = taken_apart("the new value", &written)?;
-        self.computes(table, "the new value", &expression).await?;
-        let value = format!("({})", expression.text);
         let own = self.own_type(table, sql_type).await?;
         if using.is_none() && never_fails(&self.type_of(table, column).await?, &own) {
             return Ok(RowsProbed {
@@ -129,6 +125,10 @@ impl Look<'_> {
                 took: std::time::Duration::ZERO,
             });
         }
+        let written = using.map_or_else(|| quoted(column.as_str()), str::to_owned);
+        let expression = taken_apart("the new value", &written)?;
+        self.computes(table, "the new value", &expression).await?;
+        let value = format!("({})", expression.text);
         let length = length(sql_type);
         let sql = match (own.base.as_str(), length) {
             _ if own.is_domain => {
@@ -166,19 +166,25 @@ impl Look<'_> {
 
     /// Computes an expression over every row, until one is refused.
     async fn casts(&self, table: &Located, expression: &str) -> Answer<RowsProbed> {
-        let answer = self
-            .asked_whether(&format!(
-                "(SELECT count({expression}) < 0 FROM {} AS dbop_row)",
-                quoted_table(&table.name)
-            ))
-            .await;
-        match answer {
-            Err(Failure::Unknown(why)) if parse::is_about_a_value(&why) => Ok(RowsProbed {
-                found: true,
-                took: self.probe_timeout,
-            }),
-            other => other,
-        }
+        self.asked_whether(&format!(
+            "(SELECT count({expression}) < 0 FROM {} AS dbop_row)",
+            quoted_table(&table.name)
+        ))
+        .await
+    }
+
+    /// Of a new column only the value counts, which is the same for every row.
+    pub(super) async fn no_value_of(
+        &self,
+        table: &Located,
+        column: &NewColumn,
+    ) -> Answer<RowsProbed> {
+        let own = self.own_type(table, &column.sql_type).await?;
+        let text = column.value.as_deref().unwrap_or("NULL");
+        let expression = taken_apart("the default", text)?;
+        self.computes(table, "the default", &expression).await?;
+        self.asked_whether(&format!("(SELECT count(({text})::{}) < 0)", own.written))
+            .await
     }
 }
 

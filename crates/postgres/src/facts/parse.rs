@@ -202,23 +202,25 @@ pub(super) fn seconds(number: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(number.max(0.0)).ok()
 }
 
+/// Names of columns, as an array.
+pub(super) fn names(row: &Row, at: usize) -> Option<Vec<ColumnName>> {
+    let names: Vec<String> = row.try_get(at).ok()?;
+    names
+        .iter()
+        .map(|name| ColumnName::new(name).ok())
+        .collect()
+}
+
 /// The inner `None`: there is no such type.
 pub(super) fn type_facts(row: &Row) -> Option<Option<TypeFacts>> {
     let exists: bool = row.try_get(0).ok()?;
-    let names = |at: usize| -> Option<Vec<ColumnName>> {
-        let names: Vec<String> = row.try_get(at).ok()?;
-        names
-            .iter()
-            .map(|name| ColumnName::new(name).ok())
-            .collect()
-    };
     let facts = TypeFacts {
         constrained_domain: row.try_get(1).ok()?,
         domain_default: row.try_get(2).ok()?,
         domain_not_null: row.try_get(3).ok()?,
         base: row.try_get(4).ok()?,
-        needs_using: names(5)?,
-        stored_alike: names(6)?,
+        needs_using: names(row, 5)?,
+        stored_alike: names(row, 6)?,
     };
     Some(exists.then_some(facts))
 }

@@ -4,7 +4,7 @@
 //! Each is one statement that ends at the first row found. **What a migration wrote is computed as the admin**, so it is
 //! taken apart first and may only call the server's own functions without effects, as with [`super::duplicates`].
 
-use dbop_database::answer::{Answer, unknown};
+use dbop_database::answer::{Answer, Failure, unknown};
 use dbop_database::expression::Expression;
 use dbop_model::dependent::{NewColumn, Partition, RowProbe, RowsProbed};
 use dbop_model::table::{ColumnName, TableName};
@@ -65,6 +65,7 @@ impl Look<'_> {
             }
             RowProbe::Unmet { constraint } => self.unmet(table, constraint).await,
             RowProbe::OutOfBound { parent, bound } => self.out_of_bound(table, parent, bound).await,
+            RowProbe::NoValueOf { with } => self.no_value_of(table, with).await,
             RowProbe::InDefault { bound } => self.in_default(table, bound).await,
             RowProbe::Orphan {
                 columns,
@@ -147,20 +148,13 @@ impl Look<'_> {
             return unknown(format!("there is no constraint {constraint} yet"));
         };
         let text = |at: usize| row.try_get::<_, Option<String>>(at).ok().flatten();
-        let names = |at: usize| -> Option<Vec<ColumnName>> {
-            let names: Vec<String> = row.try_get(at).ok()?;
-            names
-                .iter()
-                .map(|name| ColumnName::new(name).ok())
-                .collect()
-        };
         match text(0).as_deref() {
             Some("c") => {
                 let condition = text(1).ok_or_else(unreadable)?;
                 self.violates(table, &condition, None).await
             }
             Some("n") => {
-                let columns = names(4).ok_or_else(unreadable)?;
+                let columns = parse::names(row, 4).ok_or_else(unreadable)?;
                 let null = columns
                     .iter()
                     .map(|column| format!("dbop_row.{} IS NULL", quoted(column.as_str())));
@@ -175,8 +169,8 @@ impl Look<'_> {
             Some("f") => {
                 let name = text(3).ok_or_else(unreadable)?;
                 let other = TableName::new(text(2).as_deref(), &name).map_err(|_| unreadable())?;
-                let columns = names(4).ok_or_else(unreadable)?;
-                let referenced = names(5).ok_or_else(unreadable)?;
+                let columns = parse::names(row, 4).ok_or_else(unreadable)?;
+                let referenced = parse::names(row, 5).ok_or_else(unreadable)?;
                 self.orphan(table, &columns, &other, &referenced, None)
                     .await
             }
@@ -298,7 +292,16 @@ impl Look<'_> {
             "SELECT {condition}, \
                     extract(epoch FROM clock_timestamp() - statement_timestamp())::float8"
         );
-        let answer = self.probe(&sql).await?;
+        let answer = match self.probe(&sql).await {
+            // What the server cannot compute here, it cannot compute in the migration's statement either.
+            Err(Failure::Unknown(why)) if parse::is_about_a_value(&why) => {
+                return Ok(RowsProbed {
+                    found: true,
+                    took: self.probe_timeout,
+                });
+            }
+            answer => answer?,
+        };
         let probe = parse::null_probe(&answer).ok_or_else(unreadable)?;
         Ok(RowsProbed {
             found: probe.found,

@@ -45,15 +45,11 @@ impl Look<'_> {
                 source: RowSource::Statistics,
                 age: size.age,
             }),
-            None => match self.first_pages(table).await {
-                Ok(Some(rows)) => Fact::Known(RowEstimate {
-                    rows,
-                    source: RowSource::FirstPages,
-                    age: None,
-                }),
-                Ok(None) | Err(Failure::Unknown(_)) => fact(self.guess(table).await)?,
-                Err(Failure::Broken(error)) => return Err(error),
-            },
+            None => {
+                let guess = fact(self.guess(table).await)?;
+                let counted = fact(self.first_pages(table).await)?;
+                better(guess, counted.known().copied().flatten())
+            }
         };
         Ok((rows, Fact::Known(size.bytes)))
     }
@@ -110,6 +106,21 @@ impl Look<'_> {
     }
 }
 
+/// A count of the first pages, unless there are so few rows in them that the others must hold more: rows that were
+/// deleted at the beginning say nothing of the rest.
+fn better(guess: Fact<RowEstimate>, counted: Option<u64>) -> Fact<RowEstimate> {
+    match (&guess, counted) {
+        (Fact::Known(estimate), Some(rows)) if rows.saturating_mul(3) >= estimate.rows => {
+            Fact::Known(RowEstimate {
+                rows,
+                source: RowSource::FirstPages,
+                age: None,
+            })
+        }
+        _ => guess,
+    }
+}
+
 fn storage(row: &Row) -> Option<Storage> {
     let (partitions, bytes): (i64, i64) = (row.try_get(1).ok()?, row.try_get(2).ok()?);
     Some(Storage {
@@ -119,4 +130,26 @@ fn storage(row: &Row) -> Option<Storage> {
         logged: row.try_get(3).ok()?,
         ..Storage::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_goes_before_a_guess_unless_the_first_pages_are_empty() {
+        let guess = |rows| {
+            Fact::Known(RowEstimate {
+                rows,
+                source: RowSource::PlannerGuess,
+                age: None,
+            })
+        };
+        let rows = |of: Fact<RowEstimate>| of.known().map(|of| (of.rows, of.source));
+        let got = |counted| rows(better(guess(3000), counted));
+        assert_eq!(got(Some(5000)), Some((5000, RowSource::FirstPages)));
+        assert_eq!(got(Some(1100)), Some((1100, RowSource::FirstPages)));
+        assert_eq!(got(Some(10)), Some((3000, RowSource::PlannerGuess)));
+        assert_eq!(got(None), Some((3000, RowSource::PlannerGuess)));
+    }
 }

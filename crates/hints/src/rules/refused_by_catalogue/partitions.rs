@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use dbop_model::dependent::{Partition, Partitioned};
 use dbop_model::operation::{Operation, TableChange};
 use dbop_model::table::{FactRequest, TableFacts, TableKind, TableName};
-use dbop_model::{Fact, Why};
 
 use super::{Refusal, of_table, one, seen};
 use crate::case::Case;
@@ -27,11 +26,13 @@ pub(super) fn wants(step: &Step<'_>, wanted: &mut BTreeSet<FactRequest>) {
     }
 }
 
-/// How the table is partitioned; `Err`: a refusal, where it is not.
+/// The table, and how it is partitioned, where that is known; a refusal, where it is not partitioned.
 fn partitioned<'a>(
-    case: &Case<'_>,
-    facts: &'a TableFacts,
-) -> Result<Option<&'a Partitioned>, Refusal> {
+    case: &'a Case<'_>,
+) -> Result<Option<(&'a TableFacts, &'a Partitioned)>, Refusal> {
+    let Some(facts) = case.present() else {
+        return Ok(None);
+    };
     if facts.kind != TableKind::Partitioned {
         return Err(seen(
             case,
@@ -44,9 +45,8 @@ fn partitioned<'a>(
             ],
         ));
     }
-    let unseen: &Fact<Option<Partitioned>> = &facts.partitioned;
-    let known: Result<_, &Why> = unseen.as_result();
-    Ok(known.ok().and_then(Option::as_ref))
+    let how = facts.partitioned.known().and_then(Option::as_ref);
+    Ok(how.map(|how| (facts, how)))
 }
 
 /// A partition that is attached or created.
@@ -59,11 +59,8 @@ pub(super) fn attach(case: &Case<'_>) -> Vec<Refusal> {
         TableChange::CreatePartition { partition, bound } => (partition, bound, false),
         _ => return Vec::new(),
     };
-    let Some(facts) = case.present() else {
-        return Vec::new();
-    };
-    let how = match partitioned(case, facts) {
-        Ok(Some(how)) => how,
+    let (facts, how) = match partitioned(case) {
+        Ok(Some(known)) => known,
         Ok(None) => return Vec::new(),
         Err(refusal) => return vec![refusal],
     };
@@ -149,11 +146,8 @@ pub(super) fn detach(case: &Case<'_>) -> Vec<Refusal> {
     else {
         return Vec::new();
     };
-    let Some(facts) = case.present() else {
-        return Vec::new();
-    };
-    let how = match partitioned(case, facts) {
-        Ok(Some(how)) => how,
+    let how = match partitioned(case) {
+        Ok(Some((_, how))) => how,
         Ok(None) => return Vec::new(),
         Err(refusal) => return vec![refusal],
     };
