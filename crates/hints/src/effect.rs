@@ -31,6 +31,8 @@ pub(crate) struct Prediction {
     pub(crate) refused: Option<Refusal>,
     /// Other tables whose size makes the work long, too.
     pub(crate) also: Vec<TableName>,
+    /// Where the effect is not known: the slowest that it can be, if that is.
+    pub(crate) worst: Option<Effect>,
 }
 
 impl Prediction {
@@ -47,6 +49,7 @@ impl Prediction {
             say,
             refused: None,
             also: Vec::new(),
+            worst: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use dbop_model::finding::{HintPolicy, Verdict};
 use dbop_model::operation::{
     Algorithm, Column, Constraint, ConstraintKind, Index, IndexKind, IndexPart, Locking, Operation,
-    ServerDefault, Statement, TableChange, Validity,
+    PartitionChange, ServerDefault, Statement, TableChange, Validity,
 };
 use dbop_model::table::{TableFactsSet, TableName, TableState};
 use dbop_model::{Engine, Fact, ServerInfo};
@@ -105,10 +105,15 @@ fn any_change() -> impl Strategy<Value = TableChange> {
         Just(TableChange::Trigger),
         Just(TableChange::Parameters),
         Just(TableChange::ConvertCharset {
-            charset: "utf8mb4".to_owned()
+            charset: "utf8mb4".to_owned(),
+            collation: None,
         }),
         Just(TableChange::Catalogue),
-        Just(TableChange::Partitioning),
+        Just(TableChange::Engine {
+            engine: "MyISAM".to_owned()
+        }),
+        Just(TableChange::Partitioning(PartitionChange::Whole)),
+        Just(TableChange::Partitioning(PartitionChange::Exchange)),
         Just(TableChange::RowSecurity),
     ]
 }
@@ -150,7 +155,7 @@ fn any_operation() -> impl Strategy<Value = Operation> {
         2 => (table(), any_change())
             .prop_map(|(table, change)| Operation::ChangeTable { table, change }),
         1 => (table(), any::<bool>(), any::<bool>()).prop_map(|(table, by_name, online)| {
-            Operation::DropIndex { table, by_name, columns: Vec::new(), online }
+            Operation::DropIndex { table, by_name, name: None, columns: Vec::new(), online }
         }),
         1 => (table(), "(id|email|x)")
             .prop_map(|(t, c)| Operation::drop_column(t, vec![name(&c)]).unwrap()),

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::fact::Fact;
 use crate::table::{ColumnName, IdentifierError, TableName};
 
 /// Why the parts of an operation do not make one.
@@ -66,6 +67,22 @@ pub struct Statement {
     pub transaction: Option<u32>,
     /// How long it waits for a lock, where the file sets that before it.
     pub lock_timeout: Option<Duration>,
+    /// What else the file sets for its session before it.
+    pub session: Session,
+}
+
+/// What a file sets for its own session, where that decides what later statements do (MySQL, MariaDB). `None`: it is as
+/// the server has it. Unknown: the file sets it to something that is not followed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Session {
+    /// Does the server refuse values that do not fit (`sql_mode`)?
+    pub strict: Option<Fact<bool>>,
+    /// Does it take 0000-00-00 for a date (`sql_mode` without `NO_ZERO_DATE`)?
+    pub zero_dates: Option<Fact<bool>>,
+    /// Are foreign keys checked (`foreign_key_checks`)?
+    pub foreign_key_checks: Option<Fact<bool>>,
+    /// The algorithm of statements that ask for none (MariaDB's `alter_algorithm`).
+    pub algorithm: Option<Fact<Option<Algorithm>>>,
 }
 
 impl From<Operation> for Statement {
@@ -92,6 +109,13 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// By its name in a statement or a variable, in whatever case; `DEFAULT` is none.
+    pub fn named(text: &str) -> Option<Self> {
+        [Self::Instant, Self::NoCopy, Self::InPlace, Self::Copy]
+            .into_iter()
+            .find(|algorithm| algorithm.as_str().eq_ignore_ascii_case(text))
+    }
+
     /// Its name in a statement.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -183,6 +207,8 @@ pub enum Operation {
         table: TableName,
         /// Does `table` name the index?
         by_name: bool,
+        /// The index's name, where it is said beside its table's (MySQL, MariaDB).
+        name: Option<ColumnName>,
         /// Its columns, where they are said.
         columns: Vec<ColumnName>,
         /// Without stopping writes (`CONCURRENTLY`, `ALGORITHM=INPLACE LOCK=NONE`).
@@ -238,8 +264,8 @@ pub enum TableChange {
     },
     /// Remove all rows: `TRUNCATE`.
     Truncate,
-    /// Write the table anew in another order or more densely: `CLUSTER`, `VACUUM FULL`, `OPTIMIZE TABLE`, `ENGINE=`,
-    /// `FORCE`, `ROW_FORMAT=`.
+    /// Write the table anew in another order or more densely: `CLUSTER`, `VACUUM FULL`, `OPTIMIZE TABLE`,
+    /// `ENGINE=InnoDB`, `FORCE`, `ROW_FORMAT=`.
     Rebuild,
     /// `SET LOGGED`, `SET UNLOGGED`.
     SetLogged,
@@ -270,13 +296,59 @@ pub enum TableChange {
     ConvertCharset {
         /// The character set.
         charset: String,
+        /// The collation, where it is said.
+        collation: Option<String>,
+    },
+    /// Put the rows into another order (`ORDER BY`), which lasts until they change.
+    Order,
+    /// Another storage engine than InnoDB (`ENGINE=`), or whatever is written so.
+    Engine {
+        /// Its name.
+        engine: String,
     },
     /// `RENAME INDEX`, `RENAME CONSTRAINT`, a comment, an owner, a default for new columns: the catalogue alone.
     Catalogue,
-    /// `PARTITION BY` and what MySQL and MariaDB do to partitions.
-    Partitioning,
+    /// `PARTITION BY` and what else MySQL and MariaDB do to partitions.
+    Partitioning(PartitionChange),
     /// Take rows out of sight, or give them back: row security, rules.
     RowSecurity,
+}
+
+/// What is done to the partitions of a table (MySQL 8.4 manual, section 26.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PartitionChange {
+    /// `ADD PARTITION` of further values, which no row has yet.
+    Add,
+    /// `DROP PARTITION`, with its rows.
+    Drop,
+    /// `TRUNCATE PARTITION`.
+    Truncate,
+    /// Rows of some partitions are put into others: `REORGANIZE`, `COALESCE`, `ADD PARTITION` to a hash.
+    Redistribute,
+    /// Some partitions are written anew: `REBUILD PARTITION`.
+    Rebuild,
+    /// The whole table is written anew: `PARTITION BY`, `REMOVE PARTITIONING`, `OPTIMIZE PARTITION`.
+    Whole,
+    /// `EXCHANGE PARTITION` and the like, whose rows come from another table or go to one.
+    Exchange,
+    /// `ANALYZE`, `CHECK`, `REPAIR PARTITION`: rows stay where they are.
+    Check,
+}
+
+impl PartitionChange {
+    /// Its name in a line.
+    fn words(self) -> &'static str {
+        match self {
+            PartitionChange::Add => "add a partition",
+            PartitionChange::Drop => "drop a partition",
+            PartitionChange::Truncate => "truncate a partition",
+            PartitionChange::Redistribute => "redistribute partitions",
+            PartitionChange::Rebuild => "rebuild a partition",
+            PartitionChange::Whole => "partitioning",
+            PartitionChange::Exchange => "exchange a partition",
+            PartitionChange::Check => "check a partition",
+        }
+    }
 }
 
 impl TableChange {
@@ -297,9 +369,11 @@ impl TableChange {
             }
             TableChange::Trigger => "trigger".to_owned(),
             TableChange::Parameters => "parameters".to_owned(),
-            TableChange::ConvertCharset { charset } => format!("convert to {charset}"),
+            TableChange::ConvertCharset { charset, .. } => format!("convert to {charset}"),
+            TableChange::Order => "order".to_owned(),
+            TableChange::Engine { engine } => format!("change its engine to {engine}"),
             TableChange::Catalogue => "catalogue".to_owned(),
-            TableChange::Partitioning => "partitioning".to_owned(),
+            TableChange::Partitioning(change) => change.words().to_owned(),
             TableChange::RowSecurity => "row security".to_owned(),
         }
     }
@@ -412,8 +486,14 @@ impl fmt::Display for Operation {
             Operation::RenameColumn { from, to, .. } => write!(f, ".{from} to {to}"),
             Operation::CreateIndex { index, .. } => write!(f, "{index}"),
             Operation::DropIndex {
-                columns, online, ..
+                name,
+                columns,
+                online,
+                ..
             } => {
+                if let Some(name) = name {
+                    write!(f, ".{name}")?;
+                }
                 if !columns.is_empty() {
                     write!(f, "({})", joined(columns))?;
                 }

@@ -131,6 +131,7 @@ fn operation(hint: &migration::SchemaHint, at: &str, gather: &mut Gather) -> Opt
             Ok(Operation::DropIndex {
                 table,
                 by_name: false,
+                name: None,
                 columns: names,
                 online,
             })

@@ -273,6 +273,7 @@ fn alone(case: &Case<'_>) -> Prediction {
         say: None,
         refused: None,
         also,
+        worst: None,
     }
 }
 

@@ -188,10 +188,10 @@ fn attribute(
     Ok(())
 }
 
-/// A default: without the parentheses that stand around the whole of it.
+/// A default, with the parentheses that stand around the whole of it: MySQL takes it for another thing by them.
 pub(super) fn expression(at: &mut Cursor<'_>) -> Result<String, Unread> {
     if at.is_sign("(") {
-        return at.parentheses();
+        return Ok(format!("({})", at.parentheses()?));
     }
     at.until(&ATTRIBUTES)
 }

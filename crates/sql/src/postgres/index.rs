@@ -70,6 +70,7 @@ pub(super) fn drop(it: &ast::DropIndex, names: &Names<'_>) -> Found {
             Ok(Operation::DropIndex {
                 table: names.of_path(index.path_ref())?,
                 by_name: true,
+                name: None,
                 columns: Vec::new(),
                 online,
             })

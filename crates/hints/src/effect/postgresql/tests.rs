@@ -293,6 +293,7 @@ fn indexes() {
     let drop = |online| Operation::DropIndex {
         table: users(),
         by_name: false,
+        name: None,
         columns: Vec::new(),
         online,
     };
