@@ -40,6 +40,8 @@ const MYSQL_TEST: &str = "mysql";
 const ON_ANY_ENGINE: &[&str] = &["support", "errors", "canary", "walks", "crashes", "analyze"];
 /// What a module is called whose tests are for one kind of server alone, as libtest leaves it out.
 const SKIP_ON_MYSQL: &[&str] = &["--skip", "on_mysql::"];
+const ORACLE_ON_POSTGRES: &[&str] = &["--show-output", "on_postgres::"];
+const ORACLE_ON_MYSQL: &[&str] = &["--show-output", "on_mysql::"];
 const SKIP_ON_POSTGRES: &[&str] = &["--skip", "on_postgres::", "--show-output"];
 /// The simulation, and the package that it is in.
 pub(crate) const SIMULATION: (&str, &str) = ("dbop-testkit", "simulation");
@@ -206,11 +208,18 @@ impl Run {
                         && !program.is(TOOLS)
                         && !program.is(HISTORIES)
                         && !program.is(ORACLE)
+                })?;
+                // A part of the cases, another one with another seed.
+                self.select_with(tally, &environment, ORACLE_ON_POSTGRES, |program| {
+                    program.is(ORACLE)
                 })
             }
             Tier::MySql => {
                 let environment = self.servers(&OUTER_MYSQL)?;
                 self.select_with(tally, &environment, &[], needs_mysql)?;
+                self.select_with(tally, &environment, ORACLE_ON_MYSQL, |program| {
+                    program.is(ORACLE)
+                })?;
                 // A walk is the same on the older MariaDB, whose backend was tested just now.
                 let environment = self.servers(&[MYSQL[1], MYSQL[3]])?;
                 self.select_with(tally, &environment, SKIP_ON_POSTGRES, |program| {

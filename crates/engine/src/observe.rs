@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use dbop_credentials::{Binding, names};
 use dbop_database::{Administer, DatabaseError, Endpoint, Look, Target};
 use dbop_model::finding::{HintMode, Judgement};
 use dbop_model::operation::Statement;
+use dbop_model::table::TableFactsSet;
 use dbop_model::writes::WriteWatch;
 use dbop_model::{
     ClaimOwner, DatabaseFacts, DatabaseSpec, Fact, ForeignObject, LoginName, MigrationName,
@@ -519,6 +521,7 @@ pub(crate) async fn judge(
     match admin.table_facts(&wanted, policy.probe_timeout).await {
         Ok(mut tables) => {
             writes.look(&mut tables);
+            with_lock_timeout(&mut tables, desired.database.runs.lock_timeout);
             Fact::Known(dbop_hints::judge(
                 &database.server,
                 &statements,
@@ -531,11 +534,37 @@ pub(crate) async fn judge(
     }
 }
 
+/// A run's container is told `spec.migrations.lockTimeout`, which goes before what its session has by itself.
+fn with_lock_timeout(tables: &mut TableFactsSet, of_runs: Option<Duration>) {
+    if let Fact::Known(settings) = &mut tables.settings {
+        settings.lock_timeout = of_runs.or(settings.lock_timeout);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use dbop_model::Engine;
+    use dbop_model::table::Settings;
+    use jiff::Timestamp;
 
     use super::*;
+
+    #[test]
+    fn the_lock_timeout_of_runs_counts() {
+        let seconds = Duration::from_secs;
+        let counts = |of_runs, of_session| {
+            let mut tables = TableFactsSet::new(Timestamp::UNIX_EPOCH);
+            tables.settings = Fact::Known(Settings {
+                lock_timeout: of_session,
+                ..Settings::default()
+            });
+            with_lock_timeout(&mut tables, of_runs);
+            tables.settings.known().unwrap().lock_timeout
+        };
+        assert_eq!(counts(Some(seconds(5)), None), Some(seconds(5)));
+        assert_eq!(counts(Some(seconds(5)), Some(seconds(9))), Some(seconds(5)));
+        assert_eq!(counts(None, Some(seconds(9))), Some(seconds(9)));
+    }
 
     #[test]
     fn a_binding_is_in_the_words_of_the_server_that_was_found() {

@@ -1,5 +1,6 @@
 //! One operation before its judges: where its table stands, and the words that all rules share.
 
+use dbop_model::dependent::Relation;
 use dbop_model::finding::{Evidence, Finding, HintPolicy, Verdict};
 use dbop_model::operation::Algorithm;
 use dbop_model::table::{Settings, TableFacts, TableFactsSet, TableName, TableState};
@@ -110,6 +111,18 @@ impl<'a> Case<'a> {
     /// Whom an index looked up by its own name belongs to.
     pub(crate) fn table_of_index(&self, name: &TableName) -> Option<&'a Fact<Option<TableName>>> {
         self.facts.indexes.get(name)
+    }
+
+    /// What bears a name, where that was looked up.
+    pub(crate) fn relations(&self, name: &TableName) -> Option<&'a Fact<Vec<Relation>>> {
+        self.facts.relations.get(name)
+    }
+
+    /// Is it known that no table bears a name in today's catalogue?
+    pub(crate) fn is_missing(&self, table: &TableName) -> bool {
+        self.facts
+            .table(table)
+            .is_known_and(|state| *state == TableState::Missing)
     }
 
     /// How names are written in this server's statements.

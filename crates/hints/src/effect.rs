@@ -238,7 +238,10 @@ pub(crate) fn instant(lock: Lock) -> Effect {
 
 /// The facts that predicting an operation needs.
 pub(crate) fn wants(step: &Step<'_>, wanted: &mut std::collections::BTreeSet<FactRequest>) {
-    if matches!(step.operation, Operation::CreateTable { .. }) {
+    if matches!(
+        step.operation,
+        Operation::CreateTable { .. } | Operation::CreateView { .. }
+    ) {
         return;
     }
     for table in step.tables() {
@@ -254,13 +257,8 @@ pub(crate) fn wants(step: &Step<'_>, wanted: &mut std::collections::BTreeSet<Fac
         wanted.insert(FactRequest::Size(table.clone()));
         wanted.insert(FactRequest::AnyRow(table.clone()));
     }
-    if let Operation::DropIndex {
-        table,
-        by_name: true,
-        ..
-    } = step.operation
-    {
-        wanted.insert(FactRequest::IndexNamed(table.clone()));
+    if let Some(index) = step.index_named() {
+        wanted.insert(FactRequest::IndexNamed(index.clone()));
     }
     postgresql::wants(step, wanted);
 }

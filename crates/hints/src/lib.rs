@@ -54,6 +54,7 @@ mod case;
 mod effect;
 mod expression;
 mod judge;
+mod partition;
 pub mod render;
 pub mod rules;
 mod size;
@@ -168,9 +169,13 @@ fn not_judged(case: &Case<'_>) -> Option<NotJudged> {
         return None;
     };
     let what = match (constraint.kind(), constraint.validity) {
-        (ConstraintKind::Check, Validity::AllRows) => "whether every row meets the condition",
-        (ConstraintKind::Exclude, _) => "whether two rows exclude each other",
-        (ConstraintKind::ForeignKey, Validity::AllRows) => {
+        (ConstraintKind::Check, Validity::AllRows) if constraint.expression.is_none() => {
+            "whether every row meets the condition"
+        }
+        (ConstraintKind::Exclude, _) if rules::excluded_key(constraint).is_none() => {
+            "whether two rows exclude each other"
+        }
+        (ConstraintKind::ForeignKey, Validity::AllRows) if constraint.references.is_none() => {
             "whether every value is in the other table"
         }
         _ => return None,

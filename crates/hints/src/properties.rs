@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use dbop_model::finding::{HintPolicy, Verdict};
 use dbop_model::operation::{
-    Algorithm, Column, Constraint, ConstraintKind, Index, IndexKind, IndexPart, Locking, Operation,
-    PartitionChange, ServerDefault, Statement, TableChange, Validity,
+    Algorithm, Column, Constraint, ConstraintKind, Dropping, Filling, Index, IndexKind, IndexPart,
+    Locking, Operation, PartitionChange, ServerDefault, Statement, TableChange, Validity,
 };
 use dbop_model::table::{TableFactsSet, TableName, TableState};
 use dbop_model::{Engine, Fact, ServerInfo};
@@ -90,19 +90,38 @@ fn any_change() -> impl Strategy<Value = TableChange> {
     let partition = || "a_1".parse().unwrap();
     prop_oneof![
         Just(TableChange::ValidateConstraint { name: name("k") }),
-        Just(TableChange::Truncate),
+        any::<bool>().prop_map(|cascade| TableChange::Truncate { cascade }),
         Just(TableChange::Rebuild),
-        Just(TableChange::SetLogged),
+        any::<bool>().prop_map(|logged| TableChange::SetLogged { logged }),
         Just(TableChange::Move),
-        any::<bool>().prop_map(|online| TableChange::Reindex { online }),
+        any::<(bool, bool)>()
+            .prop_map(|(online, by_name)| TableChange::Reindex { online, by_name }),
+        Just(TableChange::RenameIndex { to: name("j") }),
+        Just(TableChange::RenameConstraint {
+            from: name("k"),
+            to: name("l")
+        }),
         Just(TableChange::AttachPartition {
-            partition: partition()
+            partition: partition(),
+            bound: Some("DEFAULT".to_owned()),
+        }),
+        Just(TableChange::CreatePartition {
+            partition: partition(),
+            bound: None,
         }),
         any::<bool>().prop_map(move |online| TableChange::DetachPartition {
             partition: partition(),
             online
         }),
         Just(TableChange::Trigger),
+        any_dropping().prop_map(|dropping| TableChange::DropTrigger {
+            name: name("tr"),
+            dropping
+        }),
+        Just(TableChange::Filling {
+            column: name("email"),
+            change: Filling::AddIdentity
+        }),
         Just(TableChange::Parameters),
         Just(TableChange::ConvertCharset {
             charset: "utf8mb4".to_owned(),
@@ -116,6 +135,10 @@ fn any_change() -> impl Strategy<Value = TableChange> {
         Just(TableChange::Partitioning(PartitionChange::Exchange)),
         Just(TableChange::RowSecurity),
     ]
+}
+
+fn any_dropping() -> impl Strategy<Value = Dropping> {
+    any::<(bool, bool)>().prop_map(|(if_exists, cascade)| Dropping { if_exists, cascade })
 }
 
 fn any_index() -> impl Strategy<Value = Index> {
@@ -150,17 +173,24 @@ fn any_operation() -> impl Strategy<Value = Operation> {
         2 => (table(), any_index()).prop_map(|(table, index)| Operation::CreateIndex { table, index }),
         2 => (table(), any_constraint())
             .prop_map(|(table, constraint)| Operation::AddConstraint { table, constraint }),
-        1 => (table(), any_constraint())
-            .prop_map(|(table, constraint)| Operation::DropConstraint { table, constraint }),
+        1 => (table(), any_constraint(), any_dropping())
+            .prop_map(|(table, constraint, dropping)| Operation::DropConstraint { table, constraint, dropping }),
         2 => (table(), any_change())
             .prop_map(|(table, change)| Operation::ChangeTable { table, change }),
-        1 => (table(), any::<bool>(), any::<bool>()).prop_map(|(table, by_name, online)| {
-            Operation::DropIndex { table, by_name, name: None, columns: Vec::new(), online }
+        1 => (table(), any::<bool>(), any::<bool>(), any_dropping()).prop_map(|(table, by_name, online, dropping)| {
+            Operation::DropIndex { table, by_name, name: None, columns: Vec::new(), online, dropping }
         }),
-        1 => (table(), "(id|email|x)")
-            .prop_map(|(t, c)| Operation::drop_column(t, vec![name(&c)]).unwrap()),
-        1 => table().prop_map(|table| Operation::CreateTable { table }),
-        1 => table().prop_map(|table| Operation::DropTable { table }),
+        1 => (table(), "(id|email|x)", any_dropping()).prop_map(|(table, column, dropping)| {
+            Operation::DropColumn { table, columns: vec![name(&column)], dropping }
+        }),
+        1 => (table(), any::<bool>())
+            .prop_map(|(table, if_not_exists)| Operation::CreateTable { table, if_not_exists }),
+        1 => (table(), any_dropping())
+            .prop_map(|(table, dropping)| Operation::DropTable { table, dropping }),
+        1 => (table(), any::<bool>())
+            .prop_map(|(table, or_there)| Operation::CreateView { table, or_there }),
+        1 => (table(), any_dropping())
+            .prop_map(|(table, dropping)| Operation::DropView { table, dropping }),
         1 => (table(), table()).prop_map(|(table, to)| Operation::RenameTable { table, to }),
         1 => (table(), "[cd]", "[cd]").prop_map(|(table, from, to)| {
             Operation::RenameColumn { table, from: name(&from), to: name(&to) }
@@ -184,14 +214,18 @@ fn any_statement() -> impl Strategy<Value = Statement> {
         prop::option::weighted(0.2, algorithm),
         prop::option::weighted(0.2, locking),
         prop::option::of(0_u32..2),
+        prop::option::of(Just(1_u32)),
     )
-        .prop_map(|(operations, algorithm, locking, transaction)| Statement {
-            operations,
-            algorithm,
-            locking,
-            transaction,
-            ..Statement::default()
-        })
+        .prop_map(
+            |(operations, algorithm, locking, transaction, line)| Statement {
+                line,
+                operations,
+                algorithm,
+                locking,
+                transaction,
+                ..Statement::default()
+            },
+        )
 }
 
 fn any_statements() -> impl Strategy<Value = Vec<Statement>> {
@@ -200,7 +234,12 @@ fn any_statements() -> impl Strategy<Value = Vec<Statement>> {
 
 fn creates(statements: &[Statement]) -> bool {
     let mut operations = statements.iter().flat_map(|s| &s.operations);
-    operations.any(|operation| matches!(operation, Operation::CreateTable { .. }))
+    operations.any(|operation| {
+        matches!(
+            operation,
+            Operation::CreateTable { .. } | Operation::CreateView { .. }
+        )
+    })
 }
 
 proptest! {
@@ -230,7 +269,7 @@ proptest! {
         let judgement = judge(&server, &statements, &facts, &HintPolicy::default(), NOW);
         for finding in &judgement.findings {
             // What the server refuses, it refuses of empty tables, too.
-            let refused = ["missing-object", "refused-statement", "pinned-algorithm"];
+            let refused = ["missing-object", "refused-by-catalogue", "refused-statement", "pinned-algorithm"];
             prop_assert!(
                 finding.verdict == Verdict::Clean || refused.contains(&finding.rule.as_str()),
                 "{finding:?}"

@@ -9,6 +9,7 @@ mod blocking_index_heavy_writes;
 mod blocking_index_large_table;
 mod constraint_heavy_writes;
 mod constraint_large_table;
+mod constraint_over_violations;
 mod dropped_or_renamed_in_use;
 mod invalid_index;
 mod missing_lock_timeout;
@@ -17,6 +18,7 @@ mod not_null_over_nulls;
 mod not_null_without_default;
 mod pinned_algorithm;
 mod queue_behind_transaction;
+mod refused_by_catalogue;
 mod refused_statement;
 mod table_rewrite;
 mod unique_over_duplicates;
@@ -29,6 +31,7 @@ use dbop_model::table::FactRequest;
 
 use crate::case::Case;
 use crate::steps::Step;
+pub(crate) use unique_over_duplicates::excluded_key;
 
 /// A rule.
 pub struct Rule {
@@ -58,11 +61,13 @@ pub(crate) fn page(id: &str) -> String {
 pub const RULES: &[Rule] = &[
     missing_object::RULE,
     refused_statement::RULE,
+    refused_by_catalogue::RULE,
     pinned_algorithm::RULE,
     // What fails on today's data.
     not_null_without_default::RULE,
     not_null_over_nulls::RULE,
     unique_over_duplicates::RULE,
+    constraint_over_violations::RULE,
     invalid_index::RULE,
     // What blocks for as long as the table is large.
     add_column_large_table::RULE,

@@ -4,6 +4,12 @@
 //! The walk itself knows nothing of the database: it says under which names of today's catalogue a table may
 //! be found, the likeliest first. A migration must be safe to run again, so the name after a rename is one.
 
+mod ledger;
+#[cfg(test)]
+mod tests;
+
+use std::rc::Rc;
+
 use dbop_model::operation::{
     Column, Constraint, Index, Operation, Statement, TableChange, Validity,
 };
@@ -11,6 +17,9 @@ use dbop_model::table::{
     ColumnFacts, ColumnName, TableFacts, TableFactsSet, TableName, TableState,
 };
 use dbop_model::{Fact, Why};
+
+use ledger::Ledger;
+pub(crate) use ledger::Object;
 
 /// One operation, with what the operations before it did to its table.
 #[derive(Debug, Clone)]
@@ -23,6 +32,12 @@ pub(crate) struct Step<'a> {
     place: Place<'a>,
     /// Names in today's catalogue of the table at the other end: a foreign key's, a partition.
     others: Vec<TableName>,
+    /// Constraints that the migration has added to those before.
+    made_there: Vec<Made<'a>>,
+    /// What the migration makes and takes away, all of it.
+    ledger: Rc<Ledger>,
+    /// How much of that happens before this operation.
+    so_far: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -84,13 +99,16 @@ pub(crate) enum ColumnStanding<'a> {
 /// Every operation with its place.
 pub(crate) fn walk(statements: &[Statement]) -> Vec<Step<'_>> {
     let mut places: Vec<Place<'_>> = Vec::new();
-    let mut steps = Vec::new();
+    let mut steps: Vec<Step<'_>> = Vec::new();
+    let mut ledger = Ledger::default();
+    let unwritten = Rc::new(Ledger::default());
     for (number, statement) in statements.iter().enumerate() {
         for operation in &statement.operations {
-            let mut others = Vec::new();
+            let (mut others, mut made_there) = (Vec::new(), Vec::new());
             for other in others_of(operation) {
                 let at = find(&mut places, other);
                 others.extend(places[at].today().iter().cloned());
+                made_there.extend(places[at].constraints.iter().cloned());
             }
             let at = find(&mut places, operation.table());
             steps.push(Step {
@@ -99,9 +117,17 @@ pub(crate) fn walk(statements: &[Statement]) -> Vec<Step<'_>> {
                 at: number,
                 place: places[at].clone(),
                 others,
+                made_there,
+                ledger: Rc::clone(&unwritten),
+                so_far: ledger.len(),
             });
+            ledger.write(&places[at].catalogue, operation);
             apply(&mut places, at, operation);
         }
+    }
+    let ledger = Rc::new(ledger);
+    for step in &mut steps {
+        step.ledger = Rc::clone(&ledger);
     }
     steps
 }
@@ -117,7 +143,7 @@ fn others_of(operation: &Operation) -> Vec<&TableName> {
         Operation::AddConstraint { constraint, .. } => constraint.references.iter().collect(),
         Operation::ChangeTable {
             change:
-                TableChange::AttachPartition { partition }
+                TableChange::AttachPartition { partition, .. }
                 | TableChange::DetachPartition { partition, .. },
             ..
         } => vec![partition],
@@ -150,18 +176,22 @@ fn find<'a>(places: &mut Vec<Place<'a>>, name: &TableName) -> usize {
 
 fn apply<'a>(places: &mut Vec<Place<'a>>, at: usize, operation: &'a Operation) {
     match operation {
-        Operation::CreateTable { table } if places[at].gone => places.push(Place {
-            name: table.clone(),
-            catalogue: Vec::new(),
-            created: true,
-            gone: false,
-            columns: Vec::new(),
-            constraints: Vec::new(),
-            indexes: Vec::new(),
-            not_null: Vec::new(),
-        }),
-        Operation::CreateTable { .. } => places[at].created = true,
-        Operation::DropTable { .. } => places[at].gone = true,
+        Operation::CreateTable { table, .. } | Operation::CreateView { table, .. }
+            if places[at].gone =>
+        {
+            places.push(Place {
+                name: table.clone(),
+                catalogue: Vec::new(),
+                created: true,
+                gone: false,
+                columns: Vec::new(),
+                constraints: Vec::new(),
+                indexes: Vec::new(),
+                not_null: Vec::new(),
+            })
+        }
+        Operation::CreateTable { .. } | Operation::CreateView { .. } => places[at].created = true,
+        Operation::DropTable { .. } | Operation::DropView { .. } => places[at].gone = true,
         Operation::RenameTable { table, to } => {
             let to = renamed_to(table, to);
             let mut renamed = places[at].clone();
@@ -266,7 +296,33 @@ impl<'a> Place<'a> {
 impl<'a> Step<'a> {
     /// Names in today's catalogue under which facts about the table are wanted.
     pub(crate) fn tables(&self) -> &[TableName] {
-        self.place.today()
+        match self.index_named() {
+            Some(_) => &[],
+            None => self.place.today(),
+        }
+    }
+
+    /// The index, where its name stands in the place of its table's.
+    pub(crate) fn index_named(&self) -> Option<&'a TableName> {
+        match self.operation {
+            Operation::DropIndex {
+                table,
+                by_name: true,
+                ..
+            }
+            | Operation::ChangeTable {
+                table,
+                change: TableChange::Reindex { by_name: true, .. } | TableChange::RenameIndex { .. },
+            } => Some(table),
+            _ => None,
+        }
+    }
+
+    /// All names that its table has had, in this migration or before.
+    pub(crate) fn names(&self) -> Vec<TableName> {
+        let mut names = self.place.catalogue.clone();
+        names.push(self.place.name.clone());
+        names
     }
 
     /// Names in today's catalogue of the tables at the other end.
@@ -279,9 +335,74 @@ impl<'a> Step<'a> {
         &self.place.constraints
     }
 
+    /// Constraints that the migration has added before to the tables at the other end.
+    pub(crate) fn made_there(&self) -> &[Made<'a>] {
+        &self.made_there
+    }
+
     /// Indexes that the migration has created before.
     pub(crate) fn created_indexes(&self) -> &[&'a Index] {
         &self.place.indexes
+    }
+
+    /// Is something there after all operations before, as far as they tell? `None`: none of them says.
+    pub(crate) fn is_made(&self, object: &Object) -> Option<bool> {
+        self.ledger.last(self.so_far, object)
+    }
+
+    /// Has the migration given the table a constraint or an index whose name the server chooses?
+    pub(crate) fn has_unnamed(&self) -> bool {
+        self.ledger.has_unnamed(self.so_far, &self.place.catalogue)
+    }
+
+    /// The same of any table.
+    pub(crate) fn has_unnamed_anywhere(&self) -> bool {
+        self.ledger.has_unnamed_anywhere(self.so_far)
+    }
+
+    /// Has the primary key been dropped by its kind?
+    pub(crate) fn has_lost_key(&self) -> bool {
+        self.is_made(&Object::PrimaryKey(self.names())) == Some(false)
+    }
+
+    /// Has an operation before given another table a key or a constraint, so that the catalogue does not tell its keys?
+    pub(crate) fn has_changed(&self, table: &TableName) -> bool {
+        self.ledger
+            .has_changed(self.so_far, std::slice::from_ref(table))
+    }
+
+    /// Has an operation before added, dropped or changed columns of the table?
+    pub(crate) fn has_altered(&self) -> bool {
+        !self.place.columns.is_empty() || !self.place.not_null.is_empty()
+    }
+
+    /// Has an operation before dropped the default of a column?
+    pub(crate) fn lost_default(&self, column: &ColumnName) -> bool {
+        self.is_made(&Object::Default(self.names(), column.clone())) == Some(false)
+    }
+
+    /// Has an operation before changed how the server fills a column?
+    pub(crate) fn has_refilled(&self, column: &ColumnName) -> bool {
+        self.is_made(&Object::Filling(self.names(), column.clone()))
+            .is_some()
+    }
+
+    /// Has an operation before made a partition of a table?
+    pub(crate) fn has_attached(&self, partition: &TableName) -> bool {
+        self.is_made(&Object::Partition(partition.clone())) == Some(true)
+    }
+
+    /// Has an operation before taken a partition off?
+    pub(crate) fn has_detached(&self, partition: &TableName) -> bool {
+        self.is_made(&Object::Partition(partition.clone())) == Some(false)
+    }
+
+    /// Has an operation before taken a column away, by its name in today's catalogue?
+    pub(crate) fn is_dropped(&self, column: &ColumnName) -> bool {
+        let mut of_it = self.place.columns.iter();
+        of_it
+            .rfind(|place| place.catalogue.first() == Some(column))
+            .is_some_and(|place| place.gone)
     }
 
     /// Are both about the same table?
@@ -304,6 +425,9 @@ impl<'a> Step<'a> {
 
     /// Where the table stands, by the facts.
     pub(crate) fn standing(&self, facts: &TableFactsSet) -> Standing {
+        if let Some(index) = self.index_named() {
+            return self.standing_of_index(index, facts);
+        }
         for name in self.tables() {
             match facts.table(name) {
                 Fact::Known(TableState::Present(table)) => return Standing::Present(table),
@@ -315,6 +439,23 @@ impl<'a> Step<'a> {
             Standing::New
         } else {
             Standing::Missing
+        }
+    }
+
+    /// Where the table of an index stands that is named alone.
+    fn standing_of_index(&self, index: &TableName, facts: &TableFactsSet) -> Standing {
+        if self.is_made(&Object::Relation(index.clone())).is_some() {
+            return Standing::Missing;
+        }
+        let not_asked = Fact::Unknown(Why::new("whose index it is was not looked up"));
+        match facts.indexes.get(index).unwrap_or(&not_asked) {
+            Fact::Unknown(why) => Standing::Unknown(why.clone()),
+            Fact::Known(None) => Standing::Missing,
+            Fact::Known(Some(table)) => match facts.table(table) {
+                Fact::Known(TableState::Present(table)) => Standing::Present(table),
+                Fact::Known(TableState::Missing) => Standing::Missing,
+                Fact::Unknown(why) => Standing::Unknown(why),
+            },
         }
     }
 
@@ -334,127 +475,5 @@ impl<'a> Step<'a> {
         place
             .added
             .map_or(ColumnStanding::Missing, ColumnStanding::Added)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-
-    use dbop_model::table::TableKind;
-
-    use super::*;
-
-    fn table(name: &str) -> TableName {
-        name.parse().unwrap()
-    }
-
-    fn add(to: &str, column: &str) -> Operation {
-        let column = Column::new(column.parse().unwrap());
-        Operation::add_column(table(to), vec![column]).unwrap()
-    }
-
-    fn create(name: &str) -> Operation {
-        Operation::CreateTable { table: table(name) }
-    }
-
-    fn drop(name: &str) -> Operation {
-        Operation::DropTable { table: table(name) }
-    }
-
-    fn rename(from: &str, to: &str) -> Operation {
-        Operation::RenameTable {
-            table: table(from),
-            to: table(to),
-        }
-    }
-
-    /// Where the last operation's table stands, in a database that has these tables.
-    #[track_caller]
-    fn check(operations: &[Operation], database: &[&str], expect: &str) {
-        let mut facts = TableFactsSet::new(Timestamp::UNIX_EPOCH);
-        let statements: Vec<Statement> = operations.iter().cloned().map(Statement::from).collect();
-        let steps = walk(&statements);
-        let step = steps.last().unwrap();
-        for name in step.tables() {
-            let state = if database.contains(&name.to_string().as_str()) {
-                TableState::Present(Box::new(TableFacts::new(TableKind::Ordinary)))
-            } else {
-                TableState::Missing
-            };
-            facts.tables.insert(name.clone(), Fact::Known(state));
-        }
-        let got = match step.standing(&facts) {
-            Standing::New => "new",
-            Standing::Missing => "missing",
-            Standing::Present(_) => "present",
-            Standing::Unknown(_) => "unknown",
-        };
-        assert_eq!(got, expect, "{operations:?}");
-    }
-
-    #[test]
-    fn tables_of_the_same_migration_are_known() {
-        check(&[add("t", "c")], &["t"], "present");
-        check(&[add("t", "c")], &[], "missing");
-        check(&[create("t"), add("t", "c")], &[], "new");
-        check(&[create("app.t"), add("t", "c")], &[], "new");
-        check(&[create("app.t"), add("other.t", "c")], &[], "missing");
-        // Half of it ran before: what is there now is looked at.
-        check(&[create("t"), add("t", "c")], &["t"], "present");
-        check(&[drop("t"), add("t", "c")], &["t"], "missing");
-        check(&[drop("t"), create("t"), add("t", "c")], &["t"], "new");
-    }
-
-    #[test]
-    fn tables_are_followed_through_renames() {
-        check(&[rename("a", "b"), add("b", "c")], &["a"], "present");
-        check(&[rename("a", "b"), add("b", "c")], &["b"], "present");
-        check(&[rename("a", "b"), add("b", "c")], &[], "missing");
-        check(&[rename("a", "b"), add("a", "c")], &["a"], "missing");
-        check(
-            &[rename("app.a", "b"), add("app.b", "c")],
-            &["app.a"],
-            "present",
-        );
-        let swap = [
-            rename("a", "tmp"),
-            rename("b", "a"),
-            rename("tmp", "b"),
-            add("a", "c"),
-        ];
-        check(&swap, &["b"], "present");
-        check(&[create("a"), rename("a", "b"), add("b", "c")], &[], "new");
-    }
-
-    #[test]
-    fn columns_are_followed_too() {
-        let name = |text: &str| text.parse::<ColumnName>().unwrap();
-        let rename = Operation::RenameColumn {
-            table: table("t"),
-            from: name("a"),
-            to: name("b"),
-        };
-        let drop = Operation::drop_column(table("t"), vec![name("b")]).unwrap();
-        let operations = [rename, add("t", "x"), drop, add("t", "b")];
-        let statements = operations.map(Statement::from);
-        let steps = walk(&statements);
-        assert_eq!(steps[0].column_names(&name("a")), [name("a")]);
-        assert_eq!(steps[1].column_names(&name("b")), [name("a"), name("b")]);
-        assert_eq!(steps[1].column_names(&name("a")), []);
-        assert_eq!(steps[3].column_names(&name("b")), []);
-        let facts = TableFacts::new(TableKind::Ordinary);
-        assert!(matches!(
-            steps[2].column(&name("x"), &facts),
-            ColumnStanding::Added(_)
-        ));
-        assert!(matches!(
-            steps[2].column(&name("y"), &facts),
-            ColumnStanding::Missing
-        ));
-        assert!(matches!(
-            steps[3].column(&name("b"), &facts),
-            ColumnStanding::Missing
-        ));
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use dbop_model::dependent::RowsProbed;
 use dbop_model::finding::{Finding, HintPolicy};
 use dbop_model::operation::{Column, IndexPart, Operation, ServerDefault, Statement};
 use dbop_model::table::{
@@ -80,6 +81,8 @@ pub(crate) fn present() -> TableFacts {
     facts.indexes = Fact::Known(Vec::new());
     facts.constraints = Fact::Known(Vec::new());
     facts.blockers = Fact::Known(Vec::new());
+    facts.dependents = Fact::Known(Vec::new());
+    facts.partitioned = Fact::Known(None);
     facts.writes = unknown("writes were sampled once");
     facts.storage = Fact::Known(Storage {
         engine: "InnoDB".to_owned(),
@@ -127,6 +130,21 @@ pub(crate) fn facts_of(statements: &[Statement], table: TableFacts) -> TableFact
         ..Settings::default()
     });
     for request in facts_wanted(statements) {
+        match &request {
+            FactRequest::IndexNamed(index) => {
+                let of: TableName = "app.users".parse().unwrap();
+                set.tables
+                    .entry(of.clone())
+                    .or_insert_with(|| Fact::Known(TableState::Present(Box::new(table.clone()))));
+                set.indexes.insert(index.clone(), Fact::Known(Some(of)));
+                continue;
+            }
+            FactRequest::Relation(name) => {
+                set.relations.insert(name.clone(), Fact::Known(Vec::new()));
+                continue;
+            }
+            _ => {}
+        }
         let entry = set
             .tables
             .entry(request.table().clone())
@@ -143,13 +161,14 @@ pub(crate) fn facts_of(statements: &[Statement], table: TableFacts) -> TableFact
                 let known = TypeFacts {
                     constrained_domain: sql_type == "checked_domain",
                     domain_default: sql_type == "default_domain",
+                    ..TypeFacts::default()
                 };
                 let fact = if sql_type == "odd_type" {
                     unknown("no type odd_type is there yet")
                 } else {
                     Fact::Known(known)
                 };
-                facts.types.insert(sql_type, fact);
+                facts.types.entry(sql_type).or_insert(fact);
             }
             FactRequest::Volatility { function, .. } => {
                 let fact = match function.as_str() {
@@ -164,10 +183,17 @@ pub(crate) fn facts_of(statements: &[Statement], table: TableFacts) -> TableFact
             | FactRequest::Constraints(_)
             | FactRequest::Storage(_)
             | FactRequest::Writes(_)
-            | FactRequest::Blockers(_) => {}
-            FactRequest::IndexNamed(index) => {
-                let of = "app.users".parse().unwrap();
-                set.indexes.insert(index, Fact::Known(Some(of)));
+            | FactRequest::Blockers(_)
+            | FactRequest::Dependents(_)
+            | FactRequest::IndexNamed(_)
+            | FactRequest::Relation(_) => {}
+            FactRequest::Rows { probe, .. } => {
+                facts.probed.entry(probe).or_insert_with(|| {
+                    Fact::Known(RowsProbed {
+                        found: false,
+                        took: Duration::from_millis(12),
+                    })
+                });
             }
             FactRequest::Duplicates { key, .. } => {
                 facts.duplicates.entry(key).or_insert_with(|| {

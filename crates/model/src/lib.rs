@@ -15,6 +15,7 @@
 //! ```
 
 pub mod chain;
+pub mod dependent;
 pub mod fact;
 pub mod finding;
 pub mod name;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::dependent::{Dependent, Partitioned, Relation, RowProbe, RowsProbed};
 use crate::fact::{Fact, Why};
 use crate::operation::{Algorithm, ConstraintKind, IndexKind, IndexPart};
 
@@ -241,8 +242,19 @@ pub enum FactRequest {
         /// The key.
         key: UniqueKey,
     },
-    /// Which table an index of this name is of.
+    /// Which table an index of this name is of; what that table is, and how large, is seen with it.
     IndexNamed(TableName),
+    /// What hangs on the table and its parts, and its partitions: the catalogue.
+    Dependents(TableName),
+    /// What bears this name: a table, a view, on PostgreSQL an index or a sequence.
+    Relation(TableName),
+    /// Is there a row of which this holds? A probe.
+    Rows {
+        /// The table.
+        table: TableName,
+        /// The question.
+        probe: RowProbe,
+    },
 }
 
 /// What a unique index or constraint is over.
@@ -257,6 +269,22 @@ pub struct UniqueKey {
 }
 
 impl FactRequest {
+    /// What is looked up of a table beside an index of it that was asked for by its name alone.
+    pub fn of_indexed(table: &TableName) -> [FactRequest; 9] {
+        [
+            FactRequest::Table,
+            FactRequest::Size,
+            FactRequest::AnyRow,
+            FactRequest::Indexes,
+            FactRequest::Constraints,
+            FactRequest::Storage,
+            FactRequest::Writes,
+            FactRequest::Blockers,
+            FactRequest::Dependents,
+        ]
+        .map(|of| of(table.clone()))
+    }
+
     /// The table that it is about.
     pub fn table(&self) -> &TableName {
         match self {
@@ -272,7 +300,10 @@ impl FactRequest {
             | FactRequest::Writes(table)
             | FactRequest::Blockers(table)
             | FactRequest::Duplicates { table, .. }
-            | FactRequest::IndexNamed(table) => table,
+            | FactRequest::IndexNamed(table)
+            | FactRequest::Dependents(table)
+            | FactRequest::Relation(table)
+            | FactRequest::Rows { table, .. } => table,
         }
     }
 }
@@ -286,6 +317,8 @@ pub struct TableFactsSet {
     pub tables: BTreeMap<TableName, Fact<TableState>>,
     /// Tables of indexes that were looked up by their own names; `None`: there is no such index.
     pub indexes: BTreeMap<TableName, Fact<Option<TableName>>>,
+    /// What bears names that were looked up; without a schema in the name, in any of users'. None: nothing does.
+    pub relations: BTreeMap<TableName, Fact<Vec<Relation>>>,
     /// Settings of the server, as a migration's session has them.
     pub settings: Fact<Settings>,
 }
@@ -297,6 +330,7 @@ impl TableFactsSet {
             taken_at,
             tables: BTreeMap::new(),
             indexes: BTreeMap::new(),
+            relations: BTreeMap::new(),
             settings: Fact::Unknown(not_asked()),
         }
     }
@@ -328,6 +362,8 @@ pub enum TableState {
 pub struct TableFacts {
     /// What stands behind the name.
     pub kind: TableKind,
+    /// The schema in which it was found, where the server has schemas.
+    pub schema: Option<String>,
     /// How many rows, about.
     pub rows: Fact<RowEstimate>,
     /// Bytes of the table and its TOAST data, without its indexes; a partitioned table's partitions summed.
@@ -344,7 +380,7 @@ pub struct TableFacts {
     pub functions: BTreeMap<String, Fact<Volatility>>,
     /// Its indexes.
     pub indexes: Fact<Vec<IndexFacts>>,
-    /// Its constraints but those of NOT NULL, and the foreign keys of others to it.
+    /// Its constraints, and the foreign keys of others to it; those of NOT NULL where they have names (PostgreSQL 18).
     pub constraints: Fact<Vec<ConstraintFacts>>,
     /// How its rows are stored.
     pub storage: Fact<Storage>,
@@ -359,6 +395,12 @@ pub struct TableFacts {
     pub snapshots: Fact<Vec<Blocker>>,
     /// Keys that were probed for duplicates.
     pub duplicates: BTreeMap<UniqueKey, Fact<DuplicateProbe>>,
+    /// What hangs on it and its parts.
+    pub dependents: Fact<Vec<Dependent>>,
+    /// How it is split into partitions; `None`: it is not.
+    pub partitioned: Fact<Option<Partitioned>>,
+    /// Questions about its rows that were asked.
+    pub probed: BTreeMap<RowProbe, Fact<RowsProbed>>,
 }
 
 impl TableFacts {
@@ -366,6 +408,7 @@ impl TableFacts {
     pub fn new(kind: TableKind) -> Self {
         Self {
             kind,
+            schema: None,
             rows: Fact::Unknown(not_asked()),
             bytes: Fact::Unknown(not_asked()),
             any_row: Fact::Unknown(not_asked()),
@@ -381,6 +424,9 @@ impl TableFacts {
             blockers: Fact::Unknown(not_asked()),
             snapshots: Fact::Unknown(not_asked()),
             duplicates: BTreeMap::new(),
+            dependents: Fact::Unknown(not_asked()),
+            partitioned: Fact::Unknown(not_asked()),
+            probed: BTreeMap::new(),
         }
     }
 
@@ -388,6 +434,14 @@ impl TableFacts {
     pub fn duplicates_of(&self, key: &UniqueKey) -> Fact<DuplicateProbe> {
         self.duplicates
             .get(key)
+            .cloned()
+            .unwrap_or_else(|| Fact::Unknown(not_asked()))
+    }
+
+    /// What a probe of its rows found.
+    pub fn rows_of(&self, probe: &RowProbe) -> Fact<RowsProbed> {
+        self.probed
+            .get(probe)
             .cloned()
             .unwrap_or_else(|| Fact::Unknown(not_asked()))
     }
@@ -451,6 +505,8 @@ pub struct RowEstimate {
 pub enum RowSource {
     /// The server's statistics, brought up to the table's size of today.
     Statistics,
+    /// A count of the first pages of a table that was never analysed, and how many pages it has.
+    FirstPages,
     /// The planner's guess from the size of a table that was never analysed: good to a factor of about 3.
     PlannerGuess,
 }
@@ -459,6 +515,7 @@ impl fmt::Display for RowSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             RowSource::Statistics => "the server's statistics",
+            RowSource::FirstPages => "a count of its first pages, never analysed",
             RowSource::PlannerGuess => "the planner's guess, never analysed",
         })
     }
@@ -549,6 +606,8 @@ pub struct Storage {
     pub row_versions: Option<u32>,
     /// How many partitions it has; zero: it is not partitioned.
     pub partitions: u32,
+    /// Are its changes written to the log (PostgreSQL), so that they outlive a crash?
+    pub logged: Option<bool>,
     /// Has it a FULLTEXT index, so that InnoDB keeps a hidden column?
     pub fulltext: bool,
     /// Bytes of its indexes, where the server says.
@@ -646,12 +705,20 @@ pub struct NullProbe {
 }
 
 /// What a type is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TypeFacts {
     /// A domain with constraints of its own (CHECK or NOT NULL), or over such a domain.
     pub constrained_domain: bool,
     /// A domain with a default of its own.
     pub domain_default: bool,
+    /// A domain that is NOT NULL, or over such a domain.
+    pub domain_not_null: bool,
+    /// Of a domain: the type below all domains, as the server writes it.
+    pub base: Option<String>,
+    /// Columns of the table whose values the server does not make values of it by itself, but by `USING` alone.
+    pub needs_using: Vec<ColumnName>,
+    /// Columns of the table whose values are stored as those of this type are, lengths aside.
+    pub stored_alike: Vec<ColumnName>,
 }
 
 /// Whether a function can give different values to the rows of one statement (`pg_proc.provolatile`).

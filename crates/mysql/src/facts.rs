@@ -11,10 +11,13 @@
 mod ask;
 mod blockers;
 mod constraints;
+mod dependents;
 mod duplicates;
+mod fits;
 mod indexes;
 mod parse;
 mod query;
+mod rows;
 mod settings;
 mod storage;
 mod writes;
@@ -69,6 +72,8 @@ pub(crate) async fn table_facts(
         if let FactRequest::IndexNamed(index) = request {
             let table = fact(look.table_of(index).await)?;
             set.indexes.insert(index.clone(), table);
+        } else if matches!(request, FactRequest::Relation(_)) {
+            // Tables alone bear names here, and those are looked up as such.
         } else {
             by_table.entry(request.table()).or_default().push(request);
         }
@@ -122,11 +127,8 @@ impl Look<'_> {
                 }
                 // There are no domains: what a type is, its name says.
                 FactRequest::Type { sql_type, .. } => {
-                    let plain = TypeFacts {
-                        constrained_domain: false,
-                        domain_default: false,
-                    };
-                    facts.types.insert(sql_type.clone(), Fact::Known(plain));
+                    let plain = Fact::Known(TypeFacts::default());
+                    facts.types.insert(sql_type.clone(), plain);
                 }
                 FactRequest::Volatility { function, .. } => {
                     let known = parse::volatility(function).ok_or_else(|| {
@@ -155,8 +157,22 @@ impl Look<'_> {
                     let probe = fact(self.duplicates(&located, &facts, key).await)?;
                     facts.duplicates.insert(key.clone(), probe);
                 }
-                // It is about no table that is known yet.
-                FactRequest::IndexNamed(_) => {}
+                FactRequest::Dependents(_) => {
+                    let columns: Vec<ColumnName> = facts.columns.keys().cloned().collect();
+                    match fact(self.dependents(&located, &columns).await)? {
+                        Fact::Known((dependents, partitioned)) => {
+                            facts.dependents = Fact::Known(dependents);
+                            facts.partitioned = Fact::Known(partitioned);
+                        }
+                        Fact::Unknown(why) => facts.dependents = Fact::Unknown(why),
+                    }
+                }
+                FactRequest::Rows { probe, .. } => {
+                    let probed = fact(self.rows(&located, &facts, probe).await)?;
+                    facts.probed.insert(probe.clone(), probed);
+                }
+                // They are about no table that is known yet.
+                FactRequest::IndexNamed(_) | FactRequest::Relation(_) => {}
             }
         }
         Ok(Fact::Known(TableState::Present(Box::new(facts))))

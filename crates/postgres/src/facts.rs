@@ -11,10 +11,13 @@
 mod ask;
 mod blockers;
 mod constraints;
+mod convert;
+mod dependents;
 mod duplicates;
 mod indexes;
 mod parse;
 mod query;
+mod rows;
 mod settings;
 mod storage;
 mod writes;
@@ -65,18 +68,30 @@ pub async fn table_facts(
     if !wanted.is_empty() {
         set.settings = fact(look.settings().await)?;
     }
-    let mut by_table: BTreeMap<&TableName, Vec<&FactRequest>> = BTreeMap::new();
+    let mut by_table: BTreeMap<TableName, BTreeSet<FactRequest>> = BTreeMap::new();
     for request in wanted.iter().take(REQUESTS_MAX) {
-        if let FactRequest::IndexNamed(index) = request {
-            let table = fact(look.table_of(index).await)?;
-            set.indexes.insert(index.clone(), table);
-        } else {
-            by_table.entry(request.table()).or_default().push(request);
+        match request {
+            FactRequest::IndexNamed(index) => {
+                let table = fact(look.table_of(index).await)?;
+                if let Fact::Known(Some(table)) = &table {
+                    let of_it = by_table.entry(table.clone()).or_default();
+                    of_it.extend(FactRequest::of_indexed(table));
+                }
+                set.indexes.insert(index.clone(), table);
+            }
+            FactRequest::Relation(name) => {
+                let relations = fact(look.relations(name).await)?;
+                set.relations.insert(name.clone(), relations);
+            }
+            _ => {
+                let of_it = by_table.entry(request.table().clone()).or_default();
+                of_it.insert(request.clone());
+            }
         }
     }
     for (name, requests) in by_table {
-        set.tables
-            .insert(name.clone(), look.table(name, &requests).await?);
+        let state = look.table(&name, &requests).await?;
+        set.tables.insert(name, state);
     }
     set.taken_at = clock();
     Ok(set)
@@ -93,7 +108,7 @@ impl Look<'_> {
     async fn table(
         &self,
         name: &TableName,
-        requests: &[&FactRequest],
+        requests: &BTreeSet<FactRequest>,
     ) -> Result<Fact<TableState>, DatabaseError> {
         let located = match fact(self.locate(name).await)? {
             Fact::Unknown(why) => return Ok(Fact::Unknown(why)),
@@ -101,6 +116,7 @@ impl Look<'_> {
             Fact::Known(Some(located)) => located,
         };
         let mut facts = TableFacts::new(located.kind);
+        facts.schema = located.name.schema().map(str::to_owned);
         let composite = match fact(self.columns(&located).await)? {
             Fact::Unknown(why) => return Ok(Fact::Unknown(why)),
             Fact::Known(columns) => {
@@ -150,8 +166,16 @@ impl Look<'_> {
                     let known = fact(self.volatility(function).await)?;
                     facts.functions.insert(function.clone(), known);
                 }
-                // It is about no table that is known yet.
-                FactRequest::IndexNamed(_) => {}
+                FactRequest::Dependents(_) => {
+                    facts.dependents = fact(self.dependents(&located).await)?;
+                    facts.partitioned = fact(self.partitioned(&located).await)?;
+                }
+                FactRequest::Rows { probe, .. } => {
+                    let found = fact(self.rows(&located, probe).await)?;
+                    facts.probed.insert(probe.clone(), found);
+                }
+                // They are about no table that is known yet.
+                FactRequest::IndexNamed(_) | FactRequest::Relation(_) => {}
             }
         }
         Ok(Fact::Known(TableState::Present(Box::new(facts))))
@@ -196,12 +220,10 @@ impl Look<'_> {
     }
 
     async fn type_facts(&self, table: &Located, sql_type: &str) -> Answer<TypeFacts> {
-        let own = table
-            .name
-            .schema()
-            .map(|schema| format!("{}, ", parse::quoted(schema)));
-        let path = format!("pg_catalog, {}public", own.unwrap_or_default());
-        let rows = self.in_path(&path, query::TYPE, &[&sql_type]).await?;
+        let path = format!("pg_catalog, {}public", table.schema_in_path());
+        let rows = self
+            .in_path(&path, query::TYPE, &[&sql_type, &table.oid])
+            .await?;
         let row = rows.first().ok_or_else(unreadable)?;
         parse::type_facts(row)
             .ok_or_else(unreadable)?

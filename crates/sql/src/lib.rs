@@ -45,7 +45,11 @@ fn statement(engine: Engine, piece: &Piece<'_>, session: &mut Session) -> Statem
     let schema = session.schema.as_deref();
     let read = match (&piece.problem, engine) {
         (Some(problem), _) => Err(problem.clone()),
-        (None, Engine::PostgreSql) => postgres::read(piece, schema).map(Read::of),
+        (None, Engine::PostgreSql) => postgres::read(piece, schema).map(|operations| Read {
+            operations,
+            if_table_exists: postgres::passes_without_table(piece),
+            ..Read::default()
+        }),
         (None, Engine::MySql | Engine::MariaDb) => mysql::read(engine, piece, schema),
     };
     let is_ddl = read.as_ref().is_ok_and(|read| !read.operations.is_empty());
@@ -64,6 +68,7 @@ fn statement(engine: Engine, piece: &Piece<'_>, session: &mut Session) -> Statem
             statement.operations = read.operations;
             statement.algorithm = read.algorithm;
             statement.locking = read.locking;
+            statement.if_table_exists = read.if_table_exists;
             // What the statement itself says goes before what the session has.
             statement.lock_timeout = read.lock_timeout.or(statement.lock_timeout);
         }
@@ -80,6 +85,7 @@ struct Read {
     algorithm: Option<dbop_model::operation::Algorithm>,
     locking: Option<dbop_model::operation::Locking>,
     lock_timeout: Option<std::time::Duration>,
+    if_table_exists: bool,
 }
 
 impl Read {

@@ -9,7 +9,7 @@ mod cursor;
 mod index;
 
 use dbop_model::Engine;
-use dbop_model::operation::{Algorithm, IndexKind, Locking, Operation, TableChange};
+use dbop_model::operation::{Algorithm, Dropping, IndexKind, Locking, Operation, TableChange};
 
 use crate::Read;
 use crate::split::Piece;
@@ -175,7 +175,7 @@ fn statement(at: &mut Cursor<'_>) -> Result<Read, Unread> {
         at.take(&["table"]);
         return each(at, |table| Operation::ChangeTable {
             table,
-            change: TableChange::Truncate,
+            change: TableChange::Truncate { cascade: false },
         });
     }
     if at.take(&["optimize"]) {
@@ -314,16 +314,21 @@ fn trigger(at: &mut Cursor<'_>) -> Result<Read, Unread> {
 
 fn create_table(at: &mut Cursor<'_>, replace: bool) -> Result<Read, Unread> {
     at.expect(&["table"])?;
-    at.take(&["if", "not", "exists"]);
+    let if_not_exists = at.take(&["if", "not", "exists"]);
     let table = at.table()?;
     let mut read = Read::default();
     if replace {
         read.operations.push(Operation::DropTable {
             table: table.clone(),
+            dropping: Dropping {
+                if_exists: true,
+                cascade: false,
+            },
         });
     }
     read.operations.push(Operation::CreateTable {
         table: table.clone(),
+        if_not_exists,
     });
     if at.is_sign("(") && !at.is_then("like") && !at.is_then("select") && !at.is_then("with") {
         at.sign("(");
@@ -370,14 +375,13 @@ fn foreign_keys(
 fn drop(at: &mut Cursor<'_>) -> Result<Read, Unread> {
     at.take(&["temporary"]);
     if at.take_any(&["table", "tables"]) {
-        at.take(&["if", "exists"]);
-        return each(at, |table| Operation::DropTable { table });
+        let dropping = dropping(at);
+        return each(at, |table| Operation::DropTable { table, dropping });
     }
     at.take_any(&["online", "offline"]);
     at.expect(&["index"])?;
-    at.take(&["if", "exists"]);
-    let name_at = at.place();
-    at.name()?;
+    let dropping = dropping(at);
+    let name = at.name()?;
     at.expect(&["on"])?;
     let table = at.table()?;
     let mut read = Read {
@@ -388,14 +392,24 @@ fn drop(at: &mut Cursor<'_>) -> Result<Read, Unread> {
         at.sign(",");
     }
     at.end()?;
-    at.go_to(name_at);
-    read.operations.push(alter::dropped_index(at, table)?);
+    read.operations
+        .push(alter::dropped_index(name, table, dropping));
     Ok(read)
 }
 
+/// `IF EXISTS`, where it stands.
+fn dropping(at: &mut Cursor<'_>) -> Dropping {
+    Dropping {
+        if_exists: at.take(&["if", "exists"]),
+        cascade: false,
+    }
+}
+
 fn rename(at: &mut Cursor<'_>) -> Result<Read, Unread> {
-    let mut read = Read::default();
-    at.take(&["if", "exists"]);
+    let mut read = Read {
+        if_table_exists: at.take(&["if", "exists"]),
+        ..Read::default()
+    };
     loop {
         let table = at.table()?;
         read.lock_timeout = at.wait()?.or(read.lock_timeout);

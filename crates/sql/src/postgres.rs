@@ -7,13 +7,14 @@ mod alter;
 mod index;
 mod name;
 mod table;
+mod view;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use dbop_model::operation::{Operation, TableChange};
+use dbop_model::operation::{Dropping, Operation, TableChange};
 use dbop_model::table::TableName;
-use squawk_syntax::SourceFile;
 use squawk_syntax::ast::{self, AstNode};
+use squawk_syntax::{SourceFile, SyntaxNode};
 
 use crate::lex::Kind;
 use crate::split::Piece;
@@ -23,7 +24,7 @@ use name::Names;
 pub(crate) type Found = Result<Vec<Operation>, String>;
 
 /// First words of statements that do nothing to a table's definition.
-const NO_DDL: [&[&str]; 55] = [
+const NO_DDL: [&[&str]; 53] = [
     &["abort"],
     &["analyse"],
     &["analyze"],
@@ -72,12 +73,10 @@ const NO_DDL: [&[&str]; 55] = [
     &["alter", "system"],
     &["create", "function"],
     &["create", "procedure"],
-    &["create", "view"],
     &["create", "role"],
     &["create", "user"],
     &["create", "group"],
     &["create", "extension"],
-    &["create", "materialized"],
     &["create", "database"],
 ];
 
@@ -110,6 +109,11 @@ const NESTING_MAX: usize = 64;
 /// So many tokens without a comma or a parenthesis are a chain of operators, which is as deep as it is long.
 const CHAIN_MAX: usize = 400;
 
+/// Does nothing happen where the table of the statement is not there?
+pub(crate) fn passes_without_table(piece: &Piece<'_>) -> bool {
+    piece.are_words(0, &["alter", "table", "if", "exists"])
+}
+
 /// The operations of one statement. `schema`: where its names without one are looked for, where the file says it.
 pub(crate) fn read(piece: &Piece<'_>, schema: Option<&str>) -> Found {
     if let Some((_, why)) = OPAQUE.iter().find(|(words, _)| piece.are_words(0, words)) {
@@ -118,12 +122,27 @@ pub(crate) fn read(piece: &Piece<'_>, schema: Option<&str>) -> Found {
     if is_no_ddl(piece) {
         return Ok(Vec::new());
     }
-    if is_deep(piece) {
-        return Err("it is nested too deeply to be read".to_owned());
+    let found = if is_deep(piece) {
+        Err("it is nested too deeply to be read".to_owned())
+    } else {
+        // The parser is not ours; a panic of it is a statement that cannot be read, and no more.
+        catch_unwind(AssertUnwindSafe(|| parsed(piece, schema)))
+            .unwrap_or_else(|_| Err("its syntax tree could not be built".to_owned()))
+    };
+    // A query that is not understood makes a view all the same, and nothing of a table.
+    match found {
+        Err(_) if makes_a_view(piece) => Ok(Vec::new()),
+        found => found,
     }
-    // The parser is not ours; a panic of it is a statement that cannot be read, and no more.
-    catch_unwind(AssertUnwindSafe(|| parsed(piece, schema)))
-        .unwrap_or_else(|_| Err("its syntax tree could not be built".to_owned()))
+}
+
+fn makes_a_view(piece: &Piece<'_>) -> bool {
+    let behind = if piece.are_words(1, &["or", "replace"]) {
+        3
+    } else {
+        1
+    };
+    piece.is_word(0, "create") && (behind..behind + 3).any(|at| piece.is_word(at, "view"))
 }
 
 fn is_no_ddl(piece: &Piece<'_>) -> bool {
@@ -187,14 +206,20 @@ fn operations(statement: &ast::Stmt, names: &Names<'_>) -> Found {
     use ast::Stmt;
     match statement {
         Stmt::AlterTable(it) => alter::table(it, names),
-        Stmt::AlterIndex(it) => index::alter(it),
+        Stmt::AlterIndex(it) => index::alter(it, names),
         Stmt::AlterDomain(it) => alter::domain(it),
         Stmt::AlterType(it) => alter::ty(it),
         Stmt::CreateTable(it) => table::create(it, names),
-        Stmt::CreateTableAs(it) => created(names.of_new(it.table_name())?),
-        Stmt::SelectInto(it) => {
-            created(names.of_new(it.into_clause().and_then(|into| into.table_name()))?)
+        Stmt::CreateTableAs(it) => {
+            let table = names.of_new(it.table_name())?;
+            created(table, it.if_not_exists().is_some())
         }
+        Stmt::SelectInto(it) => {
+            let table = it.into_clause().and_then(|into| into.table_name());
+            created(names.of_new(table)?, false)
+        }
+        Stmt::CreateView(_) | Stmt::CreateMaterializedView(_) => view::create(statement, names),
+        Stmt::DropView(_) | Stmt::DropMaterializedView(_) => view::drop(statement, names),
         Stmt::CreateIndex(it) => index::create(it, names),
         Stmt::DropIndex(it) => index::drop(it, names),
         Stmt::DropTable(it) => it
@@ -202,6 +227,7 @@ fn operations(statement: &ast::Stmt, names: &Names<'_>) -> Found {
             .map(|table| {
                 Ok(Operation::DropTable {
                     table: names.of_ref(Some(table))?,
+                    dropping: dropping(it.syntax()),
                 })
             })
             .collect(),
@@ -209,7 +235,13 @@ fn operations(statement: &ast::Stmt, names: &Names<'_>) -> Found {
             .table_list()
             .into_iter()
             .flat_map(|list| list.table_relation_names())
-            .map(|table| change(names.of_relation(Some(table)), TableChange::Truncate))
+            .map(|table| {
+                let cascade = dropping(it.syntax()).cascade;
+                change(
+                    names.of_relation(Some(table)),
+                    TableChange::Truncate { cascade },
+                )
+            })
             .collect(),
         Stmt::Reindex(it) => index::reindex(it, names),
         Stmt::Cluster(it) => {
@@ -248,7 +280,13 @@ fn operations(statement: &ast::Stmt, names: &Names<'_>) -> Found {
         }
         Stmt::CreateTrigger(it) => on(it.on_relation(), names, TableChange::Trigger),
         Stmt::AlterTrigger(it) => on(it.on_relation(), names, TableChange::Catalogue),
-        Stmt::DropTrigger(it) => on(it.on_relation(), names, TableChange::Trigger),
+        Stmt::DropTrigger(it) => {
+            let dropped = TableChange::DropTrigger {
+                name: name::name(it.trigger_ref().as_ref().map(AstNode::syntax))?,
+                dropping: dropping(it.syntax()),
+            };
+            on(it.on_relation(), names, dropped)
+        }
         Stmt::CreateRule(it) => {
             let table = it.rule_on().and_then(|rule| rule.relation_name_ref());
             one(change(
@@ -275,16 +313,26 @@ fn operations(statement: &ast::Stmt, names: &Names<'_>) -> Found {
 /// Does it drop, with its object, what depends on it? Columns of a type are among that; a table or an index is a
 /// matter of its own.
 fn cascade(statement: &ast::Stmt) -> Option<ast::Cascade> {
-    use ast::Stmt;
-    // What only an application's own statements can depend on.
-    if matches!(statement, Stmt::DropView(_) | Stmt::DropMaterializedView(_)) {
-        return None;
-    }
     statement.syntax().children().find_map(ast::Cascade::cast)
 }
 
-fn created(table: TableName) -> Found {
-    Ok(vec![Operation::CreateTable { table }])
+fn created(table: TableName, if_not_exists: bool) -> Found {
+    Ok(vec![Operation::CreateTable {
+        table,
+        if_not_exists,
+    }])
+}
+
+/// What a drop says of what is not there, and of what depends on it.
+fn dropping(statement: &SyntaxNode) -> Dropping {
+    Dropping {
+        if_exists: statement
+            .children()
+            .any(|it| ast::IfExists::can_cast(it.kind())),
+        cascade: statement
+            .children()
+            .any(|it| ast::Cascade::can_cast(it.kind())),
+    }
 }
 
 fn one(operation: Result<Operation, String>) -> Found {

@@ -4,6 +4,7 @@
 mod one;
 
 use dbop_model::Engine;
+use dbop_model::operation::{Operation, TableChange};
 use one::one;
 
 #[track_caller]
@@ -182,23 +183,23 @@ fn columns_are_altered() {
         ),
         (
             "ALTER TABLE t ALTER COLUMN c ADD GENERATED ALWAYS AS IDENTITY",
-            "changeTable t catalogue",
+            "changeTable t c add identity",
         ),
         (
             "ALTER TABLE t ALTER COLUMN c DROP IDENTITY IF EXISTS",
-            "changeTable t catalogue",
+            "changeTable t c drop identity",
         ),
         (
             "ALTER TABLE t ALTER COLUMN c RESTART WITH 5",
-            "changeTable t catalogue",
+            "changeTable t c set identity",
         ),
         (
             "ALTER TABLE t ALTER COLUMN c DROP EXPRESSION",
-            "changeTable t catalogue",
+            "changeTable t c drop expression",
         ),
         (
             "ALTER TABLE t ALTER COLUMN c SET EXPRESSION AS (a * 2)",
-            "changeTable t rebuild",
+            "changeTable t c set expression",
         ),
         ("ALTER TABLE t DROP COLUMN c", "dropColumn t.c"),
         ("ALTER TABLE t DROP IF EXISTS c CASCADE", "dropColumn t.c"),
@@ -276,7 +277,7 @@ fn constraints_come_and_go() {
         ),
         (
             "ALTER TABLE t RENAME CONSTRAINT a TO b",
-            "changeTable t catalogue",
+            "changeTable t rename constraint a to b",
         ),
         (
             "ALTER TABLE t ALTER CONSTRAINT f DEFERRABLE",
@@ -347,7 +348,10 @@ fn indexes_come_and_go() {
             "REINDEX DATABASE shop",
             "unread: REINDEX of a schema or a database is about every index of it",
         ),
-        ("ALTER INDEX i RENAME TO j", ""),
+        (
+            "ALTER INDEX i RENAME TO j",
+            "changeTable i rename index to j",
+        ),
         ("ALTER INDEX i ATTACH PARTITION j", ""),
         (
             "ALTER INDEX i SET TABLESPACE fast",
@@ -370,7 +374,7 @@ fn tables_come_and_go() {
         ),
         (
             "CREATE TABLE p PARTITION OF t FOR VALUES FROM (1) TO (2)",
-            "createTable p; changeTable t attach partition p",
+            "createTable p; changeTable t create partition p",
         ),
         (
             "CREATE TABLE t (a int) PARTITION BY RANGE (a)",
@@ -411,14 +415,8 @@ fn tables_come_and_go() {
 #[test]
 fn tables_are_changed() {
     check(&[
-        (
-            "ALTER TABLE t SET UNLOGGED",
-            "changeTable t set logged or unlogged",
-        ),
-        (
-            "ALTER TABLE t SET LOGGED",
-            "changeTable t set logged or unlogged",
-        ),
+        ("ALTER TABLE t SET UNLOGGED", "changeTable t set unlogged"),
+        ("ALTER TABLE t SET LOGGED", "changeTable t set logged"),
         ("ALTER TABLE t SET TABLESPACE fast", "changeTable t move"),
         ("ALTER TABLE t SET ACCESS METHOD heap", "changeTable t move"),
         (
@@ -447,7 +445,7 @@ fn tables_are_changed() {
         ),
         (
             "DROP TRIGGER IF EXISTS x ON app.t",
-            "changeTable app.t trigger",
+            "changeTable app.t drop trigger x",
         ),
         (
             "ALTER TRIGGER x ON t RENAME TO y",
@@ -482,6 +480,64 @@ fn tables_are_changed() {
 }
 
 #[test]
+fn views_come_and_go() {
+    check(&[
+        ("CREATE VIEW app.v AS SELECT * FROM t", "createView app.v"),
+        ("CREATE OR REPLACE VIEW v AS SELECT 1", "createView v"),
+        ("CREATE MATERIALIZED VIEW v AS SELECT 1", "createView v"),
+        ("DROP VIEW a, app.b CASCADE", "dropView a; dropView app.b"),
+        ("DROP MATERIALIZED VIEW IF EXISTS v", "dropView v"),
+    ]);
+}
+
+#[test]
+fn what_is_said_of_what_is_there_or_not() {
+    let flags = |sql: &str| {
+        let statements = dbop_sql::read(Engine::PostgreSql, sql);
+        match &statements[0].operations[0] {
+            Operation::DropColumn { dropping, .. }
+            | Operation::DropConstraint { dropping, .. }
+            | Operation::DropIndex { dropping, .. }
+            | Operation::DropTable { dropping, .. }
+            | Operation::DropView { dropping, .. } => (dropping.if_exists, dropping.cascade),
+            Operation::AddColumn { columns, .. } => (columns[0].if_not_exists, false),
+            Operation::CreateTable { if_not_exists, .. } => (*if_not_exists, false),
+            Operation::CreateView { or_there, .. } => (*or_there, false),
+            Operation::ChangeTable {
+                change: TableChange::Truncate { cascade },
+                ..
+            } => (statements[0].if_table_exists, *cascade),
+            _ => (statements[0].if_table_exists, false),
+        }
+    };
+    for (sql, expect) in [
+        ("ALTER TABLE t DROP COLUMN a", (false, false)),
+        (
+            "ALTER TABLE t DROP COLUMN IF EXISTS a CASCADE",
+            (true, true),
+        ),
+        ("ALTER TABLE t DROP CONSTRAINT a CASCADE", (false, true)),
+        ("DROP INDEX IF EXISTS a", (true, false)),
+        ("DROP TABLE IF EXISTS a, b CASCADE", (true, true)),
+        ("DROP TABLE a RESTRICT", (false, false)),
+        ("DROP VIEW a CASCADE", (false, true)),
+        (
+            "ALTER TABLE t ADD COLUMN IF NOT EXISTS a int",
+            (true, false),
+        ),
+        ("ALTER TABLE t ADD COLUMN a int", (false, false)),
+        ("CREATE TABLE IF NOT EXISTS t (id int)", (true, false)),
+        ("CREATE OR REPLACE VIEW v AS SELECT 1", (true, false)),
+        ("CREATE VIEW v AS SELECT 1", (false, false)),
+        ("TRUNCATE t CASCADE", (false, true)),
+        ("ALTER TABLE IF EXISTS t RENAME TO u", (true, false)),
+        ("ALTER TABLE t RENAME TO u", (false, false)),
+    ] {
+        assert_eq!(flags(sql), expect, "{sql}");
+    }
+}
+
+#[test]
 fn what_is_no_ddl_of_tables_has_no_operations() {
     for sql in [
         "INSERT INTO t VALUES (1, 'a;b')",
@@ -502,7 +558,6 @@ fn what_is_no_ddl_of_tables_has_no_operations() {
         "CREATE SEQUENCE s",
         "ALTER SEQUENCE s OWNED BY t.id",
         "CREATE SCHEMA IF NOT EXISTS app",
-        "DROP VIEW v CASCADE",
         "DROP FUNCTION f()",
         "CREATE DOMAIN d AS text CHECK (VALUE <> '')",
         "ALTER DOMAIN d ADD CONSTRAINT c CHECK (VALUE <> 'x') NOT VALID",

@@ -1,7 +1,7 @@
 //! A DatabaseMigration into `Migration`.
 
 use dbop_model::operation::{
-    Column, Constraint, ConstraintKind, Index, IndexKind, Operation, ServerDefault,
+    Column, Constraint, ConstraintKind, Dropping, Index, IndexKind, Operation, ServerDefault,
 };
 use dbop_model::table::{ColumnName, TableName};
 use dbop_model::{Migration, MigrationName, SchemaVersion};
@@ -134,14 +134,25 @@ fn operation(hint: &migration::SchemaHint, at: &str, gather: &mut Gather) -> Opt
                 name: None,
                 columns: names,
                 online,
+                dropping: Dropping::default(),
             })
         }
         migration::Op::AddConstraint => Constraint::new(constraint_kind((*constraint)?), names)
             .map(|constraint| Operation::AddConstraint { table, constraint }),
         migration::Op::DropConstraint => Constraint::new(constraint_kind((*constraint)?), names)
-            .map(|constraint| Operation::DropConstraint { table, constraint }),
-        migration::Op::CreateTable => Ok(Operation::CreateTable { table }),
-        migration::Op::DropTable => Ok(Operation::DropTable { table }),
+            .map(|constraint| Operation::DropConstraint {
+                table,
+                constraint,
+                dropping: Dropping::default(),
+            }),
+        migration::Op::CreateTable => Ok(Operation::CreateTable {
+            table,
+            if_not_exists: false,
+        }),
+        migration::Op::DropTable => Ok(Operation::DropTable {
+            table,
+            dropping: Dropping::default(),
+        }),
         migration::Op::RenameTable => {
             let to = gather.take(&format!("{at}.to"), to.as_deref()?.parse::<TableName>())?;
             Ok(Operation::RenameTable { table, to })

@@ -18,7 +18,7 @@ use dbop_model::{Engine, Fact, ServerInfo, Why};
 
 pub(crate) use classify::implicit_value;
 pub(crate) use forms::Form;
-pub(crate) use types::Implicit;
+pub(crate) use types::{Implicit, Type};
 
 use crate::case::Case;
 use crate::effect::{Class, Form as AnyForm, Part, Prediction, Refusal, instant};

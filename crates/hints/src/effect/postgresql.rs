@@ -93,6 +93,10 @@ pub(crate) enum Form {
     Rewrite,
     /// ATTACH PARTITION: the partition is read and shut meanwhile, the parent is not.
     Attach,
+    /// CREATE TABLE ... PARTITION OF, of the parent.
+    CreatePartition,
+    /// Either of these beside a default partition with rows, which is read for those that are not its own any more.
+    BesideDefault,
     /// DETACH PARTITION.
     Detach,
     /// DETACH PARTITION CONCURRENTLY, storage parameters, statistics targets.
@@ -181,6 +185,8 @@ const ROWS: &[Row] = &[
     Row { shut: Shut::Nobody, ..row(Form::Truncate, AEL, true, false) },
     row(Form::Rewrite,                        AEL,   true,   true),
     row(Form::Attach,                         SUE,   false,  false),
+    row(Form::CreatePartition,                AEL,   false,  false),
+    row(Form::BesideDefault,                  AEL,   false,  true),
     row(Form::Detach,                         AEL,   false,  false),
     row(Form::Parameters,                     SUE,   false,  false),
     row(Form::Trigger,                        SRE,   false,  false),
@@ -261,25 +267,15 @@ fn alone(case: &Case<'_>) -> Prediction {
     let (Some(whole), Some((_, worst))) = (whole, worst) else {
         return Prediction::undecided(Why::new("it does nothing that is known"), None);
     };
-    let also = if whole.scan && parts.iter().any(|part| reads_others(part.form)) {
-        case.step.others().to_vec()
-    } else {
-        Vec::new()
-    };
     Prediction {
         effect: Fact::Known(whole),
         why: worst.why.clone(),
         forms: parts.iter().map(|p| AnyForm::PostgreSql(p.form)).collect(),
         say: None,
         refused: None,
-        also,
+        also: Vec::new(),
         worst: None,
     }
-}
-
-/// Is the work over the other table, too?
-fn reads_others(form: Form) -> bool {
-    matches!(form, Form::ForeignKey | Form::AddColumnReferencesDefault)
 }
 
 /// The other operations of a statement share its lock and its pass over the table.

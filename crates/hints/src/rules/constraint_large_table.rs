@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use dbop_model::Fact;
 use dbop_model::finding::{Finding, Verdict};
 use dbop_model::operation::{ConstraintKind, Operation, TableChange};
-use dbop_model::table::{FactRequest, TableName};
+use dbop_model::table::{FactRequest, TableFacts, TableName};
 
 use crate::case::{Case, unknown};
 use crate::judge::large_table;
+use crate::partition::implied;
 use crate::rules::{Rule, words};
 use crate::size::{Size, in_words, weigh};
 use crate::steps::Step;
@@ -23,7 +25,7 @@ pub(crate) const RULE: Rule = Rule {
 fn attached(operation: &Operation) -> Option<&TableName> {
     match operation {
         Operation::ChangeTable {
-            change: TableChange::AttachPartition { partition },
+            change: TableChange::AttachPartition { partition, .. },
             ..
         } => Some(partition),
         _ => None,
@@ -34,6 +36,7 @@ fn attached(operation: &Operation) -> Option<&TableName> {
 fn wants(step: &Step<'_>, wanted: &mut BTreeSet<FactRequest>) {
     if attached(step.operation).is_some() {
         wanted.extend(step.others().iter().cloned().map(FactRequest::Constraints));
+        wanted.extend(step.others().iter().cloned().map(FactRequest::Indexes));
     }
 }
 
@@ -49,7 +52,7 @@ fn judge(case: &Case<'_>) -> Vec<Finding> {
 }
 
 /// The partition itself is read under ACCESS EXCLUSIVE, unless a valid CHECK implies its bound (manual, ALTER TABLE,
-/// ATTACH PARTITION). Which bound that is, the operation does not say: a valid CHECK is taken to be for it.
+/// ATTACH PARTITION), and every index of the parent is there already.
 fn judge_attached(case: &Case<'_>, what: &str) -> Option<Finding> {
     let partition = attached(case.step.operation)?;
     let facts = case
@@ -60,14 +63,10 @@ fn judge_attached(case: &Case<'_>, what: &str) -> Option<Finding> {
     if facts.any_row.is_known_and(|any| !any) {
         return None;
     }
-    let has_check = facts.constraints.is_known_and(|constraints| {
-        constraints
-            .iter()
-            .any(|c| c.kind == ConstraintKind::Check && c.validated)
-    });
+    let proven = is_proven(case, facts) && has_every_index(case, facts);
     let reads = format!("{what}: every row of {partition} is read while nobody reads or writes it");
     let (verdict, claim) = match weigh(facts, case.policy) {
-        _ if has_check => return None,
+        _ if proven => return None,
         Size::Small => return None,
         Size::Large => (Verdict::Blocks, reads),
         Size::Unknown(why) => (
@@ -89,9 +88,59 @@ fn judge_attached(case: &Case<'_>, what: &str) -> Option<Finding> {
     })
 }
 
+/// Do valid CHECKs of the partition, or those that this migration has validated, imply the bound?
+fn is_proven(case: &Case<'_>, facts: &TableFacts) -> bool {
+    let Operation::ChangeTable {
+        change: TableChange::AttachPartition {
+            bound: Some(bound), ..
+        },
+        ..
+    } = case.step.operation
+    else {
+        return false;
+    };
+    let how = case.present().and_then(|parent| parent.partitioned.known());
+    let (Some(Some(how)), Fact::Known(constraints)) = (how, &facts.constraints) else {
+        return false;
+    };
+    let known = constraints
+        .iter()
+        .filter(|known| known.kind == ConstraintKind::Check && known.validated)
+        .filter_map(|known| known.condition.as_deref());
+    let made = case
+        .step
+        .made_there()
+        .iter()
+        .filter(|made| made.validated && made.constraint.kind() == ConstraintKind::Check)
+        .filter_map(|made| made.constraint.expression.as_deref());
+    let conditions: Vec<String> = known
+        .chain(made)
+        .map(|condition| condition.replace(" and ", " AND "))
+        .collect();
+    let conditions: Vec<&str> = conditions.iter().map(String::as_str).collect();
+    let key = how.by.split_once(" (").map_or("", |(_, key)| key);
+    let not_null = facts
+        .columns
+        .iter()
+        .any(|(name, column)| key.trim_end_matches(')') == name.as_str() && !column.nullable);
+    implied(&how.by, bound, &conditions, not_null)
+}
+
+/// Has the partition an index for each of the parent's, so that none is built?
+fn has_every_index(case: &Case<'_>, facts: &TableFacts) -> bool {
+    let parent = case.present().and_then(|parent| parent.indexes.known());
+    let (Some(parent), Fact::Known(own)) = (parent, &facts.indexes) else {
+        return false;
+    };
+    parent.iter().all(|index| {
+        own.iter()
+            .any(|own| own.key == index.key && own.kind >= index.kind && own.valid)
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use dbop_model::table::TableFacts;
+    use dbop_model::dependent::Partitioned;
 
     use super::*;
     use crate::testing::{check, large, present};
@@ -102,6 +151,7 @@ mod tests {
             table: "users".parse().unwrap(),
             change: TableChange::AttachPartition {
                 partition: "users_9".parse().unwrap(),
+                bound: Some("FOR VALUES FROM (1) TO (9)".to_owned()),
             },
         }];
         let parent = "Clean: attaching users_9 to users: the parent itself is not read";
@@ -120,12 +170,16 @@ mod tests {
             name: crate::testing::name("bound"),
             kind: ConstraintKind::Check,
             columns: vec![crate::testing::name("id")],
-            condition: None,
+            condition: Some("((id >= 1) AND (id < 9))".to_owned()),
             validated: true,
             other: None,
             incoming: false,
             cascades: false,
         }]);
+        checked.partitioned = Fact::Known(Some(Partitioned {
+            by: "RANGE (id)".to_owned(),
+            partitions: Vec::new(),
+        }));
         check(RULE.id, &attach, &checked, parent);
     }
 }

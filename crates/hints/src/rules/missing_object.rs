@@ -24,7 +24,10 @@ fn needs(operation: &Operation) -> Option<Vec<&ColumnName>> {
     match operation {
         // It may name an index, a view or another object of the catalogue.
         Operation::ChangeTable {
-            change: TableChange::Reindex { .. } | TableChange::Catalogue,
+            change:
+                TableChange::Reindex { by_name: true, .. }
+                | TableChange::RenameIndex { .. }
+                | TableChange::Catalogue,
             ..
         } => None,
         Operation::AddColumn { .. }
@@ -38,6 +41,8 @@ fn needs(operation: &Operation) -> Option<Vec<&ColumnName>> {
         | Operation::DropIndex { .. }
         | Operation::DropConstraint { .. }
         | Operation::CreateTable { .. }
+        | Operation::CreateView { .. }
+        | Operation::DropView { .. }
         | Operation::DropTable { .. } => None,
     }
 }
@@ -53,6 +58,10 @@ fn wants(step: &Step<'_>, wanted: &mut BTreeSet<FactRequest>) {
 
 /// Has a rename been done before? A migration that is safe to run again skips it then.
 fn is_done(case: &Case<'_>) -> bool {
+    // SQL says what is done now.
+    if case.step.statement.is_sql() {
+        return false;
+    }
     match (case.step.operation, &case.standing) {
         (Operation::RenameTable { table, to }, Standing::Missing) => {
             case.is_present(&renamed_to(table, to))
@@ -74,6 +83,7 @@ fn judge(case: &Case<'_>) -> Vec<Finding> {
     let table = case.table();
     match &case.standing {
         Standing::New | Standing::Unknown(_) => Vec::new(),
+        Standing::Missing if case.step.statement.if_table_exists => Vec::new(),
         Standing::Missing => {
             let mut finding = case.finding(
                 RULE.id,
@@ -109,6 +119,7 @@ fn judge(case: &Case<'_>) -> Vec<Finding> {
 mod tests {
     use dbop_model::Fact;
     use dbop_model::finding::HintPolicy;
+    use dbop_model::operation::Dropping;
     use dbop_model::table::{TableFactsSet, TableState};
 
     use super::*;
@@ -158,10 +169,12 @@ mod tests {
         );
         let create = Operation::CreateTable {
             table: "users".parse().unwrap(),
+            if_not_exists: false,
         };
         check_tables(&[create], &missing, &[]);
         let drop = Operation::DropTable {
             table: "users".parse().unwrap(),
+            dropping: Dropping::default(),
         };
         check_tables(&[drop], &missing, &[]);
         let rename = Operation::RenameTable {

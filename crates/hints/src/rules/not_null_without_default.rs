@@ -24,15 +24,14 @@ pub(crate) const RULE: Rule = Rule {
     judge,
 };
 
-/// The columns of an addColumn that no row of today would have a value for, as far as the operation tells.
+/// The columns of an addColumn that no row of today would have a value for, as far as the operation tells. One that may
+/// hold NULL by its definition may not by its type, a domain.
 fn without_value(operation: &Operation) -> impl Iterator<Item = &Column> {
     let columns = match operation {
         Operation::AddColumn { columns, .. } => columns.as_slice(),
         _ => &[],
     };
-    columns
-        .iter()
-        .filter(|column| column.nullable == Some(false) && !has_value(column))
+    columns.iter().filter(|column| !has_value(column))
 }
 
 /// Does the server give today's rows a value? A default of NULL is none.
@@ -66,11 +65,26 @@ fn judge(case: &Case<'_>) -> Vec<Finding> {
     let columns = without_value(case.step.operation);
     match &case.standing {
         Standing::Missing | Standing::New => Vec::new(),
-        Standing::Unknown(why) => columns.take(1).map(|_| case.unseen(RULE.id, why)).collect(),
+        Standing::Unknown(why) => columns
+            .filter(|column| column.nullable == Some(false))
+            .take(1)
+            .map(|_| case.unseen(RULE.id, why))
+            .collect(),
         Standing::Present(facts) => columns
+            .filter(|column| column.nullable == Some(false) || is_present_by_type(facts, column))
             .map(|column| judge_column(case, facts, column))
             .collect(),
     }
+}
+
+/// Is the column's type a domain that is NOT NULL?
+fn is_present_by_type(facts: &TableFacts, column: &Column) -> bool {
+    let sql_type = column.sql_type.as_ref();
+    sql_type.is_some_and(|sql_type| {
+        facts
+            .type_named(sql_type.name())
+            .is_known_and(|known| known.domain_not_null)
+    })
 }
 
 fn judge_column(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Finding {

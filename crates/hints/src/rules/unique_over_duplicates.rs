@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use dbop_model::Fact;
 use dbop_model::finding::{Finding, Verdict};
 use dbop_model::operation::{
-    Column, ConstraintKind, IndexKind, IndexPart, Operation, ServerDefault,
+    Column, Constraint, ConstraintKind, IndexKind, IndexPart, Operation, ServerDefault,
 };
 use dbop_model::table::{ColumnName, FactRequest, IndexFacts, TableFacts, UniqueKey};
 
@@ -48,6 +48,11 @@ fn keys(operation: &Operation) -> Vec<UniqueKey> {
                 nulls_equal: constraint.nulls_equal,
             }]
         }
+        Operation::AddConstraint { constraint, .. }
+            if constraint.kind() == ConstraintKind::Exclude =>
+        {
+            excluded_key(constraint).into_iter().collect()
+        }
         Operation::AddColumn { columns, .. } => columns
             .iter()
             .filter(|column| is_unique(column))
@@ -59,6 +64,31 @@ fn keys(operation: &Operation) -> Vec<UniqueKey> {
             .collect(),
         _ => Vec::new(),
     }
+}
+
+/// The key of an exclusion that forbids nothing but equal values: `(a WITH =, b WITH =)`. Others are not followed.
+pub(crate) fn excluded_key(constraint: &Constraint) -> Option<UniqueKey> {
+    if constraint.kind() != ConstraintKind::Exclude {
+        return None;
+    }
+    let elements = constraint.expression.as_deref()?.trim();
+    let elements = elements.strip_prefix('(')?.strip_suffix(')')?;
+    let part = |element: &str| {
+        let words: Vec<&str> = element.split_whitespace().collect();
+        match words.as_slice() {
+            [name, with, "="] if with.eq_ignore_ascii_case("with") => {
+                let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+                let name = ColumnName::new(&name.to_ascii_lowercase()).ok();
+                name.filter(|_| plain).map(IndexPart::Column)
+            }
+            _ => None,
+        }
+    };
+    Some(UniqueKey {
+        parts: elements.split(',').map(part).collect::<Option<_>>()?,
+        predicate: None,
+        nulls_equal: false,
+    })
 }
 
 fn is_unique(column: &Column) -> bool {

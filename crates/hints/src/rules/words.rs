@@ -63,7 +63,7 @@ pub(crate) fn constraining(operation: &Operation) -> Option<String> {
         } => Some(format!("validating {table}.{name}")),
         Operation::ChangeTable {
             table,
-            change: TableChange::AttachPartition { partition },
+            change: TableChange::AttachPartition { partition, .. },
         } => Some(format!("attaching {partition} to {table}")),
         _ => None,
     }

@@ -150,6 +150,7 @@ fn stored(columns: &mut Columns<'_>) -> Result<Storage, DatabaseError> {
         collation: collation.map(str::to_owned),
         partitions: columns.number()?,
         fulltext: columns.boolean()?,
+        logged: None,
         index_bytes: number(columns)?,
         ..Storage::default()
     })

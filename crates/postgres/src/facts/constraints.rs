@@ -29,7 +29,7 @@ const CONSTRAINTS: &str = "
     LEFT JOIN pg_class r ON k.contype = 'f'
          AND r.oid = CASE WHEN k.conrelid = $1 THEN k.confrelid ELSE k.conrelid END
     LEFT JOIN pg_namespace n ON n.oid = r.relnamespace
-    WHERE (k.conrelid = $1 AND k.contype IN ('c', 'f', 'p', 'u', 'x')
+    WHERE (k.conrelid = $1 AND k.contype IN ('c', 'f', 'n', 'p', 'u', 'x')
         OR k.confrelid = $1 AND k.contype = 'f')
       AND NOT EXISTS (
           SELECT FROM pg_constraint above
@@ -55,6 +55,7 @@ fn constraint(row: &Row) -> Option<ConstraintFacts> {
         kind: match kind.as_str() {
             "c" => ConstraintKind::Check,
             "f" => ConstraintKind::ForeignKey,
+            "n" => ConstraintKind::NotNull,
             "p" => ConstraintKind::PrimaryKey,
             "u" => ConstraintKind::Unique,
             "x" => ConstraintKind::Exclude,

@@ -167,7 +167,7 @@ impl Look<'_> {
         })
     }
 
-    async fn only_computes(
+    pub(super) async fn only_computes(
         &self,
         table: &Located,
         what: &str,
@@ -215,7 +215,7 @@ fn column(facts: &TableFacts, name: &ColumnName) -> Answer<String> {
     }
 }
 
-fn taken_apart(what: &str, text: &str) -> Answer<Expression> {
+pub(super) fn taken_apart(what: &str, text: &str) -> Answer<Expression> {
     let expression = match read(text, Grammar::PostgreSql) {
         Ok(expression) => expression,
         Err(why) => return unknown(format!("{what} is not tried on the server: {why}")),

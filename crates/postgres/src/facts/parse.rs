@@ -17,6 +17,14 @@ pub(super) struct Located {
     pub(super) kind: TableKind,
 }
 
+impl Located {
+    /// Its schema and a comma, as a search path has them.
+    pub(super) fn schema_in_path(&self) -> String {
+        let schema = self.name.schema();
+        schema.map_or_else(String::new, |schema| format!("{}, ", quoted(schema)))
+    }
+}
+
 /// The schema that a name without one means, where several have it: it is in everybody's search path.
 const DEFAULT_SCHEMA: &str = "public";
 
@@ -197,9 +205,20 @@ pub(super) fn seconds(number: f64) -> Option<Duration> {
 /// The inner `None`: there is no such type.
 pub(super) fn type_facts(row: &Row) -> Option<Option<TypeFacts>> {
     let exists: bool = row.try_get(0).ok()?;
+    let names = |at: usize| -> Option<Vec<ColumnName>> {
+        let names: Vec<String> = row.try_get(at).ok()?;
+        names
+            .iter()
+            .map(|name| ColumnName::new(name).ok())
+            .collect()
+    };
     let facts = TypeFacts {
         constrained_domain: row.try_get(1).ok()?,
         domain_default: row.try_get(2).ok()?,
+        domain_not_null: row.try_get(3).ok()?,
+        base: row.try_get(4).ok()?,
+        needs_using: names(5)?,
+        stored_alike: names(6)?,
     };
     Some(exists.then_some(facts))
 }
@@ -228,8 +247,18 @@ pub(super) fn refusal(code: &str, message: &str, timeout: Duration) -> Option<Wh
         _ if code.starts_with("42") || code.starts_with("53") => {
             Why::new(format!("the server says: {message} ({code})"))
         }
-        _ => Why::new(format!("the server answers with error {code}")),
+        _ => Why::new(format!("{ANSWERS_WITH}{code}")),
     })
+}
+
+const ANSWERS_WITH: &str = "the server answers with error ";
+
+/// Was it a value of a row that the server could not compute with (class 22, manual, appendix A), or that a domain does
+/// not allow?
+pub(super) fn is_about_a_value(why: &Why) -> bool {
+    why.to_string()
+        .strip_prefix(ANSWERS_WITH)
+        .is_some_and(|code| code.starts_with("22") || matches!(code, "23502" | "23514"))
 }
 
 fn in_words(timeout: Duration) -> String {

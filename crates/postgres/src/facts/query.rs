@@ -73,22 +73,65 @@ pub(super) const SIZE: &str = "
     FROM part";
 
 /// The type `$1` in the search path: is there one, has it constraints as a domain (its own or those of a
-/// domain below), has it a default as a domain.
+/// domain below), has it a default as a domain, is it NOT NULL as a domain, the type below all domains; and the columns
+/// of the table `$2` whose types have no cast to it that the server makes by itself in an assignment (manual, CREATE
+/// CAST; to texts it has one of everything); and those that are stored as it is.
 pub(super) const TYPE: &str = "
     WITH RECURSIVE chain AS (
-        SELECT t.oid, t.typtype, t.typbasetype, t.typnotnull, t.typdefault
+        SELECT t.oid, t.typtype, t.typbasetype, t.typnotnull, t.typdefault,
+               t.typelem, t.typcategory, NULL::int4 AS modifier
         FROM pg_catalog.pg_type t
         WHERE t.oid = pg_catalog.to_regtype($1::text)::pg_catalog.oid
         UNION ALL
-        SELECT t.oid, t.typtype, t.typbasetype, t.typnotnull, t.typdefault
+        SELECT t.oid, t.typtype, t.typbasetype, t.typnotnull, t.typdefault,
+               t.typelem, t.typcategory, d.typtypmod
         FROM chain
+        JOIN pg_catalog.pg_type d ON d.oid = chain.oid
         JOIN pg_catalog.pg_type t ON t.oid = chain.typbasetype
         WHERE chain.typtype = 'd'
+    ), source AS (
+        SELECT a.attname, a.attnum, t.oid, t.typtype, t.typbasetype, t.typelem
+        FROM pg_catalog.pg_attribute a
+        JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+        WHERE a.attrelid = $2::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped
+        UNION ALL
+        SELECT source.attname, source.attnum, t.oid, t.typtype, t.typbasetype, t.typelem
+        FROM source
+        JOIN pg_catalog.pg_type t ON t.oid = source.typbasetype
+        WHERE source.typtype = 'd'
     )
     SELECT count(*) > 0,
            coalesce(bool_or(typtype = 'd' AND (typnotnull OR EXISTS (
                SELECT FROM pg_catalog.pg_constraint k WHERE k.contypid = chain.oid))), false),
-           coalesce(bool_or(typtype = 'd' AND typdefault IS NOT NULL), false)
+           coalesce(bool_or(typtype = 'd' AND typdefault IS NOT NULL), false),
+           coalesce(bool_or(typtype = 'd' AND typnotnull), false),
+           (SELECT pg_catalog.format_type(b.oid, b.modifier)
+            FROM chain b WHERE b.typtype <> 'd' AND b.modifier IS NOT NULL),
+           ARRAY(SELECT s.attname::text
+                 FROM source s, chain b
+                 WHERE s.typtype <> 'd' AND b.typtype <> 'd' AND s.oid <> b.oid
+                   AND NOT EXISTS (
+                       SELECT FROM pg_catalog.pg_cast k
+                       WHERE k.castsource = s.oid AND k.casttarget = b.oid
+                         AND k.castcontext IN ('a', 'i'))
+                   AND (EXISTS (
+                            SELECT FROM pg_catalog.pg_cast k
+                            WHERE k.castsource = s.oid AND k.casttarget = b.oid)
+                        OR b.typcategory <> 'S'
+                           AND NOT (s.typelem <> 0 AND b.typelem <> 0 AND (
+                               s.typelem = b.typelem OR EXISTS (
+                               SELECT FROM pg_catalog.pg_cast k
+                               WHERE k.castsource = s.typelem AND k.casttarget = b.typelem
+                                 AND k.castcontext IN ('a', 'i')))))
+                 ORDER BY s.attnum),
+           ARRAY(SELECT s.attname::text
+                 FROM source s, chain b
+                 WHERE s.typtype <> 'd' AND b.typtype <> 'd'
+                   AND (s.oid = b.oid OR EXISTS (
+                       SELECT FROM pg_catalog.pg_cast k
+                       WHERE k.castsource = s.oid AND k.casttarget = b.oid
+                         AND k.castmethod = 'b'))
+                 ORDER BY s.attnum)
     FROM chain";
 
 /// How volatile functions of the name `$1` are at worst, in the schema `$2` or, where that is NULL, anywhere:

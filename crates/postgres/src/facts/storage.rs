@@ -21,10 +21,14 @@ const STORAGE: &str = "
     SELECT coalesce(min(m.amname::text) FILTER (WHERE c.relkind = 'r'), 'heap'),
            coalesce(count(*) FILTER (WHERE c.relkind IN ('r', 'f') AND c.relispartition
                                        AND c.oid <> $1), 0)::int8,
-           coalesce(sum(pg_indexes_size(c.oid)) FILTER (WHERE c.relkind IN ('r', 'm')), 0)::int8
+           coalesce(sum(pg_indexes_size(c.oid)) FILTER (WHERE c.relkind IN ('r', 'm')), 0)::int8,
+           (SELECT own.relpersistence <> 'u' FROM pg_class own WHERE own.oid = $1)
     FROM tree
     JOIN pg_class c ON c.oid = tree.oid
     LEFT JOIN pg_am m ON m.oid = c.relam";
+
+/// So many pages, of 8 kB mostly, are read at once.
+const FIRST_PAGES: u64 = 100;
 
 impl Look<'_> {
     pub(super) async fn size(
@@ -41,7 +45,15 @@ impl Look<'_> {
                 source: RowSource::Statistics,
                 age: size.age,
             }),
-            None => fact(self.guess(table).await)?,
+            None => match self.first_pages(table).await {
+                Ok(Some(rows)) => Fact::Known(RowEstimate {
+                    rows,
+                    source: RowSource::FirstPages,
+                    age: None,
+                }),
+                Ok(None) | Err(Failure::Unknown(_)) => fact(self.guess(table).await)?,
+                Err(Failure::Broken(error)) => return Err(error),
+            },
         };
         Ok((rows, Fact::Known(size.bytes)))
     }
@@ -56,6 +68,26 @@ impl Look<'_> {
             ))));
         }
         Ok(size)
+    }
+
+    /// Rows by those of the first pages. `None`: it has partitions or children, each with pages of its own.
+    async fn first_pages(&self, table: &Located) -> Answer<Option<u64>> {
+        let name = quoted_table(&table.name);
+        let literal = name.replace('\'', "''");
+        let sql = format!(
+            "SELECT (SELECT count(*) FROM ONLY {name} WHERE ctid < '({FIRST_PAGES},0)'), \
+                    pg_relation_size('{literal}'::regclass) / current_setting('block_size')::int8, \
+                    EXISTS (SELECT FROM pg_inherits WHERE inhparent = '{literal}'::regclass)"
+        );
+        let answer = self.asked(&sql, CATALOGUE_TIMEOUT).await?;
+        let number = |at: usize| answer.get(at).and_then(|text| text.parse::<u64>().ok());
+        let (Some(rows), Some(pages)) = (number(0), number(1)) else {
+            return Err(unreadable());
+        };
+        if parse::boolean(answer.get(2)) != Some(false) {
+            return Ok(None);
+        }
+        Ok(Some(rows * pages.max(FIRST_PAGES) / FIRST_PAGES))
     }
 
     /// The planner's guess at a table that was never analysed.
@@ -84,6 +116,7 @@ fn storage(row: &Row) -> Option<Storage> {
         engine: row.try_get(0).ok()?,
         partitions: partitions.try_into().ok()?,
         index_bytes: Some(bytes.try_into().ok()?),
+        logged: row.try_get(3).ok()?,
         ..Storage::default()
     })
 }

@@ -1,8 +1,8 @@
 //! `ALTER TABLE` (MySQL 8.4 manual, section 15.1.9; MariaDB, ALTER TABLE).
 
 use dbop_model::operation::{
-    Algorithm, Column, Constraint, ConstraintKind, Index, IndexKind, IndexPart, Locking, Operation,
-    ServerDefault, TableChange,
+    Algorithm, Column, Constraint, ConstraintKind, Dropping, Index, IndexKind, IndexPart, Locking,
+    Operation, ServerDefault, TableChange,
 };
 use dbop_model::table::{ColumnName, TableName};
 
@@ -16,8 +16,10 @@ mod partition;
 
 /// Behind `ALTER [ONLINE] [IGNORE] TABLE`.
 pub(super) fn table(at: &mut Cursor<'_>) -> Result<Read, Unread> {
-    at.take(&["if", "exists"]);
-    let mut read = Read::default();
+    let mut read = Read {
+        if_table_exists: at.take(&["if", "exists"]),
+        ..Read::default()
+    };
     let table = at.table()?;
     read.lock_timeout = at.wait()?;
     let mut said_anything = false;
@@ -127,9 +129,15 @@ fn add(at: &mut Cursor<'_>, table: &TableName) -> Result<Vec<Operation>, Unread>
         return Ok(vec![operation]);
     }
     at.take(&["column"]);
-    at.take(&["if", "not", "exists"]);
+    let if_not_exists = at.take(&["if", "not", "exists"]);
     if !at.sign("(") {
-        return Ok(vec![added(at, table)?]);
+        let mut operation = added(at, table)?;
+        if let Operation::AddColumn { columns, .. } = &mut operation {
+            for column in columns {
+                column.if_not_exists = if_not_exists;
+            }
+        }
+        return Ok(vec![operation]);
     }
     // Several columns, and indexes among them.
     let mut operations = Vec::new();
@@ -187,11 +195,12 @@ pub(super) fn indexed(at: &mut Cursor<'_>, table: &TableName) -> Result<Option<O
         return Ok(Some(constrained(key)));
     }
     if at.take(&["foreign", "key"]) {
-        at.take(&["if", "not", "exists"]);
+        let if_not_exists = at.take(&["if", "not", "exists"]);
         let name = at.name_unless(&[])?;
         let columns = at.names()?;
         let mut key = references(at, columns)?;
         key.name = constraint_name.or(name);
+        key.if_not_exists = if_not_exists;
         return Ok(Some(constrained(key)));
     }
     if at.is("check") && (constraint_name.is_some() || at.is_then("(")) {
@@ -222,9 +231,10 @@ pub(super) fn indexed(at: &mut Cursor<'_>, table: &TableName) -> Result<Option<O
 }
 
 fn drop(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
-    let dropped = |constraint| Operation::DropConstraint {
+    let dropped = |constraint, dropping| Operation::DropConstraint {
         table: table.clone(),
         constraint,
+        dropping,
     };
     if at.take(&["system", "versioning"]) || at.take(&["period", "for"]) {
         at.until(&[]).ok();
@@ -234,9 +244,8 @@ fn drop(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
         });
     }
     if at.take(&["primary", "key"]) {
-        return Ok(dropped(Constraint::without_columns(
-            ConstraintKind::PrimaryKey,
-        )));
+        let key = Constraint::without_columns(ConstraintKind::PrimaryKey);
+        return Ok(dropped(key, Dropping::default()));
     }
     let kind = match () {
         () if at.take(&["foreign", "key"]) => Some(ConstraintKind::ForeignKey),
@@ -247,45 +256,51 @@ fn drop(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
         () => None,
     };
     if kind.is_some() || at.take(&["constraint"]) {
-        at.take(&["if", "exists"]);
+        let dropping = super::dropping(at);
         let name = at.name()?;
-        return Ok(dropped(match kind {
+        let constraint = match kind {
             None => Constraint::only_named(name),
             Some(kind) => {
                 let mut constraint = Constraint::without_columns(kind);
                 constraint.name = Some(name);
                 constraint
             }
-        }));
+        };
+        return Ok(dropped(constraint, dropping));
     }
     if at.take_any(&["index", "key"]) {
-        at.take(&["if", "exists"]);
-        return dropped_index(at, table.clone());
+        let dropping = super::dropping(at);
+        return Ok(dropped_index(at.name()?, table.clone(), dropping));
     }
     at.take(&["column"]);
-    at.take(&["if", "exists"]);
+    let dropping = super::dropping(at);
     let column = at.column()?;
     at.take_any(&["restrict", "cascade"]);
     Ok(Operation::DropColumn {
         table: table.clone(),
         columns: vec![column],
+        dropping,
     })
 }
 
 /// An index by its name; that of the primary key is always `PRIMARY`.
-pub(super) fn dropped_index(at: &mut Cursor<'_>, table: TableName) -> Result<Operation, Unread> {
-    let name = at.name()?;
+pub(super) fn dropped_index(name: ColumnName, table: TableName, dropping: Dropping) -> Operation {
     if name.as_str().eq_ignore_ascii_case("primary") {
         let constraint = Constraint::without_columns(ConstraintKind::PrimaryKey);
-        return Ok(Operation::DropConstraint { table, constraint });
+        return Operation::DropConstraint {
+            table,
+            constraint,
+            dropping,
+        };
     }
-    Ok(Operation::DropIndex {
+    Operation::DropIndex {
         table,
         by_name: false,
         name: Some(name),
         columns: Vec::new(),
         online: false,
-    })
+        dropping,
+    }
 }
 
 /// A definition; keys in it are operations of their own, on a column that is there.

@@ -237,7 +237,7 @@ pub(super) fn references(
         Constraint::new(ConstraintKind::ForeignKey, columns).map_err(|error| error.to_string())?;
     key.references = Some(at.table()?);
     if at.is_sign("(") {
-        at.names()?;
+        key.referenced = at.names()?;
     }
     loop {
         if at.take(&["match"]) {

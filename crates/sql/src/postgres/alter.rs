@@ -1,14 +1,14 @@
 //! `ALTER TABLE`, one operation for each of its actions, and what else alters tables unnamed.
 
 use dbop_model::operation::{
-    Column, Constraint, Operation, PartitionChange, ServerDefault, TableChange,
+    Column, Constraint, Filling, Operation, PartitionChange, ServerDefault, TableChange,
 };
 use dbop_model::table::{ColumnName, TableName};
 use squawk_syntax::ast::{self, AlterColumnOption, AlterTableAction, AstNode};
 
 use super::name::{Names, bare_text, name, text};
 use super::table::{added, collation, constraint, type_of};
-use super::{Found, change};
+use super::{Found, change, dropping};
 
 /// `ALTER TABLE`.
 pub(super) fn table(it: &ast::AlterTable, names: &Names<'_>) -> Found {
@@ -45,6 +45,7 @@ fn action(it: &AlterTableAction, table: TableName, names: &Names<'_>) -> Result<
             Ok(Operation::DropColumn {
                 table,
                 columns: vec![column],
+                dropping: dropping(it.syntax()),
             })
         }
         AlterTableAction::RenameColumn(it) => Ok(Operation::RenameColumn {
@@ -54,7 +55,11 @@ fn action(it: &AlterTableAction, table: TableName, names: &Names<'_>) -> Result<
         }),
         AlterTableAction::DropConstraint(it) => {
             let constraint = Constraint::only_named(constraint_name(it.constraint_name_ref())?);
-            Ok(Operation::DropConstraint { table, constraint })
+            Ok(Operation::DropConstraint {
+                table,
+                constraint,
+                dropping: dropping(it.syntax()),
+            })
         }
         AlterTableAction::ValidateConstraint(it) => changed(TableChange::ValidateConstraint {
             name: constraint_name(it.constraint_name_ref())?,
@@ -88,14 +93,14 @@ fn action(it: &AlterTableAction, table: TableName, names: &Names<'_>) -> Result<
         }
         AlterTableAction::AttachPartition(it) => changed(TableChange::AttachPartition {
             partition: names.of_ref(it.table_name_ref())?,
+            bound: it.partition_type().map(|bound| text(bound.syntax())),
         }),
         AlterTableAction::DetachPartition(it) => changed(TableChange::DetachPartition {
             partition: names.of_ref(it.table_name_ref())?,
             online: it.detach_partition_option().is_some(),
         }),
-        AlterTableAction::SetLogged(_) | AlterTableAction::SetUnlogged(_) => {
-            changed(TableChange::SetLogged)
-        }
+        AlterTableAction::SetLogged(_) => changed(TableChange::SetLogged { logged: true }),
+        AlterTableAction::SetUnlogged(_) => changed(TableChange::SetLogged { logged: false }),
         AlterTableAction::SetTablespace(_) | AlterTableAction::SetAccessMethod(_) => {
             changed(TableChange::Move)
         }
@@ -126,8 +131,11 @@ fn action(it: &AlterTableAction, table: TableName, names: &Names<'_>) -> Result<
         | AlterTableAction::OfType(_)
         | AlterTableAction::NotOf(_)
         | AlterTableAction::OwnerTo(_)
-        | AlterTableAction::RenameConstraint(_)
         | AlterTableAction::ReplicaIdentity(_) => changed(TableChange::Catalogue),
+        AlterTableAction::RenameConstraint(it) => changed(TableChange::RenameConstraint {
+            from: constraint_name(it.constraint_name_ref())?,
+            to: name(it.constraint_name().as_ref().map(AstNode::syntax))?,
+        }),
     }
 }
 
@@ -135,6 +143,13 @@ fn action(it: &AlterTableAction, table: TableName, names: &Names<'_>) -> Result<
 fn column(it: &ast::AlterColumn, table: TableName) -> Result<Operation, String> {
     let mut column = Column::new(name(it.column_name_ref().as_ref().map(AstNode::syntax))?);
     let changed = |what: TableChange| change(Ok(table.clone()), what);
+    let of = column.name.clone();
+    let filling = |filling: Filling| {
+        changed(TableChange::Filling {
+            column: of.clone(),
+            change: filling,
+        })
+    };
     match it.option().ok_or("ALTER COLUMN alters nothing")? {
         AlterColumnOption::SetType(it) => {
             column.sql_type = Some(type_of(&text(
@@ -158,24 +173,29 @@ fn column(it: &ast::AlterColumn, table: TableName) -> Result<Operation, String> 
             column.default = ServerDefault::Expression(expression);
         }
         AlterColumnOption::DropDefault(_) => column.default = ServerDefault::Absent,
-        // A stored column's values are all computed anew (manual, ALTER TABLE, section Notes).
-        AlterColumnOption::SetExpression(_) => return changed(TableChange::Rebuild),
+        AlterColumnOption::SetExpression(_) => return filling(Filling::SetExpression),
+        AlterColumnOption::AddGenerated(_) => return filling(Filling::AddIdentity),
+        AlterColumnOption::DropIdentity(it) => {
+            let if_exists = it.if_exists().is_some();
+            return filling(Filling::DropIdentity { if_exists });
+        }
+        AlterColumnOption::DropExpression(it) => {
+            let if_exists = it.if_exists().is_some();
+            return filling(Filling::DropExpression { if_exists });
+        }
+        AlterColumnOption::Restart(_)
+        | AlterColumnOption::SetGenerated(_)
+        | AlterColumnOption::SetGeneratedOptions(_)
+        | AlterColumnOption::SetSequenceOption(_) => return filling(Filling::SetIdentity),
         AlterColumnOption::SetStatistics(_)
         | AlterColumnOption::SetOptions(_)
         | AlterColumnOption::SetOptionsList(_)
         | AlterColumnOption::ResetOptions(_) => {
             return changed(TableChange::Parameters);
         }
-        AlterColumnOption::AddGenerated(_)
-        | AlterColumnOption::DropExpression(_)
-        | AlterColumnOption::DropIdentity(_)
-        | AlterColumnOption::Inherit(_)
+        AlterColumnOption::Inherit(_)
         | AlterColumnOption::NoInherit(_)
-        | AlterColumnOption::Restart(_)
         | AlterColumnOption::SetCompression(_)
-        | AlterColumnOption::SetGenerated(_)
-        | AlterColumnOption::SetGeneratedOptions(_)
-        | AlterColumnOption::SetSequenceOption(_)
         | AlterColumnOption::SetStorage(_) => return changed(TableChange::Catalogue),
     }
     Operation::alter_column(table, vec![column]).map_err(|error| error.to_string())

@@ -4,7 +4,7 @@ use dbop_model::operation::{Index, IndexKind, IndexPart, Operation, TableChange}
 use squawk_syntax::ast::{self, AstNode};
 
 use super::name::{Names, bare_text, name};
-use super::{Found, change, one};
+use super::{Found, change, dropping, one};
 
 /// `CREATE INDEX`.
 pub(super) fn create(it: &ast::CreateIndex, names: &Names<'_>) -> Found {
@@ -73,6 +73,7 @@ pub(super) fn drop(it: &ast::DropIndex, names: &Names<'_>) -> Found {
                 name: None,
                 columns: Vec::new(),
                 online,
+                dropping: dropping(it.syntax()),
             })
         })
         .collect()
@@ -81,19 +82,34 @@ pub(super) fn drop(it: &ast::DropIndex, names: &Names<'_>) -> Found {
 /// `REINDEX`. Of an index alone, the name stands where a table's does: the catalogue has both in one place.
 pub(super) fn reindex(it: &ast::Reindex, names: &Names<'_>) -> Found {
     let online = it.is_concurrently();
-    let named = match it.reindex_target() {
-        Some(ast::ReindexTarget::ReindexTargetTable(it)) => names.of_ref(it.table_name_ref()),
-        Some(ast::ReindexTarget::ReindexTargetIndex(it)) => {
-            names.of_path(it.index_ref().and_then(|it| it.path_ref()))
+    let (named, by_name) = match it.reindex_target() {
+        Some(ast::ReindexTarget::ReindexTargetTable(it)) => {
+            (names.of_ref(it.table_name_ref()), false)
         }
-        _ => Err("REINDEX of a schema or a database is about every index of it".to_owned()),
+        Some(ast::ReindexTarget::ReindexTargetIndex(it)) => {
+            let index = it.index_ref().and_then(|it| it.path_ref());
+            (names.of_path(index), true)
+        }
+        _ => return Err("REINDEX of a schema or a database is about every index of it".to_owned()),
     };
-    one(change(named, TableChange::Reindex { online }))
+    one(change(named, TableChange::Reindex { online, by_name }))
 }
 
 /// `ALTER INDEX`: all but a move stops neither reads nor writes of the table (manual, ALTER INDEX, section Notes).
-pub(super) fn alter(it: &ast::AlterIndex) -> Found {
+pub(super) fn alter(it: &ast::AlterIndex, names: &Names<'_>) -> Found {
     match it.action() {
+        Some(ast::AlterIndexAction::IndexRenameTo(to)) if it.if_exists().is_none() => {
+            let index = it.index_ref().and_then(|it| it.path_ref());
+            let new = to
+                .index()
+                .and_then(|it| it.path())
+                .and_then(|path| path.segment());
+            let to = name(new.as_ref().map(AstNode::syntax))?;
+            one(change(
+                names.of_path(index),
+                TableChange::RenameIndex { to },
+            ))
+        }
         Some(ast::AlterIndexAction::SetTablespace(_)) => {
             Err("ALTER INDEX ... SET TABLESPACE copies the index, and names no table".to_owned())
         }

@@ -29,10 +29,12 @@ impl Names<'_> {
 
     /// Of a table that is made.
     pub(super) fn of_new(&self, name: Option<ast::TableName>) -> Result<TableName, String> {
-        let path = name
-            .and_then(|name| name.path())
-            .ok_or("it names no table")?;
-        self.table(path.syntax())
+        self.of_new_path(name.and_then(|name| name.path()))
+    }
+
+    /// Of what is made under a path.
+    pub(super) fn of_new_path(&self, path: Option<ast::Path>) -> Result<TableName, String> {
+        self.table(path.ok_or("it names no table")?.syntax())
     }
 
     /// Of what a path names.

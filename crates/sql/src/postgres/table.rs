@@ -15,6 +15,7 @@ pub(super) fn create(it: &ast::CreateTable, names: &Names<'_>) -> Found {
     let table = names.of_new(it.table_name())?;
     let mut operations = vec![Operation::CreateTable {
         table: table.clone(),
+        if_not_exists: it.if_not_exists().is_some(),
     }];
     for argument in it.table_arg_list().into_iter().flat_map(|list| list.args()) {
         match argument {
@@ -51,7 +52,10 @@ pub(super) fn create(it: &ast::CreateTable, names: &Names<'_>) -> Found {
         let parent = names.of_ref(parent.table_name_ref());
         operations.push(change(
             parent,
-            TableChange::AttachPartition { partition: table },
+            TableChange::CreatePartition {
+                partition: table,
+                bound: it.partition_type().map(|bound| text(bound.syntax())),
+            },
         )?);
     }
     Ok(operations)
@@ -77,6 +81,7 @@ pub(super) fn added(
         }
     }
     column.sql_type = Some(type_of(&sql_type)?);
+    column.if_not_exists = it.if_not_exists().is_some();
     Operation::add_column(table, vec![column]).map_err(|error| error.to_string())
 }
 
@@ -222,6 +227,9 @@ fn references(
 ) -> Result<Constraint, String> {
     let mut made = new(ConstraintKind::ForeignKey, vec![column])?;
     made.references = Some(names.of_ref(it.table())?);
+    if let Some(column) = it.column() {
+        made.referenced = vec![name(Some(column.syntax()))?];
+    }
     Ok(made)
 }
 
@@ -234,6 +242,12 @@ fn foreign_key(it: &ast::ForeignKeyConstraint, names: &Names<'_>) -> Result<Cons
         .collect::<Result<_, _>>()?;
     let mut made = new(ConstraintKind::ForeignKey, columns)?;
     made.references = Some(names.of_ref(it.table_name_ref())?);
+    made.referenced = it
+        .to_columns()
+        .into_iter()
+        .flat_map(|list| list.column_name_refs())
+        .map(|column| name(Some(column.syntax())))
+        .collect::<Result<_, _>>()?;
     Ok(made)
 }
 

@@ -82,6 +82,7 @@ fn operation(it: &Operation) -> String {
         Operation::DropConstraint {
             table,
             constraint: it,
+            ..
         } => format!("dropConstraint {table}: {}", constraint(it)),
         other => other.to_string(),
     }

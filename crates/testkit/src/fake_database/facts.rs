@@ -1,9 +1,10 @@
 //! What a look at tables of the server in memory sees: what the test said of a table, else what every table has that was
 //! made here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use dbop_model::dependent::{Relation, RelationKind};
 use dbop_model::operation::{ConstraintKind, IndexKind, IndexPart};
 use dbop_model::table::{
     ColumnFacts, ColumnName, ConstraintFacts, DuplicateProbe, FactRequest, IndexFacts, RowEstimate,
@@ -39,6 +40,11 @@ pub(super) fn looked_at(
                 TableName::new(Some(schema), name).expect("tables bear names")
             });
             set.indexes.insert(index.clone(), Fact::Known(found));
+            continue;
+        }
+        if let FactRequest::Relation(asked) = request {
+            set.relations
+                .insert(asked.clone(), Fact::Known(named(tables, asked)));
             continue;
         }
         let name = request.table();
@@ -133,7 +139,20 @@ fn made(name: &TableName) -> TableFacts {
     });
     facts.blockers = Fact::Known(Vec::new());
     facts.snapshots = Fact::Known(Vec::new());
+    facts.dependents = Fact::Known(Vec::new());
+    facts.partitioned = Fact::Known(None);
     facts
+}
+
+/// The table that bears a name.
+fn named(tables: &BTreeMap<Qualified, Table>, asked: &TableName) -> Vec<Relation> {
+    let found = tables.contains_key(&qualified(asked));
+    let relation = Relation {
+        name: asked.clone(),
+        kind: RelationKind::Table,
+        of: None,
+    };
+    found.then_some(relation).into_iter().collect()
 }
 
 /// A proof, where there is one; a table without rows has none twice. Rows have no contents here.

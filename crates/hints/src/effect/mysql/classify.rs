@@ -93,7 +93,7 @@ const COPIED: [&str; 2] = ["MyISAM", "Aria"];
 /// The forms of an operation.
 pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
     let facts = match (&case.standing, case.step.operation) {
-        (Standing::New, _) | (_, Operation::CreateTable { .. }) => {
+        (Standing::New, _) | (_, Operation::CreateTable { .. } | Operation::CreateView { .. }) => {
             return Class::one(Form::NewTable, ON_NEW_TABLE);
         }
         (Standing::Missing, _) => {
@@ -134,11 +134,13 @@ pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
         Operation::RenameTable { .. } => {
             Class::one(Form::Metadata, "a rename only changes the catalogue")
         }
-        Operation::DropTable { .. } => {
+        Operation::DropTable { .. } | Operation::DropView { .. } => {
             Class::one(Form::Metadata, "dropping a table reads none of its rows")
         }
         Operation::ChangeTable { change, .. } => change_table(case, facts, change),
-        Operation::CreateTable { .. } => Class::one(Form::NewTable, ON_NEW_TABLE),
+        Operation::CreateTable { .. } | Operation::CreateView { .. } => {
+            Class::one(Form::NewTable, ON_NEW_TABLE)
+        }
     }
 }
 
@@ -296,7 +298,7 @@ fn drop_constraint(facts: &TableFacts, constraint: &Constraint) -> Class<Form> {
 
 fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Class<Form> {
     match change {
-        TableChange::Truncate => {
+        TableChange::Truncate { .. } => {
             Class::one(Form::Metadata, "its file is replaced, whatever its size")
         }
         TableChange::Rebuild => Class::one(
@@ -314,7 +316,9 @@ fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Cl
         TableChange::Catalogue | TableChange::Parameters => {
             Class::one(Form::Catalogue, "it only changes the catalogue")
         }
-        TableChange::Trigger => Class::one(Form::Metadata, "a trigger only changes the catalogue"),
+        TableChange::Trigger | TableChange::DropTrigger { .. } => {
+            Class::one(Form::Metadata, "a trigger only changes the catalogue")
+        }
         TableChange::Partitioning(partitions) => change_partitions(*partitions),
         TableChange::ValidateConstraint { .. } if case.server.engine == Engine::MySql => {
             Class::one(
@@ -323,11 +327,15 @@ fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Cl
             )
         }
         TableChange::ValidateConstraint { .. }
-        | TableChange::SetLogged
+        | TableChange::SetLogged { .. }
         | TableChange::Move
         | TableChange::Reindex { .. }
         | TableChange::AttachPartition { .. }
         | TableChange::DetachPartition { .. }
+        | TableChange::CreatePartition { .. }
+        | TableChange::RenameIndex { .. }
+        | TableChange::RenameConstraint { .. }
+        | TableChange::Filling { .. }
         | TableChange::RowSecurity => Class::refused(
             "MySQL and MariaDB have no such statement",
             "write the statement for this server",

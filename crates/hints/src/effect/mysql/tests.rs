@@ -4,8 +4,8 @@ mod whole;
 
 use dbop_model::finding::{HintPolicy, Lock};
 use dbop_model::operation::{
-    Algorithm, Column, Constraint, ConstraintKind, Index, IndexKind, IndexPart, Locking, Operation,
-    Statement, TableChange, Validity,
+    Algorithm, Column, Constraint, ConstraintKind, Dropping, Index, IndexKind, IndexPart, Locking,
+    Operation, Statement, TableChange, Validity,
 };
 use dbop_model::table::{
     ConstraintFacts, Generated, IndexFacts, Settings, Storage, TableFacts, TableFactsSet,
@@ -47,6 +47,7 @@ fn drop_constraint(kind: ConstraintKind) -> Operation {
     Operation::DropConstraint {
         table: users(),
         constraint: Constraint::new(kind, vec![name("plain")]).unwrap(),
+        dropping: Dropping::default(),
     }
 }
 
@@ -63,6 +64,7 @@ fn drop_index() -> Operation {
         by_name: false,
         name: None,
         columns: Vec::new(),
+        dropping: Dropping::default(),
         online: false,
     }
 }

@@ -33,7 +33,7 @@ pub(crate) enum Implicit {
 
 /// A type as it reads once spelling is out of the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Type {
+pub(crate) struct Type {
     base: String,
     /// `varchar(20)`: 20; `decimal(10,2)`: 10 and 2.
     numbers: Vec<u32>,
@@ -84,7 +84,7 @@ const TEXTS: [&str; 8] = [
 
 impl Type {
     /// Reads one; `None`: it is not understood.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &str) -> Option<Self> {
         let text = text.trim();
         let (name, inside, after) = match text.find('(') {
             None => (text.to_lowercase(), "", ""),
@@ -138,6 +138,39 @@ impl Type {
     /// Has it a character set?
     pub(super) fn is_text(&self) -> bool {
         TEXTS.contains(&self.base.as_str())
+    }
+
+    /// Its name, whatever the spelling.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Characters or bytes that it holds by its length.
+    pub(crate) fn characters(&self) -> Option<u64> {
+        let has_length = matches!(
+            self.base.as_str(),
+            "char" | "varchar" | "binary" | "varbinary"
+        );
+        self.numbers
+            .first()
+            .filter(|_| has_length)
+            .map(|n| u64::from(*n))
+    }
+
+    /// Bytes of a character set's widest character.
+    pub(crate) fn widest(charset: Option<&str>) -> Option<u32> {
+        widest(charset?)
+    }
+
+    /// Are its values shapes?
+    pub(crate) fn is_geometry(&self) -> bool {
+        self.implicit_value() == Implicit::None
+    }
+
+    /// Can a foreign key lead from the one to the other, as far as types say?
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        let is_text = |of: &Self| matches!(of.base.as_str(), "char" | "varchar");
+        (self.base == other.base || is_text(self) && is_text(other)) && self.flags == other.flags
     }
 
     /// Is it a number?

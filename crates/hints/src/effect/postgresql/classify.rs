@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use dbop_model::operation::{
-    Column, Constraint, ConstraintKind, Filled, IndexPart, Operation, ServerDefault, TableChange,
-    Validity,
+    Column, Constraint, ConstraintKind, Filled, Filling, IndexPart, Operation, ServerDefault,
+    TableChange, Validity,
 };
-use dbop_model::table::{ColumnName, FactRequest, IndexFacts, TableFacts, TableKind};
+use dbop_model::table::{ColumnName, FactRequest, Generated, IndexFacts, TableFacts, TableKind};
 use dbop_model::{Fact, Why};
 
 use super::Form;
@@ -14,7 +14,8 @@ use super::columns::{add_column, alter_column, set_not_null};
 use crate::case::Case;
 use crate::effect::{Class, ON_NEW_TABLE};
 use crate::expression;
-use crate::steps::{Standing, Step};
+use crate::partition::is_default;
+use crate::steps::{ColumnStanding, Standing, Step};
 
 /// PostgreSQL 18 brought virtual generated columns, and made them the default form; constraints that are not
 /// enforced; NOT NULL constraints that are not valid; and foreign keys of partitioned tables that are not valid.
@@ -63,11 +64,27 @@ pub(super) fn looked_up(column: &Column) -> Option<&str> {
 /// The forms of an operation.
 pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
     let facts = match (&case.standing, case.step.operation) {
-        (Standing::New, _) | (_, Operation::CreateTable { .. }) => {
+        (Standing::New, _) | (_, Operation::CreateTable { .. } | Operation::CreateView { .. }) => {
             return Class::one(Form::NewTable, ON_NEW_TABLE);
         }
-        (Standing::Missing, Operation::DropIndex { by_name: true, .. }) => {
-            return index_of_its_own(case);
+        // An index that is not there, or that this migration makes.
+        (Standing::Missing, Operation::DropIndex { online, .. }) if is_looked_up(case) => {
+            return drop_index(case, *online);
+        }
+        (
+            Standing::Missing,
+            Operation::ChangeTable {
+                change: TableChange::RenameIndex { .. },
+                ..
+            },
+        ) if is_looked_up(case) => {
+            return Class::one(Form::Parameters, "a rename only changes the catalogue");
+        }
+        (Standing::Missing, operation) if passes_without(case, operation) => {
+            return Class::one(
+                Form::Catalogue,
+                "it is not there, and IF EXISTS passes over that",
+            );
         }
         (Standing::Missing, _) => {
             return Class::Undecided(
@@ -79,6 +96,12 @@ pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
         (Standing::Present(facts), _) => facts,
     };
     if facts.kind == TableKind::Other {
+        if matches!(case.step.operation, Operation::DropView { .. }) {
+            return Class::one(
+                Form::Catalogue,
+                "dropping a view only changes the catalogue",
+            );
+        }
         let why = format!("{} is a view or a foreign table", case.table());
         return Class::Undecided(Why::new(why), None);
     }
@@ -103,9 +126,13 @@ pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
         Operation::RenameColumn { .. } | Operation::RenameTable { .. } => {
             catalogue("a rename only changes the catalogue")
         }
-        Operation::DropTable { .. } => catalogue("dropping a table reads none of its rows"),
+        Operation::DropTable { .. } | Operation::DropView { .. } => {
+            catalogue("dropping a table reads none of its rows")
+        }
         Operation::ChangeTable { change, .. } => change_table(case, facts, change),
-        Operation::CreateTable { .. } => Class::one(Form::NewTable, ON_NEW_TABLE),
+        Operation::CreateTable { .. } | Operation::CreateView { .. } => {
+            Class::one(Form::NewTable, ON_NEW_TABLE)
+        }
     }
 }
 
@@ -181,15 +208,20 @@ fn drop_index(case: &Case<'_>, online: bool) -> Class<Form> {
     }
 }
 
-/// DROP INDEX names the index alone; its table is looked up by it.
-fn index_of_its_own(case: &Case<'_>) -> Class<Form> {
-    let Operation::DropIndex { online, .. } = case.step.operation else {
-        return Class::Undecided(Why::new("it is no index"), None);
-    };
-    match case.table_of_index(case.table()) {
-        Some(Fact::Known(_)) => drop_index(case, *online),
-        Some(Fact::Unknown(why)) => Class::Undecided(why.clone(), None),
-        None => Class::Undecided(Why::new("whose index it is was not looked up"), None),
+/// Was it looked up whose index it is that the operation names alone?
+fn is_looked_up(case: &Case<'_>) -> bool {
+    let index = case.step.index_named();
+    let table = index.and_then(|index| case.table_of_index(index));
+    table.is_some_and(|table| table.known().is_some())
+}
+
+/// Does a statement pass over what is not there?
+fn passes_without(case: &Case<'_>, operation: &Operation) -> bool {
+    match operation {
+        Operation::DropTable { dropping, .. } | Operation::DropView { dropping, .. } => {
+            dropping.if_exists
+        }
+        _ => case.step.statement.if_table_exists,
     }
 }
 
@@ -335,32 +367,54 @@ fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Cl
                 Class::one(Form::Validate, why)
             }
         }
-        TableChange::Truncate => Class::one(
+        TableChange::Truncate { .. } => Class::one(
             Form::Truncate,
             "its files are replaced, whatever their size",
         ),
         TableChange::Rebuild => Class::one(Form::Rewrite, "every row is written anew"),
-        TableChange::SetLogged => Class::one(
+        TableChange::SetLogged { logged }
+            if facts.storage.is_known_and(|s| s.logged == Some(*logged)) =>
+        {
+            Class::one(Form::Catalogue, "it is so already")
+        }
+        TableChange::SetLogged { .. } => Class::one(
             Form::Rewrite,
             "every row is written anew, to the log or without",
         ),
         TableChange::Move => Class::one(Form::Rewrite, "every row is copied"),
-        TableChange::Reindex { online: true } if case.step.statement.transaction.is_some() => {
+        TableChange::Reindex { online: true, .. } if case.step.statement.transaction.is_some() => {
             Class::refused(
                 "REINDEX CONCURRENTLY cannot run inside a transaction",
                 "have the migration run it outside of a transaction, in a file of its own",
             )
         }
-        TableChange::Reindex { online: true } => Class::one(
+        TableChange::Reindex { online: true, .. } => Class::one(
             Form::ReindexConcurrently,
             "CONCURRENTLY, indexes are built while reads and writes go on",
         ),
-        TableChange::Reindex { online: false } => Class::one(
+        TableChange::Reindex { online: false, .. } => Class::one(
             Form::Reindex,
             "its indexes are built anew, and no query can be planned meanwhile",
         ),
-        TableChange::AttachPartition { .. } => {
-            Class::one(Form::Attach, "the parent itself is not read")
+        TableChange::AttachPartition { bound, .. } => {
+            match beside_default(case, facts, bound.as_deref()) {
+                Some(class) => class,
+                None => Class::one(Form::Attach, "the parent itself is not read"),
+            }
+        }
+        TableChange::CreatePartition { bound, .. } => {
+            match beside_default(case, facts, bound.as_deref()) {
+                Some(class) => class,
+                None => Class::one(Form::CreatePartition, "the new partition has no rows"),
+            }
+        }
+        TableChange::DetachPartition { online: true, .. }
+            if case.step.statement.transaction.is_some() =>
+        {
+            Class::refused(
+                "DETACH PARTITION CONCURRENTLY cannot run inside a transaction",
+                "have the migration run it outside of a transaction, in a file of its own",
+            )
         }
         TableChange::DetachPartition { online: true, .. } => Class::one(
             Form::Parameters,
@@ -373,6 +427,21 @@ fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Cl
         TableChange::Parameters => {
             Class::one(Form::Parameters, "parameters only change the catalogue")
         }
+        TableChange::DropTrigger { .. } => Class::one(
+            Form::Catalogue,
+            "dropping a trigger only changes the catalogue",
+        ),
+        // The table itself is not locked (manual, ALTER INDEX).
+        TableChange::RenameIndex { .. } => {
+            Class::one(Form::Parameters, "a rename only changes the catalogue")
+        }
+        TableChange::Filling {
+            column,
+            change: Filling::SetExpression,
+        } => set_expression(case, facts, column),
+        TableChange::Filling { .. } | TableChange::RenameConstraint { .. } => {
+            Class::one(Form::Catalogue, "it only changes the catalogue")
+        }
         TableChange::Catalogue | TableChange::RowSecurity => {
             Class::one(Form::Catalogue, "it only changes the catalogue")
         }
@@ -382,6 +451,42 @@ fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Cl
         | TableChange::Engine { .. } => Class::refused(
             "PostgreSQL has no such statement",
             "write the statement for PostgreSQL",
+        ),
+    }
+}
+
+/// A new partition takes rows from the default one, which is read for those that are its (manual, ALTER TABLE, ATTACH
+/// PARTITION). Where it is small, nobody waits for long.
+fn beside_default(case: &Case<'_>, facts: &TableFacts, bound: Option<&str>) -> Option<Class<Form>> {
+    let how = facts.partitioned.known()?.as_ref()?;
+    let default = how
+        .partitions
+        .iter()
+        .find(|known| is_default(&known.bound))?;
+    let small = default
+        .rows
+        .is_some_and(|rows| !case.policy.is_large(Some(rows), None));
+    if small || bound.is_some_and(is_default) || case.step.has_detached(&default.table) {
+        return None;
+    }
+    Some(Class::one(
+        Form::BesideDefault,
+        format!(
+            "the default partition {} is read for rows that are not its own any more",
+            default.table
+        ),
+    ))
+}
+
+/// A stored column's values are all computed anew (manual, ALTER TABLE, section Notes); a virtual one has none.
+fn set_expression(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> Class<Form> {
+    match case.step.column(column, facts) {
+        ColumnStanding::Present(_, known) if known.generated == Some(Generated::Virtual) => {
+            Class::one(Form::Catalogue, "a virtual generated column stores nothing")
+        }
+        _ => Class::one(
+            Form::Rewrite,
+            "the values of the generated column are computed anew",
         ),
     }
 }

@@ -71,6 +71,13 @@ fn adding(server: &ServerInfo, facts: &TableFacts, column: &Column) -> Class<For
             let why = "a stored generated column is computed for every row";
             return Class::one(Form::AddColumnStored, why);
         }
+        Some(Filled::Virtual | Filled::StoredOrVirtual)
+            if server.major >= FIRST_WITH_VIRTUAL && column.nullable == Some(false) =>
+        {
+            let why =
+                "a virtual generated column is computed for every row to see that none is NULL";
+            return Class::one(Form::AddColumnCheck, why);
+        }
         Some(Filled::Virtual | Filled::StoredOrVirtual) if server.major >= FIRST_WITH_VIRTUAL => {
             return Class::one(Form::AddColumn, "a virtual generated column stores nothing");
         }
@@ -274,7 +281,8 @@ fn change_type(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Class<Fo
     let utc = case.settings().as_result().map(|settings| settings.utc);
     let change = match types::change(&old.sql_type, new_type) {
         Change::InUtc => match utc {
-            Ok(true) => Change::Same,
+            // Indexes are built anew all the same.
+            Ok(true) => Change::Reindexed,
             Ok(false) => return rewritten(format!("{words}: the time zone is not UTC")),
             Err(why) => {
                 let why = format!("{words}: whether the session's time zone is UTC: {why}");
@@ -285,6 +293,21 @@ fn change_type(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Class<Fo
             Fact::Known(known) if known.constrained_domain => {
                 let why = format!("{words}: the domain's constraints are held against every row");
                 return rewritten(why);
+            }
+            Fact::Known(known) if !known.stored_alike.contains(&name) => {
+                return rewritten(format!("{words}: every value is stored anew"));
+            }
+            // Lengths are those of the types below the domains, which are not followed.
+            Fact::Known(known)
+                if !new_type.contains('(')
+                    && known.base.as_deref().is_none_or(|base| !base.contains('(')) =>
+            {
+                // Of types that are cast without a change, as citext is to text, values sort in another way.
+                if known.base.is_some() {
+                    Change::Same
+                } else {
+                    Change::Reindexed
+                }
             }
             Fact::Known(_) => {
                 let why = format!("{words}: whether both are stored alike is not known");

@@ -2,8 +2,8 @@
 
 use dbop_model::finding::{HintPolicy, Lock};
 use dbop_model::operation::{
-    Column, Constraint, ConstraintKind, Index, IndexKind, IndexPart, Operation, Statement,
-    TableChange, Validity,
+    Column, Constraint, ConstraintKind, Dropping, Index, IndexKind, IndexPart, Operation,
+    Statement, TableChange, Validity,
 };
 use dbop_model::table::{ConstraintFacts, IndexFacts, TableFacts, TableKind, UniqueKey};
 use dbop_model::{Fact, ServerInfo};
@@ -51,6 +51,7 @@ fn drop_constraint(kind: ConstraintKind) -> Operation {
     Operation::DropConstraint {
         table: users(),
         constraint: Constraint::new(kind, vec![name("email")]).unwrap(),
+        dropping: Dropping::default(),
     }
 }
 
@@ -295,15 +296,25 @@ fn indexes() {
         by_name: false,
         name: None,
         columns: Vec::new(),
+        dropping: Dropping::default(),
         online,
     };
     check(drop(false), INSTANT);
     check(drop(true), "SUE");
     check(
-        change(TableChange::Reindex { online: false }),
+        change(TableChange::Reindex {
+            online: false,
+            by_name: false,
+        }),
         "SHARE scan !reads !writes",
     );
-    check(change(TableChange::Reindex { online: true }), "SUE scan");
+    check(
+        change(TableChange::Reindex {
+            online: true,
+            by_name: false,
+        }),
+        "SUE scan",
+    );
 }
 
 #[test]
@@ -312,6 +323,7 @@ fn tables() {
     check(
         change(TableChange::AttachPartition {
             partition: partition(),
+            bound: None,
         }),
         "SUE",
     );
@@ -329,15 +341,24 @@ fn tables() {
         }),
         "SUE",
     );
-    check(change(TableChange::SetLogged), REWRITES);
+    check(change(TableChange::SetLogged { logged: false }), REWRITES);
     check(change(TableChange::Rebuild), REWRITES);
     check(change(TableChange::Move), REWRITES);
     // Its file is another one, and nobody waits for that.
-    check(change(TableChange::Truncate), "AEL rewrite");
+    check(
+        change(TableChange::Truncate { cascade: false }),
+        "AEL rewrite",
+    );
     check(change(TableChange::Parameters), "SUE");
     check(change(TableChange::Trigger), "SRE");
     check(change(TableChange::Catalogue), INSTANT);
-    check(Operation::DropTable { table: users() }, INSTANT);
+    check(
+        Operation::DropTable {
+            table: users(),
+            dropping: Dropping::default(),
+        },
+        INSTANT,
+    );
 }
 
 #[test]

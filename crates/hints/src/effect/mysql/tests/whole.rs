@@ -107,8 +107,14 @@ fn foreign_keys_that_cascade_forbid_an_online_copy() {
 fn whole_tables() {
     check(change(TableChange::Rebuild), "R R R R");
     check(change(TableChange::Catalogue), "P P I I");
-    check(change(TableChange::Truncate), "M M M M");
-    check(Operation::DropTable { table: users() }, "M M M M");
+    check(change(TableChange::Truncate { cascade: false }), "M M M M");
+    check(
+        Operation::DropTable {
+            table: users(),
+            dropping: Dropping::default(),
+        },
+        "M M M M",
+    );
     let to = "people".parse().unwrap();
     check(Operation::RenameTable { table: users(), to }, "M M M M");
 }
