@@ -2,6 +2,7 @@
 
 use dbop_model::dependent::Relation;
 use dbop_model::finding::{Evidence, Finding, HintPolicy, Verdict};
+use dbop_model::operation::Algorithm;
 use dbop_model::table::{Settings, TableFacts, TableFactsSet, TableName, TableState};
 use dbop_model::trial::Trial;
 use dbop_model::{Engine, Fact, ServerInfo, Why};
@@ -85,9 +86,42 @@ impl<'a> Case<'a> {
         self.prediction.tried.then(seen)
     }
 
-    /// Settings of the server, as a migration's session has them.
+    /// Settings of the server, as a migration's session has them at its beginning.
     pub(crate) fn settings(&self) -> &'a Fact<Settings> {
         &self.facts.settings
+    }
+
+    /// Does the server refuse values that do not fit, when it comes to this statement?
+    pub(crate) fn strict(&self) -> Fact<bool> {
+        let set = &self.step.statement.session.strict;
+        self.set_or(set, |settings| settings.strict)
+    }
+
+    /// Does the server take 0000-00-00 for a date, when it comes to this statement?
+    pub(crate) fn zero_dates(&self) -> Fact<bool> {
+        let set = &self.step.statement.session.zero_dates;
+        self.set_or(set, |settings| settings.zero_dates)
+    }
+
+    /// Are foreign keys checked, when it comes to this statement?
+    pub(crate) fn foreign_key_checks(&self) -> Fact<bool> {
+        let set = &self.step.statement.session.foreign_key_checks;
+        self.set_or(set, |settings| settings.foreign_key_checks)
+    }
+
+    /// The algorithm that this statement gets where it asks for none.
+    pub(crate) fn algorithm(&self) -> Fact<Option<Algorithm>> {
+        let set = &self.step.statement.session.algorithm;
+        self.set_or(set, |settings| settings.algorithm)
+    }
+
+    /// What the file sets goes before what the server has.
+    fn set_or<T: Clone>(&self, set: &Option<Fact<T>>, of: impl Fn(&Settings) -> T) -> Fact<T> {
+        match (set, &self.facts.settings) {
+            (Some(set), _) => set.clone(),
+            (None, Fact::Known(settings)) => Fact::Known(of(settings)),
+            (None, Fact::Unknown(why)) => Fact::Unknown(why.clone()),
+        }
     }
 
     /// Whom an index looked up by its own name belongs to.

@@ -33,6 +33,8 @@ pub(crate) struct Prediction {
     pub(crate) also: Vec<TableName>,
     /// Did a trial on a copy of the table say so?
     pub(crate) tried: bool,
+    /// Where the effect is not known: the slowest that it can be, if that is.
+    pub(crate) worst: Option<Effect>,
 }
 
 impl Prediction {
@@ -50,6 +52,7 @@ impl Prediction {
             refused: None,
             also: Vec::new(),
             tried: false,
+            worst: None,
         }
     }
 }

@@ -75,7 +75,7 @@ use dbop_model::finding::{HintMode, HintPolicy, Judgement, NotJudged, Predicted}
 use dbop_model::operation::{ConstraintKind, Operation, Statement, Validity};
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::trial::Trial;
-use dbop_model::{Engine, Fact, ServerInfo};
+use dbop_model::{Fact, ServerInfo};
 
 use crate::case::Case;
 pub use crate::render::{line, render};
@@ -185,19 +185,14 @@ fn not_judged(case: &Case<'_>) -> Option<NotJudged> {
     let Operation::AddConstraint { constraint, .. } = case.step.operation else {
         return None;
     };
-    let looked_at = case.server.engine == Engine::PostgreSql;
     let what = match (constraint.kind(), constraint.validity) {
-        (ConstraintKind::Check, Validity::AllRows)
-            if !looked_at || constraint.expression.is_none() =>
-        {
+        (ConstraintKind::Check, Validity::AllRows) if constraint.expression.is_none() => {
             "whether every row meets the condition"
         }
         (ConstraintKind::Exclude, _) if rules::excluded_key(constraint).is_none() => {
             "whether two rows exclude each other"
         }
-        (ConstraintKind::ForeignKey, Validity::AllRows)
-            if !looked_at || constraint.references.is_none() =>
-        {
+        (ConstraintKind::ForeignKey, Validity::AllRows) if constraint.references.is_none() => {
             "whether every value is in the other table"
         }
         _ => return None,

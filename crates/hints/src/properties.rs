@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use dbop_model::finding::{HintPolicy, Verdict};
 use dbop_model::operation::{
     Algorithm, Column, Constraint, ConstraintKind, Dropping, Filling, Index, IndexKind, IndexPart,
-    Locking, Operation, ServerDefault, Statement, TableChange, Validity,
+    Locking, Operation, PartitionChange, ServerDefault, Statement, TableChange, Validity,
 };
 use dbop_model::table::{TableFactsSet, TableName, TableState};
 use dbop_model::{Engine, Fact, ServerInfo};
@@ -124,10 +124,15 @@ fn any_change() -> impl Strategy<Value = TableChange> {
         }),
         Just(TableChange::Parameters),
         Just(TableChange::ConvertCharset {
-            charset: "utf8mb4".to_owned()
+            charset: "utf8mb4".to_owned(),
+            collation: None,
         }),
         Just(TableChange::Catalogue),
-        Just(TableChange::Partitioning),
+        Just(TableChange::Engine {
+            engine: "MyISAM".to_owned()
+        }),
+        Just(TableChange::Partitioning(PartitionChange::Whole)),
+        Just(TableChange::Partitioning(PartitionChange::Exchange)),
         Just(TableChange::RowSecurity),
     ]
 }

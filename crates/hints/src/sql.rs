@@ -224,9 +224,14 @@ impl Dialect {
             }
             Operation::ChangeTable { change, .. } => match change {
                 TableChange::Rebuild => "ENGINE=InnoDB".to_owned(),
-                TableChange::ConvertCharset { charset } => {
-                    format!("CONVERT TO CHARACTER SET {charset}")
+                TableChange::ConvertCharset { charset, collation } => {
+                    let collate = collation.as_ref().map(|name| format!(" COLLATE {name}"));
+                    format!(
+                        "CONVERT TO CHARACTER SET {charset}{}",
+                        collate.unwrap_or_default()
+                    )
                 }
+                TableChange::Engine { engine } => format!("ENGINE={engine}"),
                 _ => return None,
             },
             _ => return None,

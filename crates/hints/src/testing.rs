@@ -87,6 +87,7 @@ pub(crate) fn present() -> TableFacts {
     facts.storage = Fact::Known(Storage {
         engine: "InnoDB".to_owned(),
         charset: Some("utf8mb4".to_owned()),
+        row_versions: Some(0),
         ..Storage::default()
     });
     for (column, nullable) in [("id", false), ("email", true), ("phone", true)] {
@@ -123,6 +124,9 @@ pub(crate) fn facts_of(statements: &[Statement], table: TableFacts) -> TableFact
         strict: true,
         utc: true,
         foreign_key_checks: true,
+        collations: ["utf8mb4", "utf8mb3", "latin1"]
+            .map(|charset| (charset.to_owned(), format!("{charset}_general_ci")))
+            .into(),
         ..Settings::default()
     });
     for request in facts_wanted(statements) {

@@ -14,12 +14,12 @@ mod tests;
 
 use std::fmt;
 
-pub use change::{Filling, TableChange};
+pub use change::{Filling, PartitionChange, TableChange};
 pub use column::{Column, ServerDefault};
 pub use constraint::{Constraint, ConstraintKind, Validity};
 pub use index::{Index, IndexKind, IndexPart};
 pub use sql_type::{Filled, SqlType, SqlTypeError};
-pub use statement::{Algorithm, Around, Locking, Statement};
+pub use statement::{Algorithm, Around, Locking, Session, Statement};
 
 use crate::table::{ColumnName, IdentifierError, TableName};
 
@@ -303,8 +303,14 @@ impl fmt::Display for Operation {
             Operation::RenameColumn { from, to, .. } => write!(f, ".{from} to {to}"),
             Operation::CreateIndex { index, .. } => write!(f, "{index}"),
             Operation::DropIndex {
-                columns, online, ..
+                name,
+                columns,
+                online,
+                ..
             } => {
+                if let Some(name) = name {
+                    write!(f, ".{name}")?;
+                }
                 if !columns.is_empty() {
                     write!(f, "({})", joined(columns))?;
                 }

@@ -602,6 +602,10 @@ pub struct Storage {
     pub row_format: Option<String>,
     /// The table's own character set (MySQL, MariaDB).
     pub charset: Option<String>,
+    /// The table's own collation (MySQL, MariaDB).
+    pub collation: Option<String>,
+    /// The column that counts on by itself (`AUTO_INCREMENT`: MySQL, MariaDB); a table has one at most.
+    pub auto_increment: Option<ColumnName>,
     /// How often columns were added or dropped instantly since the table was last rebuilt (MySQL 8.0.29 and later).
     pub row_versions: Option<u32>,
     /// How many partitions it has; zero: it is not partitioned.
@@ -676,6 +680,8 @@ pub struct Settings {
     pub statement_timeout: Option<Duration>,
     /// Does the server refuse values that do not fit, rather than changing them (`sql_mode`)? PostgreSQL always does.
     pub strict: bool,
+    /// Does the server take 0000-00-00 for a date (MySQL, MariaDB: `sql_mode` without `NO_ZERO_DATE`)?
+    pub zero_dates: bool,
     /// Is the session's time zone UTC, so that a change from timestamp to timestamptz writes no row anew?
     pub utc: bool,
     /// Are foreign keys checked (`foreign_key_checks`)?
@@ -684,6 +690,11 @@ pub struct Settings {
     pub online_log_bytes: Option<u64>,
     /// The algorithm that statements use at best where they ask for none (MariaDB's `alter_algorithm`).
     pub algorithm: Option<Algorithm>,
+    /// Is the binary log on and written as rows, so that MySQL refuses to add defaults that differ from server to
+    /// server (`log_bin`, `binlog_format`)?
+    pub row_log: bool,
+    /// The collation that each character set has where none is said (MySQL, MariaDB).
+    pub collations: BTreeMap<String, String>,
     /// Bytes that the disk still has, where the server says (MariaDB's DISKS plugin).
     pub disk_free_bytes: Option<u64>,
 }

@@ -11,10 +11,13 @@
 mod ask;
 mod blockers;
 mod constraints;
+mod dependents;
 mod duplicates;
+mod fits;
 mod indexes;
 mod parse;
 mod query;
+mod rows;
 mod settings;
 mod storage;
 mod writes;
@@ -156,8 +159,20 @@ impl Look<'_> {
                     let probe = fact(self.duplicates(&located, &facts, key).await)?;
                     facts.duplicates.insert(key.clone(), probe);
                 }
-                // What they are about is not read yet, and stays unknown.
-                FactRequest::Dependents(_) | FactRequest::Rows { .. } => {}
+                FactRequest::Dependents(_) => {
+                    let columns: Vec<ColumnName> = facts.columns.keys().cloned().collect();
+                    match fact(self.dependents(&located, &columns).await)? {
+                        Fact::Known((dependents, partitioned)) => {
+                            facts.dependents = Fact::Known(dependents);
+                            facts.partitioned = Fact::Known(partitioned);
+                        }
+                        Fact::Unknown(why) => facts.dependents = Fact::Unknown(why),
+                    }
+                }
+                FactRequest::Rows { probe, .. } => {
+                    let probed = fact(self.rows(&located, &facts, probe).await)?;
+                    facts.probed.insert(probe.clone(), probed);
+                }
                 // They are about no table that is known yet.
                 FactRequest::IndexNamed(_) | FactRequest::Relation(_) => {}
             }

@@ -17,51 +17,17 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use dbop_database::Administer;
-use dbop_model::operation::IndexPart;
-use dbop_model::table::{FactRequest, TableFacts, UniqueKey};
+use dbop_model::table::FactRequest;
 use dbop_model::writes::WriteWatch;
 use dbop_model::{Engine, Fact};
+use dbop_testkit::written;
 use mysql_async::prelude::Queryable as _;
 use support::{ROWS, asked, connected, look, person, present, quoted, run, site, table};
-
-/// A key as people write it: columns, `name:3` for the first characters, `(expression)`.
-fn key(text: &str) -> UniqueKey {
-    let parts = text.split("; ").map(|part| {
-        if let Some(expression) = part
-            .strip_prefix('(')
-            .and_then(|part| part.strip_suffix(')'))
-        {
-            return IndexPart::Expression(expression.to_owned());
-        }
-        match part.split_once(':') {
-            Some((name, length)) => {
-                IndexPart::Prefix(name.parse().unwrap(), length.parse().unwrap())
-            }
-            None => IndexPart::Column(part.parse().unwrap()),
-        }
-    });
-    UniqueKey {
-        parts: parts.collect(),
-        predicate: None,
-        nulls_equal: false,
-    }
-}
 
 fn duplicates(name: &str, text: &str) -> FactRequest {
     FactRequest::Duplicates {
         table: table(name),
-        key: key(text),
-    }
-}
-
-fn said(facts: &TableFacts, text: &str) -> String {
-    match facts.duplicates_of(&key(text)) {
-        Fact::Known(probe) => match (probe.found, probe.proven_by) {
-            (true, _) => "found".to_owned(),
-            (false, None) => "none".to_owned(),
-            (false, Some(index)) => format!("proven by {index}"),
-        },
-        Fact::Unknown(why) => why.to_string(),
+        key: written::key(text),
     }
 }
 
@@ -101,11 +67,11 @@ async fn what_is_predicted_of_a_unique_index_is_what_the_server_does() {
                 (true, _) => "none",
                 (false, _) => "found",
             };
-            assert_eq!(said(&facts, text), expect, "{text}: {made:?}");
+            assert_eq!(written::duplicates(&facts, text), expect, "{text}: {made:?}");
         }
         conn.disconnect().await.unwrap();
         let parts = asked(admin.as_ref(), duplicates("parts", "k")).await;
-        assert_eq!(said(&parts, "k"), "found");
+        assert_eq!(written::duplicates(&parts, "k"), "found");
 
         let expressions = [
             ("(lower(ci))", "found"),
@@ -118,7 +84,7 @@ async fn what_is_predicted_of_a_unique_index_is_what_the_server_does() {
         let wanted = expressions.map(|(text, _)| duplicates("t", text));
         let facts = present(&look(admin.as_ref(), wanted).await, "t");
         for (text, expect) in expressions {
-            let said = said(&facts, text);
+            let said = written::duplicates(&facts, text);
             assert!(said.contains(expect), "{text}: {said}");
         }
     })
@@ -154,7 +120,7 @@ async fn functions_of_keys_are_the_servers_own() {
         let wanted = keys.iter().map(|key| duplicates("t", key));
         let facts = present(&look(admin.as_ref(), wanted).await, "t");
         for key in &keys {
-            let said = said(&facts, key);
+            let said = written::duplicates(&facts, key);
             assert!(
                 said.contains("the server says"),
                 "{key} is one that may be called: {said}"
@@ -164,7 +130,7 @@ async fn functions_of_keys_are_the_servers_own() {
         run(&mut conn, &[make]).await;
         conn.disconnect().await.unwrap();
         let facts = asked(admin.as_ref(), duplicates("t", "(CRC32(a))")).await;
-        let said = said(&facts, "(CRC32(a))");
+        let said = written::duplicates(&facts, "(CRC32(a))");
         assert!(
             said.contains("somebody made a function of that name"),
             "{said}"
@@ -323,7 +289,7 @@ async fn a_probe_ends_in_time_and_holds_nobody_up() {
         let begin = Instant::now();
         let facts = admin.table_facts(&wanted, timeout).await.unwrap();
         let took = begin.elapsed();
-        let reason = said(&present(&facts, "big"), SLOW_KEY);
+        let reason = written::duplicates(&present(&facts, "big"), SLOW_KEY);
         assert!(reason.contains("took longer than 1 s"), "{reason}");
         assert!(took < timeout + Duration::from_secs(1), "{took:?}");
         let (longest, count) = writes.await.unwrap();
@@ -405,7 +371,7 @@ async fn a_look_only_reads() {
             duplicates("t", "(lower(a))"),
         ];
         let facts = present(&look(admin.as_ref(), wanted).await, "t");
-        assert_eq!(said(&facts, "(lower(a))"), "none");
+        assert_eq!(written::duplicates(&facts, "(lower(a))"), "none");
         drop(admin);
         let log = std::fs::read(server.known.statements()).unwrap();
         let asked = statements_of(&String::from_utf8_lossy(&log), &site.admin);

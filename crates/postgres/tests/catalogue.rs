@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use dbop_model::Fact;
 use dbop_model::operation::ConstraintKind;
-use dbop_model::table::{ConstraintFacts, FactRequest, Generated, IndexFacts, Settings};
+use dbop_model::table::{FactRequest, Generated, IndexFacts, Settings};
+use dbop_testkit::written;
 use dbop_tests::{TestDatabase, majors, server};
 use support::{connect, each, look, name, present, why};
 use tokio_postgres::Client;
@@ -20,26 +21,6 @@ use tokio_postgres::Client;
 async fn indexes(client: &Client, table: &str) -> Vec<IndexFacts> {
     let facts = look(client, [FactRequest::Indexes(name(table))]).await;
     present(&facts, table).indexes.known().unwrap().clone()
-}
-
-/// An index as a line.
-fn line(index: &IndexFacts) -> String {
-    let parts: Vec<String> = index.key.parts.iter().map(ToString::to_string).collect();
-    let mut line = format!("{} {}({})", index.name, index.kind, parts.join(", "));
-    if let Some(predicate) = &index.key.predicate {
-        line.push_str(&format!(" where {predicate}"));
-    }
-    for (is, word) in [
-        (index.primary, "primary"),
-        (index.key.nulls_equal, "nulls equal"),
-        (!index.valid, "invalid"),
-        (!index.immediate, "deferred"),
-    ] {
-        if is {
-            line.push_str(&format!(" {word}"));
-        }
-    }
-    line
 }
 
 #[tokio::test]
@@ -64,7 +45,7 @@ async fn indexes_are_described() {
         let failed = "CREATE UNIQUE INDEX CONCURRENTLY t_invalid ON t (a)";
         client.batch_execute(failed).await.unwrap_err();
         let found = indexes(&client, "t").await;
-        let lines: Vec<String> = found.iter().map(line).collect();
+        let lines: Vec<String> = found.iter().map(written::index).collect();
         let expect = [
             "t_a plain(a)",
             "t_ab unique(a, b)",
@@ -80,7 +61,7 @@ async fn indexes_are_described() {
         assert!(found[0].bytes.unwrap() >= 16_384, "PostgreSQL {major}");
 
         let parted = indexes(&client, "parted").await;
-        let lines: Vec<String> = parted.iter().map(line).collect();
+        let lines: Vec<String> = parted.iter().map(written::index).collect();
         assert_eq!(
             lines,
             ["parted_k plain(k)", "parted_only plain(id) invalid"]
@@ -95,7 +76,7 @@ async fn indexes_are_described() {
             let lines: Vec<String> = indexes(&client, "parted_1")
                 .await
                 .iter()
-                .map(line)
+                .map(written::index)
                 .collect();
             assert_eq!(lines[0], "p_equal unique(k) nulls equal");
         }
@@ -133,39 +114,13 @@ async fn an_index_leads_to_its_table() {
     }
 }
 
-fn constraint_line(constraint: &ConstraintFacts) -> String {
-    let columns: Vec<&str> = constraint.columns.iter().map(|c| c.as_str()).collect();
-    let mut line = format!(
-        "{} {}({})",
-        constraint.name,
-        constraint.kind,
-        columns.join(", ")
-    );
-    if let Some(condition) = &constraint.condition {
-        line.push_str(&format!(" {condition}"));
-    }
-    if let Some(other) = &constraint.other {
-        let way = if constraint.incoming { "from" } else { "to" };
-        line.push_str(&format!(" {way} {other}"));
-    }
-    for (is, word) in [
-        (constraint.cascades, "cascades"),
-        (!constraint.validated, "not validated"),
-    ] {
-        if is {
-            line.push_str(&format!(" {word}"));
-        }
-    }
-    line
-}
-
 async fn constraints(client: &Client, table: &str) -> Vec<String> {
     let facts = look(client, [FactRequest::Constraints(name(table))]).await;
     let facts = present(&facts, table).constraints;
     // Those of NOT NULL have names from 18 on.
     let all = facts.known().unwrap().iter();
     all.filter(|constraint| constraint.kind != ConstraintKind::NotNull)
-        .map(constraint_line)
+        .map(written::constraint)
         .collect()
 }
 
@@ -187,12 +142,12 @@ async fn constraints_are_described() {
     for (major, _database, client) in each(setup).await {
         let expect = [
             "later check(code) (code < 9) not validated",
-            "later_parent foreignKey(parent_id) to public.parent not validated",
+            "later_parent foreignKey(parent_id) to parent not validated",
             "positive check(code) (code > 0)",
             "t_pkey primaryKey(id)",
             "t_span_excl exclude(span)",
-            "t_up_fkey foreignKey(up) to public.t",
-            "whole foreignKey(code, parent_id) to public.parent cascades",
+            "t_up_fkey foreignKey(up) to t",
+            "whole foreignKey(code, parent_id) to parent cascades",
         ];
         assert_eq!(
             constraints(&client, "t").await,
@@ -202,8 +157,8 @@ async fn constraints_are_described() {
         let expect = [
             "by_code unique(code, id)",
             "parent_pkey primaryKey(id)",
-            "later_parent foreignKey(id) from public.t not validated",
-            "whole foreignKey(code, id) from public.t cascades",
+            "later_parent foreignKey(id) from t not validated",
+            "whole foreignKey(code, id) from t cascades",
         ];
         assert_eq!(
             constraints(&client, "parent").await,
@@ -215,11 +170,11 @@ async fn constraints_are_described() {
             constraints(&client, "parted").await,
             [
                 "parted_pkey primaryKey(id)",
-                "child_p_fkey foreignKey(id) from public.child cascades"
+                "child_p_fkey foreignKey(id) from child cascades"
             ],
             "PostgreSQL {major}"
         );
-        let child = ["child_p_fkey foreignKey(p) to public.parted cascades"];
+        let child = ["child_p_fkey foreignKey(p) to parted cascades"];
         assert_eq!(
             constraints(&client, "child").await,
             child,

@@ -17,57 +17,19 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use dbop_model::Fact;
-use dbop_model::operation::IndexPart;
-use dbop_model::table::{FactRequest, TableFacts, TableFactsSet, UniqueKey};
+use dbop_model::table::{FactRequest, TableFacts, TableFactsSet};
 use dbop_model::writes::WriteWatch;
 use dbop_postgres::facts::table_facts;
+use dbop_testkit::written;
 use dbop_tests::{majors, server};
 use jiff::Timestamp;
 use support::{connect, each, look, name, noon, present, why};
 use tokio_postgres::Client;
 
-/// A key as people write it: `(lower(a))`, `b`, then ` where ...`, then ` nulls equal`.
-fn key(text: &str) -> UniqueKey {
-    let (text, nulls_equal) = match text.strip_suffix(" nulls equal") {
-        Some(rest) => (rest, true),
-        None => (text, false),
-    };
-    let (parts, predicate) = match text.split_once(" where ") {
-        Some((parts, predicate)) => (parts, Some(predicate.to_owned())),
-        None => (text, None),
-    };
-    let parts = parts.split("; ").map(|part| {
-        match part
-            .strip_prefix('(')
-            .and_then(|part| part.strip_suffix(')'))
-        {
-            Some(expression) => IndexPart::Expression(expression.to_owned()),
-            None => IndexPart::Column(part.parse().unwrap()),
-        }
-    });
-    UniqueKey {
-        parts: parts.collect(),
-        predicate,
-        nulls_equal,
-    }
-}
-
 fn duplicates(table: &str, text: &str) -> FactRequest {
     FactRequest::Duplicates {
         table: name(table),
-        key: key(text),
-    }
-}
-
-/// What a look says of a key: `found`, `none`, `proven by x`, or why it is unknown.
-fn said(facts: &TableFacts, text: &str) -> String {
-    match facts.duplicates_of(&key(text)) {
-        Fact::Known(probe) => match (probe.found, probe.proven_by) {
-            (true, _) => "found".to_owned(),
-            (false, None) => "none".to_owned(),
-            (false, Some(index)) => format!("proven by {index}"),
-        },
-        Fact::Unknown(why) => why.to_string(),
+        key: written::key(text),
     }
 }
 
@@ -116,15 +78,27 @@ async fn duplicates_and_their_proofs() {
         let wanted = cases.map(|(text, _)| duplicates("t", text));
         let facts = present(&look(&client, wanted).await, "t");
         for (text, expect) in cases {
-            assert_eq!(said(&facts, text), expect, "PostgreSQL {major}: {text}");
+            assert_eq!(
+                written::duplicates(&facts, text),
+                expect,
+                "PostgreSQL {major}: {text}"
+            );
         }
         let facts = look(
             &client,
             [duplicates("parted", "k"), duplicates("none", "a")],
         )
         .await;
-        assert_eq!(said(&present(&facts, "parted"), "k"), "found", "{major}");
-        assert_eq!(said(&present(&facts, "none"), "a"), "none", "{major}");
+        assert_eq!(
+            written::duplicates(&present(&facts, "parted"), "k"),
+            "found",
+            "{major}"
+        );
+        assert_eq!(
+            written::duplicates(&present(&facts, "none"), "a"),
+            "none",
+            "{major}"
+        );
     }
 }
 
@@ -158,7 +132,11 @@ async fn what_is_predicted_of_a_unique_index_is_what_the_server_does() {
             let made = client.batch_execute(&index).await;
             client.batch_execute("ROLLBACK").await.unwrap();
             let expect = if made.is_ok() { "none" } else { "found" };
-            assert_eq!(said(&facts, text), expect, "PostgreSQL {major}: {text}");
+            assert_eq!(
+                written::duplicates(&facts, text),
+                expect,
+                "PostgreSQL {major}: {text}"
+            );
         }
         if major >= 15 {
             let facts = present(
@@ -167,7 +145,11 @@ async fn what_is_predicted_of_a_unique_index_is_what_the_server_does() {
             );
             let index = "CREATE UNIQUE INDEX ON t (a) NULLS NOT DISTINCT";
             assert!(client.batch_execute(index).await.is_err());
-            assert_eq!(said(&facts, "a nulls equal"), "found", "{major}");
+            assert_eq!(
+                written::duplicates(&facts, "a nulls equal"),
+                "found",
+                "{major}"
+            );
         }
     }
 }
@@ -217,7 +199,7 @@ async fn nobodys_code_is_run() {
         let wanted = cases.map(|(text, _)| duplicates("t", text));
         let facts = present(&look(&client, wanted).await, "t");
         for (text, expect) in cases {
-            let said = said(&facts, text);
+            let said = written::duplicates(&facts, text);
             assert!(said.contains(expect), "PostgreSQL {major}: {text}: {said}");
         }
     }
@@ -382,7 +364,7 @@ async fn a_probe_ends_in_time_and_holds_nobody_up() {
         let begin = Instant::now();
         let facts = table_facts(&client, &wanted, timeout, noon).await.unwrap();
         let took = begin.elapsed();
-        let reason = said(&present(&facts, "big"), SLOW_KEY);
+        let reason = written::duplicates(&present(&facts, "big"), SLOW_KEY);
         assert_eq!(
             reason, "the probe took longer than 1 s",
             "PostgreSQL {major}"
@@ -468,7 +450,11 @@ async fn a_look_changes_nothing() {
         let client = connect(&database.admin_dsn()).await;
         let facts: TableFactsSet = look(&client, everything("t")).await;
         let seen = present(&facts, "t");
-        assert_eq!(said(&seen, "(lower(filler))"), "none", "{major}");
+        assert_eq!(
+            written::duplicates(&seen, "(lower(filler))"),
+            "none",
+            "{major}"
+        );
         assert!(
             seen.indexes.known().is_some() && seen.storage.known().is_some(),
             "{major}"

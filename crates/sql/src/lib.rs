@@ -22,6 +22,7 @@ mod postgres;
 mod session;
 mod split;
 mod text;
+mod variables;
 
 use dbop_model::Engine;
 use dbop_model::operation::{Operation, Statement};
@@ -49,11 +50,13 @@ fn statement(engine: Engine, piece: &Piece<'_>, session: &mut Session) -> Statem
     let read = read_piece(engine, piece, schema);
     let is_ddl = read.as_ref().is_ok_and(|read| !read.operations.is_empty());
     session.before(engine, piece, is_ddl);
+    let (lock_timeout, set) = session.settings(piece);
     let mut statement = Statement {
         line: Some(piece.line),
         text: Some(text::one_line(piece, is_ddl)),
         transaction: session.transaction(),
-        lock_timeout: session.lock_timeout(),
+        lock_timeout,
+        session: set,
         ..Statement::default()
     };
     match read {

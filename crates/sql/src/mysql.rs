@@ -119,13 +119,16 @@ pub(crate) fn read(
     schema: Option<&str>,
 ) -> Result<Read, Unread> {
     let mut at = Cursor::new(piece, schema);
-    let mut timeout = None;
-    // MariaDB: SET STATEMENT variable = value, ... FOR statement.
+    // MariaDB: SET STATEMENT variable = value, ... FOR statement; the session knows what it sets.
     if engine == Engine::MariaDb && at.take(&["set", "statement"]) {
-        timeout = set_statement(&mut at)?;
+        while !at.take(&["for"]) {
+            if at.at_end() {
+                return Err(at.unexpected("FOR"));
+            }
+            at.skip();
+        }
     }
     let mut read = statement(&mut at)?;
-    read.lock_timeout = read.lock_timeout.or(timeout);
     let online = read.locking == Some(Locking::None)
         && matches!(
             read.algorithm,
@@ -139,21 +142,6 @@ pub(crate) fn read(
         }
     }
     Ok(read)
-}
-
-fn set_statement(at: &mut Cursor<'_>) -> Result<Option<std::time::Duration>, Unread> {
-    let mut timeout = None;
-    while !at.take(&["for"]) {
-        if at.at_end() {
-            return Err(at.unexpected("FOR"));
-        }
-        if at.take(&["lock_wait_timeout"]) {
-            timeout = crate::session::seconds(&at.value()?);
-        } else {
-            at.skip();
-        }
-    }
-    Ok(timeout)
 }
 
 fn statement(at: &mut Cursor<'_>) -> Result<Read, Unread> {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use dbop_model::Engine;
+use dbop_model::{Engine, operation};
 
 use crate::lex::Kind;
 use crate::split::Piece;
+use crate::variables::Variables;
 
 /// The session that a file runs in, as far as its own statements say it.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub(crate) struct Session {
     local_lock_timeout: Option<Option<Duration>>,
     /// Where names without a schema are looked for, where the file says one schema alone.
     pub(crate) schema: Option<String>,
+    /// Of MySQL and MariaDB.
+    variables: Variables,
 }
 
 impl Session {
@@ -26,12 +29,14 @@ impl Session {
         self.transaction
     }
 
-    /// How long a statement waits for a lock, where that is said.
-    pub(crate) fn lock_timeout(&self) -> Option<Duration> {
-        match self.local_lock_timeout {
+    /// How long a statement waits for a lock, where that is said, and what else the file has set for it.
+    pub(crate) fn settings(&self, piece: &Piece<'_>) -> (Option<Duration>, operation::Session) {
+        let own = self.variables.of_statement(piece);
+        let timeout = match self.local_lock_timeout {
             Some(local) => local,
-            None => self.lock_timeout,
-        }
+            None => self.lock_timeout.or(own.lock_timeout()),
+        };
+        (timeout, own.session())
     }
 
     /// Before a statement: does it begin a transaction?
@@ -130,32 +135,15 @@ impl Session {
         }
     }
 
-    /// `SET [SESSION | @@SESSION.]lock_wait_timeout = seconds`, among others in one SET; `USE database`.
+    /// `SET name = value, ...`; `USE database`.
     fn set_mysql(&mut self, piece: &Piece<'_>) {
         if piece.is_word(0, "use")
             && let Some(token) = piece.tokens.get(1)
         {
             self.schema = Some(piece.of(token).trim_matches('`').replace("``", "`"));
         }
-        if !piece.is_word(0, "set") || piece.is_word(1, "statement") {
-            return;
-        }
-        for at in 1..piece.tokens.len() {
-            let global = (1..=2).any(|back| at > back && piece.is_word(at - back, "global"));
-            if !piece.is_word(at, "lock_wait_timeout") || global {
-                continue;
-            }
-            let mut after = piece.tokens[at + 1..].iter().map(|token| piece.of(token));
-            let value = after.find(|text| !matches!(*text, "=" | ":"));
-            self.lock_timeout = value.and_then(seconds);
-        }
+        self.variables.set(piece);
     }
-}
-
-/// Seconds, as MySQL and MariaDB take them.
-pub(crate) fn seconds(text: &str) -> Option<Duration> {
-    let seconds: f64 = text.parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// A span as PostgreSQL takes it: `5s`, `500 ms`, `1min`; without a unit, milliseconds (manual, section 19.1.1).

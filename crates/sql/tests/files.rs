@@ -5,8 +5,8 @@ mod shown;
 
 use std::time::Duration;
 
-use dbop_model::Engine;
 use dbop_model::operation::Statement;
+use dbop_model::{Engine, Fact};
 use proptest::prelude::*;
 
 fn lines(engine: Engine, sql: &str) -> Vec<(u32, String)> {
@@ -180,6 +180,81 @@ fn lock_timeouts_are_followed() {
              DROP TABLE e"
         ),
         [None, seconds(5), seconds(7), seconds(7), None]
+    );
+}
+
+/// What the last statement of a file has of what the file sets: strict, zero dates, foreign keys, algorithm.
+#[track_caller]
+fn check_session(engine: Engine, sql: &str, expect: &str) {
+    let statements = dbop_sql::read(engine, sql);
+    let session = &statements.last().unwrap().session;
+    fn shown<T: std::fmt::Debug>(fact: &Option<Fact<T>>) -> String {
+        match fact {
+            None => "-".to_owned(),
+            Some(Fact::Known(value)) => format!("{value:?}"),
+            Some(Fact::Unknown(_)) => "?".to_owned(),
+        }
+    }
+    let got = [
+        shown(&session.strict),
+        shown(&session.zero_dates),
+        shown(&session.foreign_key_checks),
+        shown(&session.algorithm),
+    ];
+    assert_eq!(got.join(" "), expect, "{sql}");
+}
+
+#[test]
+fn what_a_file_sets_for_its_session_is_carried() {
+    let mysql = |sql: &str, expect| {
+        check_session(Engine::MySql, &format!("{sql}; DROP TABLE t"), expect);
+        check_session(Engine::MariaDb, &format!("{sql}; DROP TABLE t"), expect);
+    };
+    mysql("SET NAMES utf8mb4", "- - - -");
+    mysql("SET sql_mode = ''", "false true - -");
+    mysql("SET SESSION sql_mode='STRICT_ALL_TABLES'", "true true - -");
+    mysql("SET @@session.SQL_MODE := 'traditional'", "true false - -");
+    mysql(
+        "SET sql_mode = CONCAT(@@sql_mode, ',ANSI'), foreign_key_checks = 0",
+        "? ? false -",
+    );
+    mysql(
+        "SET GLOBAL sql_mode = '', FOREIGN_KEY_CHECKS=ON",
+        "- - true -",
+    );
+    mysql("SET PERSIST foreign_key_checks = 0", "- - - -");
+    mysql(
+        "SET foreign_key_checks = 0; SET foreign_key_checks = DEFAULT",
+        "- - - -",
+    );
+    mysql(
+        "SET foreign_key_checks = 0; SET foreign_key_checks = @@global.foreign_key_checks",
+        "- - - -",
+    );
+    mysql("SET foreign_key_checks = @known_to_nobody", "- - ? -");
+    // As dumps put it aside and give it back.
+    let aside = "/*!40014 SET @OLD=@@FOREIGN_KEY_CHECKS, FOREIGN_KEY_CHECKS=0 */";
+    mysql(aside, "- - false -");
+    mysql(&format!("{aside}; SET FOREIGN_KEY_CHECKS=@OLD"), "- - - -");
+    check_session(
+        Engine::MariaDb,
+        "SET alter_algorithm = 'NOCOPY'; ALTER TABLE t FORCE",
+        "- - - Some(NoCopy)",
+    );
+    check_session(
+        Engine::MariaDb,
+        "SET alter_algorithm = INSTANT; SET STATEMENT sql_mode='', alter_algorithm=COPY FOR ALTER TABLE t FORCE",
+        "false true - Some(Copy)",
+    );
+    check_session(
+        Engine::MariaDb,
+        "SET STATEMENT sql_mode='' FOR ALTER TABLE t FORCE; DROP TABLE t",
+        "- - - -",
+    );
+    check_session(
+        Engine::PostgreSql,
+        "SET sql_mode = ''; DROP TABLE t",
+        "- - - -",
     );
 }
 

@@ -23,3 +23,4 @@ pub mod fake_database;
 pub mod sim;
 pub mod surroundings;
 pub mod tools;
+pub mod written;

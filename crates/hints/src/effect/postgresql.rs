@@ -275,6 +275,7 @@ fn alone(case: &Case<'_>) -> Prediction {
         refused: None,
         also: Vec::new(),
         tried: false,
+        worst: None,
     }
 }
 

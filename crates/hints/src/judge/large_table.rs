@@ -34,7 +34,7 @@ pub(crate) fn judge(case: &Case<'_>, rule: &str, what: &str) -> Vec<Finding> {
     }
     let why = &case.prediction.why;
     vec![match &case.prediction.effect {
-        Fact::Known(effect) if !effect.blocks_reads && !effect.blocks_writes => {
+        Fact::Known(effect) if is_harmless(Some(effect)) => {
             finding(Verdict::Clean, format!("{what}: {why}"))
         }
         Fact::Known(effect) => match size(case, facts) {
@@ -57,6 +57,10 @@ pub(crate) fn judge(case: &Case<'_>, rule: &str, what: &str) -> Vec<Finding> {
                 )
             },
         },
+        Fact::Unknown(undecided) if is_harmless(case.prediction.worst.as_ref()) => finding(
+            Verdict::Clean,
+            format!("{what}: nobody waits even at the worst, though {undecided}"),
+        ),
         Fact::Unknown(undecided) => match size(case, facts) {
             Size::Small => {
                 let claim = format!("{what}: even a rewrite is short, the table is small");
@@ -71,6 +75,11 @@ pub(crate) fn judge(case: &Case<'_>, rule: &str, what: &str) -> Vec<Finding> {
             },
         },
     }]
+}
+
+/// Does nobody wait for it, however large the table is?
+fn is_harmless(effect: Option<&Effect>) -> bool {
+    effect.is_some_and(|effect| !effect.blocks_reads && !effect.blocks_writes)
 }
 
 /// "the whole large table is written anew", with who waits where it is not everybody.

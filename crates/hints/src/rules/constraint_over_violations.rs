@@ -217,17 +217,28 @@ fn wants(step: &Step<'_>, wanted: &mut BTreeSet<FactRequest>) {
 }
 
 fn judge(case: &Case<'_>) -> Vec<Finding> {
-    // What MySQL and MariaDB make of values that do not fit, their own rules say.
-    if case.prediction.refused.is_some()
-        || !matches!(case.standing, Standing::Present(_))
-        || case.server.engine != Engine::PostgreSql
-    {
+    if case.prediction.refused.is_some() || !matches!(case.standing, Standing::Present(_)) {
         return Vec::new();
     }
     asked(&case.step)
         .iter()
+        .filter(|asked| is_held(case, &asked.probe))
         .filter_map(|asked| judge_one(case, asked))
         .collect()
+}
+
+/// Does the server hold the rows of today against it? MySQL and MariaDB check no foreign key with foreign_key_checks off,
+/// and change a value that does not fit where sql_mode is not strict; MariaDB holds the CHECK of a new column against no
+/// row.
+fn is_held(case: &Case<'_>, probe: &RowProbe) -> bool {
+    let is_off = |setting: Fact<bool>| setting.is_known_and(|on| !on);
+    match (case.server.engine, probe) {
+        (Engine::PostgreSql, _) => true,
+        (_, RowProbe::Orphan { .. }) => !is_off(case.foreign_key_checks()),
+        (_, RowProbe::Unconvertible { .. }) => !is_off(case.strict()),
+        (Engine::MariaDb, RowProbe::Violates { with: Some(_), .. }) => false,
+        _ => true,
+    }
 }
 
 fn judge_one(case: &Case<'_>, asked: &Asked) -> Option<Finding> {
@@ -303,9 +314,11 @@ fn is_settled(case: &Case<'_>, facts: &TableFacts, probe: &RowProbe) -> bool {
             sql_type,
             using,
         } => {
-            let by_itself = facts
-                .type_named(sql_type)
-                .is_known_and(|known| !known.needs_using.contains(column));
+            // MySQL and MariaDB convert whatever they can.
+            let by_itself = case.server.engine != Engine::PostgreSql
+                || facts
+                    .type_named(sql_type)
+                    .is_known_and(|known| !known.needs_using.contains(column));
             let known = facts.columns.get(column);
             let same = known.is_some_and(|known| known.sql_type.eq_ignore_ascii_case(sql_type));
             let added = matches!(case.step.column(column, facts), ColumnStanding::Added(_));

@@ -227,8 +227,7 @@ fn is_primary_key(operation: &Operation) -> bool {
 
 /// Does the server make a value of a NULL rather than fail?
 fn replaces_nulls(case: &Case<'_>) -> bool {
-    case.server.engine != Engine::PostgreSql
-        && case.settings().is_known_and(|settings| !settings.strict)
+    case.server.engine != Engine::PostgreSql && case.strict().is_known_and(|strict| !strict)
 }
 
 fn undecided(case: &Case<'_>) -> Why {

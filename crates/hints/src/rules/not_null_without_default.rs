@@ -12,7 +12,7 @@ use dbop_model::table::{FactRequest, TableFacts};
 use dbop_model::{Engine, Fact};
 
 use crate::case::{Case, unknown};
-use crate::effect::mysql::without_implicit_value;
+use crate::effect::mysql::{Implicit, implicit_value};
 use crate::expression;
 use crate::rules::Rule;
 use crate::steps::{ColumnStanding, Standing, Step};
@@ -153,14 +153,14 @@ fn with_rows(case: &Case<'_>, column: &Column, what: &str) -> (Verdict, String) 
         let claim = format!("{what}: {table} has rows, and the server has no value for them");
         (Verdict::WillFail, claim)
     };
-    let needs_value = column.sql_type.as_ref().map(without_implicit_value);
-    match (case.server.engine, needs_value) {
-        (Engine::PostgreSql, _) => refuses(),
-        (Engine::MySql, Some(true)) => match case.settings().as_result() {
-            Ok(settings) if settings.strict => refuses(),
-            Ok(_) => invents("the zero date"),
-            Err(why) => (
-                unknown(why),
+    let implicit = column.sql_type.as_ref().map(implicit_value);
+    match (case.server.engine, implicit) {
+        (Engine::PostgreSql, _) | (Engine::MySql, Some(Implicit::None)) => refuses(),
+        (Engine::MySql, Some(Implicit::ZeroDate)) => match (case.strict(), case.zero_dates()) {
+            (Fact::Known(true), Fact::Known(false)) => refuses(),
+            (Fact::Known(_), Fact::Known(_)) => invents("the zero date"),
+            (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => (
+                unknown(&why),
                 format!(
                     "{what}: {table} has rows, and whether sql_mode is strict is not known: {why}"
                 ),

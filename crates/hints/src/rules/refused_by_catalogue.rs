@@ -7,6 +7,7 @@
 
 mod dependents;
 mod keys;
+mod mysql;
 mod names;
 mod partitions;
 mod types;
@@ -47,6 +48,7 @@ struct Refusal {
 
 const ALL: &[Engine] = &[Engine::PostgreSql, Engine::MySql, Engine::MariaDb];
 const POSTGRESQL: &[Engine] = &[Engine::PostgreSql];
+const MYSQL: &[Engine] = &[Engine::MySql, Engine::MariaDb];
 
 const fn check(
     engines: &'static [Engine],
@@ -69,21 +71,28 @@ const CHECKS: &[Check] = &[
     check(ALL,        names::wants_dropped,   names::relation_is_missing),
     check(ALL,        nothing,                names::index_is_missing),
     check(ALL,        nothing,                names::constraint_is_missing),
-    check(POSTGRESQL, nothing,                names::constraint_name_is_taken),
+    check(ALL,        nothing,                names::constraint_name_is_taken),
     check(ALL,        dependents::wants,      dependents::stop_a_drop),
     check(ALL,        dependents::wants,      dependents::stop_a_change),
-    check(POSTGRESQL, nothing,                dependents::references_stop_a_truncate),
+    check(ALL,        nothing,                dependents::references_stop_a_truncate),
     check(POSTGRESQL, nothing,                dependents::constraint_needs_its_index),
     check(POSTGRESQL, dependents::wants,      dependents::trigger_is_missing),
     check(ALL,        nothing,                keys::second_primary_key),
     check(POSTGRESQL, nothing,                keys::using_index),
-    check(POSTGRESQL, dependents::wants,      keys::without_partition_key),
+    check(ALL,        dependents::wants,      keys::without_partition_key),
     check(POSTGRESQL, dependents::wants,      keys::nullable_key),
     check(POSTGRESQL, keys::wants_other,      keys::refers_to_no_key),
     check(POSTGRESQL, nothing,                types::no_cast),
     check(POSTGRESQL, dependents::wants,      types::filled),
     check(POSTGRESQL, partitions::wants,      partitions::attach),
     check(POSTGRESQL, partitions::wants,      partitions::detach),
+    check(MYSQL,      nothing,                mysql::index_name_is_taken),
+    check(MYSQL,      nothing,                mysql::part_does_not_fit),
+    check(MYSQL,      nothing,                mysql::indexed_column_grows),
+    check(MYSQL,      nothing,                mysql::numbering),
+    check(MYSQL,      nothing,                mysql::foreign_key_holds_a_type),
+    check(MYSQL,      nothing,                mysql::foreign_key_needs_an_index),
+    check(MYSQL,      keys::wants_other,      mysql::foreign_key_does_not_fit),
 ];
 
 fn nothing(_step: &Step<'_>, _wanted: &mut BTreeSet<FactRequest>) {}

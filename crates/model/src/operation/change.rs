@@ -88,13 +88,59 @@ pub enum TableChange {
     ConvertCharset {
         /// The character set.
         charset: String,
+        /// The collation, where it is said.
+        collation: Option<String>,
+    },
+    /// Put the rows into another order (`ORDER BY`), which lasts until they change.
+    Order,
+    /// Another storage engine than InnoDB (`ENGINE=`), or whatever is written so.
+    Engine {
+        /// Its name.
+        engine: String,
     },
     /// `RENAME INDEX` (MySQL, MariaDB), a comment, an owner, a default for new columns: the catalogue alone.
     Catalogue,
-    /// `PARTITION BY` and what MySQL and MariaDB do to partitions.
-    Partitioning,
+    /// `PARTITION BY` and what else MySQL and MariaDB do to partitions.
+    Partitioning(PartitionChange),
     /// Take rows out of sight, or give them back: row security, rules.
     RowSecurity,
+}
+
+/// What is done to the partitions of a table (MySQL 8.4 manual, section 26.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PartitionChange {
+    /// `ADD PARTITION` of further values, which no row has yet.
+    Add,
+    /// `DROP PARTITION`, with its rows.
+    Drop,
+    /// `TRUNCATE PARTITION`.
+    Truncate,
+    /// Rows of some partitions are put into others: `REORGANIZE`, `COALESCE`, `ADD PARTITION` to a hash.
+    Redistribute,
+    /// Some partitions are written anew: `REBUILD PARTITION`.
+    Rebuild,
+    /// The whole table is written anew: `PARTITION BY`, `REMOVE PARTITIONING`, `OPTIMIZE PARTITION`.
+    Whole,
+    /// `EXCHANGE PARTITION` and the like, whose rows come from another table or go to one.
+    Exchange,
+    /// `ANALYZE`, `CHECK`, `REPAIR PARTITION`: rows stay where they are.
+    Check,
+}
+
+impl PartitionChange {
+    /// Its name in a line.
+    fn words(self) -> &'static str {
+        match self {
+            PartitionChange::Add => "add a partition",
+            PartitionChange::Drop => "drop a partition",
+            PartitionChange::Truncate => "truncate a partition",
+            PartitionChange::Redistribute => "redistribute partitions",
+            PartitionChange::Rebuild => "rebuild a partition",
+            PartitionChange::Whole => "partitioning",
+            PartitionChange::Exchange => "exchange a partition",
+            PartitionChange::Check => "check a partition",
+        }
+    }
 }
 
 impl TableChange {
@@ -127,9 +173,11 @@ impl TableChange {
             TableChange::DropTrigger { name, .. } => format!("drop trigger {name}"),
             TableChange::Filling { column, change } => format!("{column} {}", change.as_str()),
             TableChange::Parameters => "parameters".to_owned(),
-            TableChange::ConvertCharset { charset } => format!("convert to {charset}"),
+            TableChange::ConvertCharset { charset, .. } => format!("convert to {charset}"),
+            TableChange::Order => "order".to_owned(),
+            TableChange::Engine { engine } => format!("change its engine to {engine}"),
             TableChange::Catalogue => "catalogue".to_owned(),
-            TableChange::Partitioning => "partitioning".to_owned(),
+            TableChange::Partitioning(change) => change.words().to_owned(),
             TableChange::RowSecurity => "row security".to_owned(),
         }
     }

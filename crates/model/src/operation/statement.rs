@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Operation;
+use crate::fact::Fact;
 
 /// Operations that one statement makes: a server takes the strongest lock and the slowest way that any of them needs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,6 +25,8 @@ pub struct Statement {
     pub transaction: Option<u32>,
     /// How long it waits for a lock, where the file sets that before it.
     pub lock_timeout: Option<Duration>,
+    /// What else the file sets for its session before it.
+    pub session: Session,
     /// Does nothing happen where its table is not there (`ALTER TABLE IF EXISTS`)?
     pub if_table_exists: bool,
     /// Its whole text around the name of its table, where it is about one table and can be made of another.
@@ -44,6 +47,20 @@ impl Around {
     pub fn of(&self, table: &str) -> String {
         format!("{}{table}{}", self.before, self.after)
     }
+}
+
+/// What a file sets for its own session, where that decides what later statements do (MySQL, MariaDB). `None`: it is as
+/// the server has it. Unknown: the file sets it to something that is not followed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Session {
+    /// Does the server refuse values that do not fit (`sql_mode`)?
+    pub strict: Option<Fact<bool>>,
+    /// Does it take 0000-00-00 for a date (`sql_mode` without `NO_ZERO_DATE`)?
+    pub zero_dates: Option<Fact<bool>>,
+    /// Are foreign keys checked (`foreign_key_checks`)?
+    pub foreign_key_checks: Option<Fact<bool>>,
+    /// The algorithm of statements that ask for none (MariaDB's `alter_algorithm`).
+    pub algorithm: Option<Fact<Option<Algorithm>>>,
 }
 
 impl Statement {
@@ -77,6 +94,13 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// By its name in a statement or a variable, in whatever case; `DEFAULT` is none.
+    pub fn named(text: &str) -> Option<Self> {
+        [Self::Instant, Self::NoCopy, Self::InPlace, Self::Copy]
+            .into_iter()
+            .find(|algorithm| algorithm.as_str().eq_ignore_ascii_case(text))
+    }
+
     /// Its name in a statement.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -22,6 +22,7 @@ use super::parse::Located;
 use crate::query::{name, qualified, text};
 use dbop_database::answer::{Answer, unknown};
 
+const KEY: &str = "the key's expression";
 /// The server's own functions that give the same for the same, and do nothing else (MySQL 8.4 manual, chapter 14), as
 /// far as keys are made of them. Nothing that sleeps, locks, reads files or other rows; nothing that one of the two
 /// servers lacks in some version (MD5 and SHA1 have left MySQL 9), for there the name is anybody's to take.
@@ -144,7 +145,11 @@ impl Look<'_> {
         if parts.is_empty() {
             return unknown("the operation does not say over which columns");
         }
-        self.nobody_made(key).await?;
+        for part in &key.parts {
+            if let IndexPart::Expression(text) = part {
+                self.nobody_made(KEY, text).await?;
+            }
+        }
         let sql = statement(table, &parts, key.nulls_equal).map_err(unasked)?;
         let (rows, took) = self.probe(&sql).await?;
         Ok(DuplicateProbe {
@@ -154,15 +159,11 @@ impl Look<'_> {
         })
     }
 
-    async fn nobody_made(&self, key: &UniqueKey) -> Answer<()> {
-        let mut calls = BTreeSet::new();
-        for part in &key.parts {
-            if let IndexPart::Expression(text) = part
-                && let Ok(expression) = read(text, Grammar::MySql)
-            {
-                calls.extend(expression.calls);
-            }
-        }
+    /// Refuses an expression that calls what somebody made.
+    pub(super) async fn nobody_made(&self, what: &str, text: &str) -> Answer<()> {
+        let calls = read(text, Grammar::MySql)
+            .map(|expression| expression.calls)
+            .unwrap_or_default();
         if calls.is_empty() {
             return Ok(());
         }
@@ -172,8 +173,7 @@ impl Look<'_> {
         match found.first() {
             None => Ok(()),
             Some(function) => unknown(format!(
-                "the key's expression calls {function}, and somebody made a function of that name, which could \
-                 run as the admin"
+                "{what} calls {function}, and somebody made a function of that name, which could run as the admin"
             )),
         }
     }
@@ -205,12 +205,12 @@ fn computed(facts: &TableFacts, part: &IndexPart) -> Answer<String> {
     match part {
         IndexPart::Column(name) => column(name),
         IndexPart::Prefix(name, length) => Ok(format!("LEFT({}, {length})", column(name)?)),
-        IndexPart::Expression(text) => only_computes(text),
+        IndexPart::Expression(text) => only_computes(KEY, text),
     }
 }
 
-fn only_computes(text: &str) -> Answer<String> {
-    let what = "the key's expression";
+/// A text as SQL in parentheses, once nothing in it can do more than compute.
+pub(super) fn only_computes(what: &str, text: &str) -> Answer<String> {
     let expression = match read(text, Grammar::MySql) {
         Ok(expression) => expression,
         Err(why) => return unknown(format!("{what} is not tried on the server: {why}")),
@@ -261,7 +261,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, refused: Option<&str>) {
-        match (only_computes(text), refused) {
+        match (only_computes(KEY, text), refused) {
             (Ok(sql), None) => assert_eq!(sql, format!("({text})")),
             (Err(Failure::Unknown(why)), Some(refused)) => {
                 assert!(why.to_string().contains(refused), "{text}: {why}");

@@ -13,7 +13,10 @@ use dbop_database::answer::{Answer, unknown};
 /// The variables that matter, and those of only one of the two servers.
 const VARIABLES: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('lock_wait_timeout', \
     'max_statement_time', 'sql_mode', 'foreign_key_checks', 'time_zone', 'system_time_zone', \
-    'innodb_online_alter_log_max_size', 'alter_algorithm', 'init_connect')";
+    'innodb_online_alter_log_max_size', 'alter_algorithm', 'character_set_collations', 'log_bin', 'binlog_format', 'init_connect')";
+/// The collation of each character set where none is said.
+const COLLATIONS: &str = "SELECT c.CHARACTER_SET_NAME, c.DEFAULT_COLLATE_NAME \
+    FROM information_schema.CHARACTER_SETS c";
 /// Statements that the server runs at the start of a session could set any of these.
 const SET_BY_SESSIONS: [&str; 6] = [
     "lock_wait_timeout",
@@ -44,7 +47,15 @@ impl Look<'_> {
                 "the server sets {set} for each session (init_connect), which is not followed here"
             ));
         }
-        Ok(read(value))
+        let pair =
+            |c: &mut crate::parse::Columns<'_>| Ok((c.text()?.to_owned(), c.text()?.to_owned()));
+        let collations = self.catalogue(Ok(COLLATIONS.to_owned()), pair).await?;
+        let mut collations: BTreeMap<String, String> = collations.into_iter().collect();
+        collations.extend(chosen_collations(value("character_set_collations")));
+        Ok(Settings {
+            collations,
+            ..read(value)
+        })
     }
 }
 
@@ -66,18 +77,32 @@ fn read<'a>(value: impl Fn(&str) -> &'a str) -> Settings {
         strict: value("sql_mode")
             .split(',')
             .any(|mode| matches!(mode, "STRICT_ALL_TABLES" | "STRICT_TRANS_TABLES")),
+        zero_dates: !value("sql_mode")
+            .split(',')
+            .any(|mode| mode == "NO_ZERO_DATE"),
         utc: matches!(zone, "UTC" | "+00:00" | "Etc/UTC" | "GMT"),
         foreign_key_checks: matches!(value("foreign_key_checks"), "ON" | "1"),
         online_log_bytes: value("innodb_online_alter_log_max_size").parse().ok(),
-        algorithm: match value("alter_algorithm") {
-            "INSTANT" => Some(Algorithm::Instant),
-            "NOCOPY" => Some(Algorithm::NoCopy),
-            "INPLACE" => Some(Algorithm::InPlace),
-            "COPY" => Some(Algorithm::Copy),
-            _ => None,
-        },
+        algorithm: Algorithm::named(value("alter_algorithm")),
+        row_log: value("log_bin") == "ON" && value("binlog_format") != "STATEMENT",
+        collations: BTreeMap::new(),
         disk_free_bytes: None,
     }
+}
+
+/// `utf8mb4=uca1400_ai_ci,latin1=latin1_bin`: MariaDB 11.2 and later, where a server chooses others than those that it
+/// came with (`character_set_collations`). A name that leaves its character set out gets it back.
+fn chosen_collations(text: &str) -> impl Iterator<Item = (String, String)> {
+    text.split(',').filter_map(|pair| {
+        let (charset, collation) = pair.split_once('=')?;
+        let (charset, collation) = (charset.trim(), collation.trim());
+        let full = if collation.starts_with(charset) {
+            collation.to_owned()
+        } else {
+            format!("{charset}_{collation}")
+        };
+        Some((charset.to_owned(), full))
+    })
 }
 
 #[cfg(test)]
@@ -101,10 +126,13 @@ mod tests {
             lock_timeout: None,
             statement_timeout: Some(Duration::from_millis(1500)),
             strict: true,
+            zero_dates: false,
             utc: true,
             foreign_key_checks: true,
             online_log_bytes: Some(134_217_728),
             algorithm: Some(Algorithm::NoCopy),
+            row_log: false,
+            collations: BTreeMap::new(),
             disk_free_bytes: None,
         };
         assert_eq!(read(mariadb), expect);
@@ -115,6 +143,7 @@ mod tests {
         });
         let expect = Settings {
             lock_timeout: Some(Duration::from_secs(5)),
+            zero_dates: true,
             ..Settings::default()
         };
         assert_eq!(loose, expect);

@@ -9,7 +9,7 @@ use dbop_model::Engine;
 use dbop_model::table::{RowEstimate, RowSource, Storage};
 
 use super::Look;
-use super::parse::Located;
+use super::parse::{self, Located};
 use crate::parse::{Columns, Values as _};
 use crate::query::text;
 use dbop_database::answer::{Answer, unknown};
@@ -24,6 +24,16 @@ fn storage(table: &Located) -> Result<String, DatabaseError> {
          EXISTS (SELECT 1 FROM information_schema.STATISTICS s WHERE s.TABLE_SCHEMA = {database} \
           AND s.TABLE_NAME = {name} AND s.INDEX_TYPE = 'FULLTEXT'), t.INDEX_LENGTH \
          FROM information_schema.TABLES t WHERE t.TABLE_SCHEMA = {database} AND t.TABLE_NAME = {name}"
+    ))
+}
+
+/// The column that counts on.
+fn auto_increment(table: &Located) -> Result<String, DatabaseError> {
+    Ok(format!(
+        "SELECT c.COLUMN_NAME FROM information_schema.COLUMNS c WHERE c.TABLE_SCHEMA = {} \
+         AND c.TABLE_NAME = {} AND c.EXTRA LIKE '%auto_increment%' LIMIT 1",
+        text(&table.database)?,
+        text(table.name.name())?
     ))
 }
 
@@ -111,6 +121,10 @@ impl Look<'_> {
         let Some(mut storage) = found.into_iter().next() else {
             return unknown("the table went away while it was looked at");
         };
+        let counts_on = self
+            .catalogue(auto_increment(table), parse::column_name)
+            .await?;
+        storage.auto_increment = counts_on.into_iter().next();
         if self.server.engine == Engine::MySql
             && let Some(sql) = row_versions(table)
             && let Ok(versions) = self.catalogue(Ok(sql), number).await
@@ -127,15 +141,18 @@ fn number(columns: &mut Columns<'_>) -> Result<Option<u64>, DatabaseError> {
 }
 
 fn stored(columns: &mut Columns<'_>) -> Result<Storage, DatabaseError> {
+    let (engine, row_format) = (columns.text()?, columns.nullable()?);
+    let collation = columns.nullable()?;
     Ok(Storage {
-        engine: columns.text()?.to_owned(),
-        row_format: columns.nullable()?.map(str::to_owned),
-        charset: columns.nullable()?.map(charset_of).map(str::to_owned),
-        row_versions: None,
+        engine: engine.to_owned(),
+        row_format: row_format.map(str::to_owned),
+        charset: collation.map(charset_of).map(str::to_owned),
+        collation: collation.map(str::to_owned),
         partitions: columns.number()?,
         fulltext: columns.boolean()?,
         logged: None,
         index_bytes: number(columns)?,
+        ..Storage::default()
     })
 }
 

@@ -79,9 +79,7 @@ impl Look<'_> {
             strict: true,
             utc: is_utc(value("timezone")),
             foreign_key_checks: true,
-            online_log_bytes: None,
-            algorithm: None,
-            disk_free_bytes: None,
+            ..Settings::default()
         })
     }
 }

@@ -1,7 +1,7 @@
 //! `ALTER TABLE` (MySQL 8.4 manual, section 15.1.9; MariaDB, ALTER TABLE).
 
 use dbop_model::operation::{
-    Algorithm, Column, Constraint, ConstraintKind, Dropping, IndexKind, IndexPart, Locking,
+    Algorithm, Column, Constraint, ConstraintKind, Dropping, Index, IndexKind, IndexPart, Locking,
     Operation, ServerDefault, TableChange,
 };
 use dbop_model::table::{ColumnName, TableName};
@@ -10,6 +10,9 @@ use super::column::{check, definition, expression, named, references};
 use super::cursor::{Cursor, Unread};
 use super::index;
 use crate::Read;
+
+mod option;
+mod partition;
 
 /// Behind `ALTER [ONLINE] [IGNORE] TABLE`.
 pub(super) fn table(at: &mut Cursor<'_>) -> Result<Read, Unread> {
@@ -40,7 +43,9 @@ fn action(at: &mut Cursor<'_>, table: &TableName, read: &mut Read) -> Result<(),
         table: table.clone(),
         change,
     };
-    let operations = if at.take(&["add"]) {
+    let operations = if let Some(partitions) = partition::added_or_dropped(at) {
+        vec![changed(TableChange::Partitioning(partitions))]
+    } else if at.take(&["add"]) {
         add(at, table)?
     } else if at.take(&["drop"]) {
         vec![drop(at, table)?]
@@ -48,7 +53,7 @@ fn action(at: &mut Cursor<'_>, table: &TableName, read: &mut Read) -> Result<(),
         at.take(&["column"]);
         at.take(&["if", "exists"]);
         let name = at.column()?;
-        vec![redefine(at, table, name)?]
+        redefine(at, table, name)?
     } else if at.take(&["change"]) {
         change(at, table)?
     } else if at.take(&["alter"]) {
@@ -56,9 +61,12 @@ fn action(at: &mut Cursor<'_>, table: &TableName, read: &mut Read) -> Result<(),
     } else if at.take(&["rename"]) {
         vec![rename(at, table)?]
     } else if at.take(&["convert", "to"]) {
-        vec![changed(convert(at)?)]
-    } else if at.take(&["force"]) || at.take(&["order", "by"]) && order(at)? {
+        vec![changed(option::charset(at)?)]
+    } else if at.take(&["force"]) {
         vec![changed(TableChange::Rebuild)]
+    } else if at.take(&["order", "by"]) {
+        order(at)?;
+        vec![changed(TableChange::Order)]
     } else if at.take_any(&["enable", "disable"]) {
         at.expect(&["keys"])?;
         vec![changed(TableChange::Catalogue)]
@@ -70,11 +78,10 @@ fn action(at: &mut Cursor<'_>, table: &TableName, read: &mut Read) -> Result<(),
         return Err(
             "its rows are put away or exchanged, and what that does is not said".to_owned(),
         );
-    } else if is_partitioning(at) {
-        at.skip_all();
-        vec![changed(TableChange::Partitioning)]
+    } else if let Some(partitions) = partition::change(at) {
+        vec![changed(TableChange::Partitioning(partitions))]
     } else {
-        vec![changed(option(at)?)]
+        vec![changed(option::option(at)?)]
     };
     read.operations.extend(operations);
     Ok(())
@@ -108,35 +115,7 @@ pub(super) fn algorithm_or_lock(at: &mut Cursor<'_>, read: &mut Read) -> Result<
     Ok(false)
 }
 
-fn is_partitioning(at: &Cursor<'_>) -> bool {
-    let verbs = [
-        "truncate",
-        "coalesce",
-        "reorganize",
-        "exchange",
-        "analyze",
-        "check",
-        "optimize",
-        "rebuild",
-        "repair",
-        "discard",
-        "import",
-        "convert",
-    ];
-    (at.is_any(&verbs) && at.is_then("partition"))
-        || (at.is("remove") && at.is_then("partitioning"))
-        || (at.is("partition") && at.is_then("by"))
-        || (at.is("convert") && at.is_then("table"))
-}
-
 fn add(at: &mut Cursor<'_>, table: &TableName) -> Result<Vec<Operation>, Unread> {
-    if at.is("partition") {
-        at.skip_all();
-        return Ok(vec![Operation::ChangeTable {
-            table: table.clone(),
-            change: TableChange::Partitioning,
-        }]);
-    }
     if at.take(&["system", "versioning"]) || at.take(&["period", "for"]) {
         while !at.at_end() && !at.is_sign(",") {
             at.until(&[])?;
@@ -216,11 +195,12 @@ pub(super) fn indexed(at: &mut Cursor<'_>, table: &TableName) -> Result<Option<O
         return Ok(Some(constrained(key)));
     }
     if at.take(&["foreign", "key"]) {
-        at.take(&["if", "not", "exists"]);
+        let if_not_exists = at.take(&["if", "not", "exists"]);
         let name = at.name_unless(&[])?;
         let columns = at.names()?;
         let mut key = references(at, columns)?;
         key.name = constraint_name.or(name);
+        key.if_not_exists = if_not_exists;
         return Ok(Some(constrained(key)));
     }
     if at.is("check") && (constraint_name.is_some() || at.is_then("(")) {
@@ -256,13 +236,6 @@ fn drop(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
         constraint,
         dropping,
     };
-    if at.is("partition") {
-        at.skip_all();
-        return Ok(Operation::ChangeTable {
-            table: table.clone(),
-            change: TableChange::Partitioning,
-        });
-    }
     if at.take(&["system", "versioning"]) || at.take(&["period", "for"]) {
         at.until(&[]).ok();
         return Ok(Operation::ChangeTable {
@@ -330,10 +303,32 @@ pub(super) fn dropped_index(name: ColumnName, table: TableName, dropping: Droppi
     }
 }
 
-fn redefine(at: &mut Cursor<'_>, table: &TableName, name: ColumnName) -> Result<Operation, Unread> {
+/// A definition; keys in it are operations of their own, on a column that is there.
+fn redefine(
+    at: &mut Cursor<'_>,
+    table: &TableName,
+    name: ColumnName,
+) -> Result<Vec<Operation>, Unread> {
     let mut column = definition(at, name)?;
     column.redefined = true;
-    Operation::alter_column(table.clone(), vec![column]).map_err(|error| error.to_string())
+    let is_key = |constraint: &Constraint| constraint.kind() != ConstraintKind::Check;
+    let (keys, checks) = std::mem::take(&mut column.constraints)
+        .into_iter()
+        .partition(is_key);
+    let keys: Vec<Constraint> = keys;
+    column.constraints = checks;
+    let altered = Operation::alter_column(table.clone(), vec![column]);
+    let mut operations = vec![altered.map_err(|error| error.to_string())?];
+    operations.extend(keys.into_iter().map(|constraint| {
+        let table = table.clone();
+        if constraint.kind() == ConstraintKind::Unique {
+            let index = Index::new(IndexKind::Unique, constraint.columns().to_vec());
+            Operation::CreateIndex { table, index }
+        } else {
+            Operation::AddConstraint { table, constraint }
+        }
+    }));
+    Ok(operations)
 }
 
 /// `CHANGE old new definition`.
@@ -341,16 +336,16 @@ fn change(at: &mut Cursor<'_>, table: &TableName) -> Result<Vec<Operation>, Unre
     at.take(&["column"]);
     at.take(&["if", "exists"]);
     let (from, to) = (at.column()?, at.column()?);
-    let redefined = redefine(at, table, to.clone())?;
-    if from == to {
-        return Ok(vec![redefined]);
+    let mut operations = redefine(at, table, to.clone())?;
+    if from != to {
+        let renamed = Operation::RenameColumn {
+            table: table.clone(),
+            from,
+            to,
+        };
+        operations.insert(0, renamed);
     }
-    let renamed = Operation::RenameColumn {
-        table: table.clone(),
-        from,
-        to,
-    };
-    Ok(vec![renamed, redefined])
+    Ok(operations)
 }
 
 fn alter(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
@@ -419,100 +414,13 @@ fn rename(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
     })
 }
 
-fn convert(at: &mut Cursor<'_>) -> Result<TableChange, Unread> {
-    if !(at.take(&["character", "set"]) || at.take(&["char", "set"]) || at.take(&["charset"])) {
-        return Err(at.unexpected("CHARACTER SET"));
-    }
-    let charset = at
-        .value()?
-        .trim_matches(['\'', '"', '`'])
-        .to_ascii_lowercase();
-    if at.take(&["collate"]) {
-        at.value()?;
-    }
-    Ok(TableChange::ConvertCharset { charset })
-}
-
 /// The columns of `ORDER BY`, up to the end: their commas are no ends of actions.
-fn order(at: &mut Cursor<'_>) -> Result<bool, Unread> {
+fn order(at: &mut Cursor<'_>) -> Result<(), Unread> {
     loop {
         at.column()?;
         at.take_any(&["asc", "desc"]);
         if !at.sign(",") {
-            return Ok(true);
+            return Ok(());
         }
     }
-}
-
-/// What options of a table do when they are altered. Those that are not known count as what takes the longest.
-const OPTIONS: [(&str, TableChange); 31] = [
-    ("auto_increment", TableChange::Catalogue),
-    ("comment", TableChange::Catalogue),
-    ("charset", TableChange::Catalogue),
-    ("collate", TableChange::Catalogue),
-    ("password", TableChange::Catalogue),
-    ("connection", TableChange::Catalogue),
-    ("delay_key_write", TableChange::Catalogue),
-    ("insert_method", TableChange::Catalogue),
-    ("engine_attribute", TableChange::Catalogue),
-    ("secondary_engine_attribute", TableChange::Catalogue),
-    ("secondary_engine", TableChange::Catalogue),
-    ("autoextend_size", TableChange::Catalogue),
-    ("stats_persistent", TableChange::Parameters),
-    ("stats_auto_recalc", TableChange::Parameters),
-    ("stats_sample_pages", TableChange::Parameters),
-    ("avg_row_length", TableChange::Rebuild),
-    ("max_rows", TableChange::Rebuild),
-    ("min_rows", TableChange::Rebuild),
-    ("checksum", TableChange::Rebuild),
-    ("page_checksum", TableChange::Rebuild),
-    ("pack_keys", TableChange::Rebuild),
-    ("engine", TableChange::Rebuild),
-    ("type", TableChange::Rebuild),
-    ("row_format", TableChange::Rebuild),
-    ("key_block_size", TableChange::Rebuild),
-    ("compression", TableChange::Rebuild),
-    ("encryption", TableChange::Rebuild),
-    ("transactional", TableChange::Rebuild),
-    ("storage", TableChange::Rebuild),
-    ("tablespace", TableChange::Move),
-    ("union", TableChange::Catalogue),
-];
-
-/// Further options of MariaDB, each of which writes the table anew, or may.
-const MARIADB_OPTIONS: [&str; 10] = [
-    "page_compressed",
-    "page_compression_level",
-    "encrypted",
-    "encryption_key_id",
-    "ietf_quotes",
-    "sequence",
-    "itp",
-    "yes",
-    "table_checksum",
-    "with_system_versioning",
-];
-
-fn option(at: &mut Cursor<'_>) -> Result<TableChange, Unread> {
-    at.take(&["default"]);
-    if at.take(&["character", "set"]) || at.take(&["char", "set"]) {
-        at.value()?;
-        return Ok(TableChange::Catalogue);
-    }
-    if at.take(&["data", "directory"]) || at.take(&["index", "directory"]) {
-        at.value()?;
-        return Ok(TableChange::Rebuild);
-    }
-    if let Some((word, change)) = OPTIONS.iter().find(|(word, _)| at.is(word)) {
-        at.take(&[word]);
-        at.value()?;
-        return Ok(change.clone());
-    }
-    let quoted = at.peek().trim_matches('`').to_ascii_lowercase();
-    if MARIADB_OPTIONS.contains(&quoted.as_str()) {
-        at.skip();
-        at.value()?;
-        return Ok(TableChange::Rebuild);
-    }
-    Err(at.unexpected("an action of ALTER TABLE"))
 }

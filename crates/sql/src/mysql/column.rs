@@ -188,10 +188,10 @@ fn attribute(
     Ok(())
 }
 
-/// A default: without the parentheses that stand around the whole of it.
+/// A default, with the parentheses that stand around the whole of it: MySQL takes it for another thing by them.
 pub(super) fn expression(at: &mut Cursor<'_>) -> Result<String, Unread> {
     if at.is_sign("(") {
-        return at.parentheses();
+        return Ok(format!("({})", at.parentheses()?));
     }
     at.until(&ATTRIBUTES)
 }
@@ -237,7 +237,7 @@ pub(super) fn references(
         Constraint::new(ConstraintKind::ForeignKey, columns).map_err(|error| error.to_string())?;
     key.references = Some(at.table()?);
     if at.is_sign("(") {
-        at.names()?;
+        key.referenced = at.names()?;
     }
     loop {
         if at.take(&["match"]) {

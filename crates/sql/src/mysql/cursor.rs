@@ -5,8 +5,8 @@ use std::time::Duration;
 use dbop_model::table::{ColumnName, TableName};
 
 use crate::lex::{Kind, Token};
-use crate::session::seconds;
 use crate::split::Piece;
+use crate::variables::seconds;
 
 /// Why a statement cannot be read.
 pub(super) type Unread = String;

@@ -1,6 +1,8 @@
 //! `ALTER TABLE`, one operation for each of its actions, and what else alters tables unnamed.
 
-use dbop_model::operation::{Column, Constraint, Filling, Operation, ServerDefault, TableChange};
+use dbop_model::operation::{
+    Column, Constraint, Filling, Operation, PartitionChange, ServerDefault, TableChange,
+};
 use dbop_model::table::{ColumnName, TableName};
 use squawk_syntax::ast::{self, AlterColumnOption, AlterTableAction, AstNode};
 
@@ -103,7 +105,7 @@ fn action(it: &AlterTableAction, table: TableName, names: &Names<'_>) -> Result<
             changed(TableChange::Move)
         }
         AlterTableAction::MergePartitions(_) | AlterTableAction::SplitPartition(_) => {
-            changed(TableChange::Partitioning)
+            changed(TableChange::Partitioning(PartitionChange::Redistribute))
         }
         AlterTableAction::EnableTrigger(_)
         | AlterTableAction::DisableTrigger(_)

@@ -62,6 +62,7 @@ fn operation(it: &Operation) -> String {
         Operation::DropIndex {
             table,
             by_name,
+            name,
             online,
             ..
         } => {
@@ -70,7 +71,9 @@ fn operation(it: &Operation) -> String {
             } else {
                 "dropIndex of"
             };
-            format!("{what} {table}{}", if *online { " online" } else { "" })
+            let name = name.as_ref().map(|name| format!(" named {name}"));
+            let online = if *online { " online" } else { "" };
+            format!("{what} {table}{}{online}", name.unwrap_or_default())
         }
         Operation::AddConstraint {
             table,

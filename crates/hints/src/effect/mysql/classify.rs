@@ -1,22 +1,24 @@
 //! From an operation on MySQL or MariaDB to its forms: by its text, and by what the catalogue says of the table.
 
 use dbop_model::operation::{
-    Column, Constraint, ConstraintKind, Filled, Index, IndexKind, IndexPart, Operation, SqlType,
-    TableChange, Validity,
+    Column, Constraint, ConstraintKind, Filled, Index, IndexKind, IndexPart, Operation,
+    PartitionChange, SqlType, TableChange, Validity,
 };
-use dbop_model::table::{ColumnName, TableFacts, TableKind};
+use dbop_model::table::{ColumnName, Generated, TableFacts, TableKind};
 use dbop_model::{Engine, Fact, Why};
 
-use super::columns::{add_column, alter_column, drop_column};
-use super::types::Type;
-use super::{Form, Shape};
+use super::Form;
+use super::change::convert_charset;
+use super::columns::{add_column, alter_column, drop_column, is_over};
+use super::types::{Implicit, Type};
+use super::ways::Shape;
 use crate::case::Case;
 use crate::effect::{Class, ON_NEW_TABLE};
 use crate::steps::Standing;
 
-/// Does a strict MySQL refuse to add a NOT NULL column of this type without a default to rows that are there?
-pub(crate) fn without_implicit_value(sql_type: &SqlType) -> bool {
-    Type::read(sql_type.name()).is_some_and(|of| of.has_no_implicit_value())
+/// What MySQL writes into rows that are there for a NOT NULL column of this type without a default.
+pub(crate) fn implicit_value(sql_type: &SqlType) -> Implicit {
+    Type::read(sql_type.name()).map_or(Implicit::Value, |of| of.implicit_value())
 }
 
 /// Does the operation ask for a way that lets writes go on, without an `ALGORITHM` of its own?
@@ -37,33 +39,56 @@ pub(super) fn shape(case: &Case<'_>, row_versions_max: u32) -> Result<Shape, Why
         return Err(Why::new(format!("there is no table {}", case.table())));
     };
     let storage = facts.storage.as_result().map_err(Clone::clone)?;
-    if !storage.engine.eq_ignore_ascii_case("innodb") {
+    let is_innodb = storage.engine.eq_ignore_ascii_case("innodb");
+    if !(is_innodb
+        || COPIED
+            .iter()
+            .any(|one| storage.engine.eq_ignore_ascii_case(one)))
+    {
         return Err(Why::new(format!(
-            "the table is of the storage engine {}, and only InnoDB was measured",
+            "the table is of the storage engine {}, which was never measured",
             storage.engine
         )));
     }
-    let cascades = match (&facts.constraints, case.server.engine) {
-        (Fact::Known(constraints), _) => constraints
+    let mariadb = case.server.engine == Engine::MariaDb;
+    let cascades = match &facts.constraints {
+        Fact::Known(constraints) => constraints
             .iter()
             .any(|constraint| constraint.cascades && !constraint.incoming),
         // Only MariaDB 11.2 and later copy while writes go on.
-        (Fact::Unknown(why), Engine::MariaDb) => return Err(why.clone()),
-        (Fact::Unknown(_), _) => false,
+        Fact::Unknown(why) if mariadb => return Err(why.clone()),
+        Fact::Unknown(_) => false,
     };
-    let compressed = storage
-        .row_format
-        .as_deref()
-        .is_some_and(|format| format.eq_ignore_ascii_case("compressed"));
+    let virtual_indexed = match &facts.indexes {
+        Fact::Known(indexes) => facts.columns.iter().any(|(name, column)| {
+            column.generated == Some(Generated::Virtual)
+                && indexes.iter().any(|index| is_over(index, name))
+        }),
+        Fact::Unknown(why) if mariadb => return Err(why.clone()),
+        Fact::Unknown(_) => false,
+    };
+    let row_format = storage.row_format.as_deref().unwrap_or_default();
     Ok(Shape {
+        copied: !is_innodb,
         fulltext: storage.fulltext,
-        compressed,
-        versions_full: storage
-            .row_versions
-            .is_some_and(|versions| versions >= row_versions_max),
+        compressed: row_format.eq_ignore_ascii_case("compressed"),
+        redundant: row_format.eq_ignore_ascii_case("redundant"),
+        partitioned: storage.partitions > 0,
+        stored: facts
+            .columns
+            .values()
+            .any(|column| column.generated == Some(Generated::Stored)),
+        virtual_indexed,
+        versions_full: match (mariadb, storage.row_versions) {
+            (true, _) => Some(false),
+            (false, versions) => versions.map(|versions| versions >= row_versions_max),
+        },
         cascades,
     })
 }
+
+/// Storage engines that have no way but to copy.
+const COPIED: [&str; 2] = ["MyISAM", "Aria"];
 
 /// The forms of an operation.
 pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
@@ -112,7 +137,7 @@ pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
         Operation::DropTable { .. } | Operation::DropView { .. } => {
             Class::one(Form::Metadata, "dropping a table reads none of its rows")
         }
-        Operation::ChangeTable { change, .. } => change_table(change),
+        Operation::ChangeTable { change, .. } => change_table(case, facts, change),
         Operation::CreateTable { .. } | Operation::CreateView { .. } => {
             Class::one(Form::NewTable, ON_NEW_TABLE)
         }
@@ -220,16 +245,16 @@ fn add_constraint(case: &Case<'_>, facts: &TableFacts, constraint: &Constraint) 
             Form::Check,
             "the server copies the table to check every row",
         ),
-        (ConstraintKind::ForeignKey, _) => match case.settings().as_result() {
-            Ok(settings) if settings.foreign_key_checks => Class::one(
+        (ConstraintKind::ForeignKey, _) => match case.foreign_key_checks() {
+            Fact::Known(true) => Class::one(
                 Form::ForeignKey,
                 "with foreign_key_checks on, the server copies the table",
             ),
-            Ok(_) => Class::one(
+            Fact::Known(false) => Class::one(
                 Form::ForeignKeyUnchecked,
                 "with foreign_key_checks off, no row is looked at",
             ),
-            Err(why) => Class::Undecided(
+            Fact::Unknown(why) => Class::Undecided(
                 Why::new(format!("whether foreign_key_checks is on: {why}")),
                 None,
             ),
@@ -271,7 +296,7 @@ fn drop_constraint(facts: &TableFacts, constraint: &Constraint) -> Class<Form> {
     }
 }
 
-fn change_table(change: &TableChange) -> Class<Form> {
+fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Class<Form> {
     match change {
         TableChange::Truncate { .. } => {
             Class::one(Form::Metadata, "its file is replaced, whatever its size")
@@ -280,9 +305,13 @@ fn change_table(change: &TableChange) -> Class<Form> {
             Form::Rebuild,
             "every row is written anew while writes go on",
         ),
-        TableChange::ConvertCharset { charset } => Class::one(
-            Form::Convert,
-            format!("every text is converted to {charset}"),
+        TableChange::ConvertCharset { charset, collation } => {
+            convert_charset(case, facts, charset, collation.as_deref())
+        }
+        TableChange::Order => Class::one(Form::Copied, "every row is copied in that order"),
+        TableChange::Engine { engine } => Class::one(
+            Form::Copied,
+            format!("every row is copied to the storage engine {engine}"),
         ),
         TableChange::Catalogue | TableChange::Parameters => {
             Class::one(Form::Catalogue, "it only changes the catalogue")
@@ -290,10 +319,13 @@ fn change_table(change: &TableChange) -> Class<Form> {
         TableChange::Trigger | TableChange::DropTrigger { .. } => {
             Class::one(Form::Metadata, "a trigger only changes the catalogue")
         }
-        TableChange::Partitioning => Class::Undecided(
-            Why::new("what becomes of the partitions' rows is not predicted"),
-            Some("try it on a copy of the table"),
-        ),
+        TableChange::Partitioning(partitions) => change_partitions(*partitions),
+        TableChange::ValidateConstraint { .. } if case.server.engine == Engine::MySql => {
+            Class::one(
+                Form::Check,
+                "the server copies the table to check every row",
+            )
+        }
         TableChange::ValidateConstraint { .. }
         | TableChange::SetLogged { .. }
         | TableChange::Move
@@ -307,6 +339,30 @@ fn change_table(change: &TableChange) -> Class<Form> {
         | TableChange::RowSecurity => Class::refused(
             "MySQL and MariaDB have no such statement",
             "write the statement for this server",
+        ),
+    }
+}
+
+fn change_partitions(change: PartitionChange) -> Class<Form> {
+    match change {
+        PartitionChange::Add => {
+            Class::one(Form::PartitionFiles, "a partition without rows is added")
+        }
+        PartitionChange::Drop | PartitionChange::Truncate => Class::one(
+            Form::PartitionFiles,
+            "a partition's file goes, whatever its size",
+        ),
+        PartitionChange::Redistribute | PartitionChange::Rebuild => Class::one(
+            Form::PartitionRows,
+            "the rows of partitions are written anew while writes wait",
+        ),
+        PartitionChange::Whole => Class::one(
+            Form::PartitionWhole,
+            "every row is put into a partition anew",
+        ),
+        PartitionChange::Exchange | PartitionChange::Check => Class::Undecided(
+            Why::new("what becomes of the partitions' rows is not predicted"),
+            Some("try it on a copy of the table"),
         ),
     }
 }

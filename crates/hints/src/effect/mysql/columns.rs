@@ -3,13 +3,11 @@
 use dbop_model::operation::{
     Column, ConstraintKind, Filled, IndexPart, ServerDefault, SqlType, Validity,
 };
-use dbop_model::table::{
-    ColumnFacts, ColumnName, Generated, IndexFacts, Storage, TableFacts, Volatility,
-};
+use dbop_model::table::{ColumnFacts, ColumnName, Generated, IndexFacts, TableFacts, Volatility};
 use dbop_model::{Engine, Fact, Why};
 
 use super::Form;
-use super::types::{self, Change, Type};
+use super::{change, definition};
 use crate::case::Case;
 use crate::effect::{Class, Part};
 use crate::expression;
@@ -18,6 +16,19 @@ use crate::steps::ColumnStanding;
 pub(super) fn add_column(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Class<Form> {
     if let ColumnStanding::Present(..) = case.step.column(&column.name, facts) {
         return Class::one(Form::Default, "it is there already");
+    }
+    let table = || {
+        facts
+            .storage
+            .known()
+            .and_then(|storage| storage.charset.clone())
+    };
+    let charset = column.charset.clone().or_else(table);
+    let nullable = column.nullable != Some(false);
+    if let Some(refused) =
+        definition::refused(case, facts, column, None, nullable, charset.as_deref())
+    {
+        return refused;
     }
     let mut parts = match adding(case, facts, column) {
         Class::Forms(parts) => parts,
@@ -95,13 +106,28 @@ fn by_default(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Class<For
         );
     };
     if case.server.engine == Engine::MySql {
-        // MySQL tells them apart by the parentheses (manual, section 13.6).
-        return if text.starts_with('(') {
-            let why = "a default in parentheses is computed for every row";
-            Class::one(Form::AddColumnConstant, why)
-        } else {
-            instant(same)
-        };
+        // MySQL tells them apart by the parentheses (manual, section 13.6), without which only these are taken.
+        let clocks = ["now", "current_timestamp", "localtime", "localtimestamp"];
+        let is_constant = read.names.is_empty()
+            && read
+                .functions
+                .iter()
+                .all(|function| clocks.contains(&function.as_str()));
+        if is_constant && !text.starts_with('(') {
+            return instant(same);
+        }
+        if let Some(function) = read.functions.iter().find(|name| differs_by_server(name))
+            && case.settings().is_known_and(|settings| settings.row_log)
+        {
+            return Class::refused(
+                format!(
+                    "its default calls {function}(), which gives a replica other values (error 1674)"
+                ),
+                "add the column without a default, fill it in batches, then set the default",
+            );
+        }
+        let why = "a default in parentheses is computed for every row";
+        return Class::one(Form::AddColumnConstant, why);
     }
     if !read.names.is_empty() {
         let why = "its default is computed from other columns of the row";
@@ -124,6 +150,26 @@ fn by_default(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Class<For
     Class::one(Form::AddColumnConstant, same)
 }
 
+/// Functions that give another server other values, so that a statement is not safe to be replayed (MySQL 8.4 manual,
+/// section 19.2.1.3).
+fn differs_by_server(function: &str) -> bool {
+    const DIFFER: [&str; 12] = [
+        "found_rows",
+        "load_file",
+        "rand",
+        "random_bytes",
+        "row_count",
+        "session_user",
+        "sleep",
+        "sysdate",
+        "system_user",
+        "user",
+        "uuid",
+        "uuid_short",
+    ];
+    DIFFER.contains(&function.to_ascii_lowercase().as_str())
+}
+
 pub(super) fn alter_column(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Class<Form> {
     let (name, old) = match case.step.column(&column.name, facts) {
         ColumnStanding::Present(name, old) => (name, old),
@@ -136,24 +182,55 @@ pub(super) fn alter_column(case: &Case<'_>, facts: &TableFacts, column: &Column)
             return Class::Undecided(Why::new(why), None);
         }
     };
+    let nullable = column.nullable.unwrap_or(column.redefined || old.nullable);
+    let charset = column.charset.as_deref().or(old.charset.as_deref());
+    let old_type = Some(old.sql_type.as_str());
+    if let Some(refused) = definition::refused(case, facts, column, old_type, nullable, charset) {
+        return refused;
+    }
     let indexes = match facts.indexes.as_result() {
         Ok(indexes) => indexes,
         Err(why) => return Class::Undecided(why.clone(), None),
     };
+    let in_key = indexes
+        .iter()
+        .any(|index| index.primary && is_over(index, &name));
+    if in_key
+        && column.redefined
+        && column.nullable == Some(true)
+        && case.server.engine == Engine::MySql
+    {
+        return Class::refused(
+            format!("{name} is in the primary key, and cannot hold NULL (error 1171)"),
+            "leave NULL out",
+        );
+    }
     let mut parts: Vec<Part<Form>> = match nullability(case, column, &name, &old, indexes) {
         Ok(part) => part.into_iter().collect(),
         Err(why) => return Class::Undecided(why, None),
     };
+    match numbering(facts, column, &name) {
+        Ok(part) => parts.extend(part),
+        Err(why) => return Class::Undecided(why, None),
+    }
     if column.placed {
         let why = "a column in another place is stored in another place";
         parts.push(Part::new(Form::Reorder, why));
     }
     if column.sql_type.is_some() || column.charset.is_some() || column.collation.is_some() {
         let indexed = indexes.iter().any(|index| is_over(index, &name));
-        match change_type(facts, column, &old, indexed) {
+        match change::change_type(case, facts, column, &old, indexed) {
             Class::Forms(more) => parts.extend(more),
             other => return other,
         }
+    }
+    let checked = column.constraints.iter().any(|constraint| {
+        constraint.kind() == ConstraintKind::Check && constraint.validity == Validity::AllRows
+    });
+    // MariaDB holds a column's own CHECK against no row of today.
+    if checked && case.server.engine == Engine::MySql {
+        let why = "with its CHECK, the server copies the table";
+        parts.push(Part::new(Form::Check, why));
     }
     if parts.is_empty() {
         parts.push(Part::new(Form::Default, DEFAULT_ALONE));
@@ -173,6 +250,34 @@ fn changes_default_alone(column: &Column) -> bool {
         && !column.redefined
 }
 
+/// AUTO_INCREMENT, where it comes or goes.
+fn numbering(
+    facts: &TableFacts,
+    column: &Column,
+    name: &ColumnName,
+) -> Result<Option<Part<Form>>, Why> {
+    if !column.redefined {
+        return Ok(None);
+    }
+    let counts_on = match facts.storage.as_result() {
+        Ok(storage) => storage.auto_increment.as_ref() == Some(name),
+        Err(why) => return Err(why.clone()),
+    };
+    let filled = column.sql_type.as_ref().map(SqlType::filled);
+    let counts_then = matches!(filled, Some(Filled::AutoIncrement | Filled::Serial));
+    Ok(match (counts_on, counts_then) {
+        (true, false) => Some(Part::new(
+            Form::DropNumbering,
+            "it is defined anew without AUTO_INCREMENT",
+        )),
+        (false, true) => Some(Part::new(
+            Form::AddNumbering,
+            "AUTO_INCREMENT gives rows without a number one",
+        )),
+        _ => None,
+    })
+}
+
 fn nullability(
     case: &Case<'_>,
     column: &Column,
@@ -184,17 +289,18 @@ fn nullability(
         .iter()
         .any(|index| index.primary && is_over(index, name));
     let nullable = match column.nullable {
-        Some(nullable) => nullable,
+        // Said of a primary key's column, NULL is passed over.
+        Some(nullable) => nullable && !(column.redefined && in_key),
         // What is defined anew may hold NULL unless it says otherwise; a primary key's columns never may.
         None if column.redefined && !in_key => true,
         None => old.nullable,
     };
     Ok(match (old.nullable, nullable) {
         (true, false) => {
-            let strict = case.settings().as_result().map(|settings| settings.strict);
-            let strict = match (case.server.engine, strict) {
+            let strict = match (case.server.engine, case.strict()) {
                 (Engine::MariaDb, _) => true,
-                (_, strict) => *strict.as_ref().map_err(|why| (*why).clone())?,
+                (_, Fact::Known(strict)) => strict,
+                (_, Fact::Unknown(why)) => return Err(why),
             };
             Some(if strict {
                 Part::new(Form::NotNull, "every row is written anew without NULL")
@@ -209,142 +315,6 @@ fn nullability(
         )),
         _ => None,
     })
-}
-
-fn change_type(
-    facts: &TableFacts,
-    column: &Column,
-    old: &ColumnFacts,
-    indexed: bool,
-) -> Class<Form> {
-    let new_type = column
-        .sql_type
-        .as_ref()
-        .map_or(old.sql_type.as_str(), |t| t.name());
-    if column.sql_type.as_ref().is_some_and(|t| {
-        matches!(
-            t.filled(),
-            Filled::Stored | Filled::Virtual | Filled::StoredOrVirtual
-        )
-    }) {
-        let why = "a generated column is computed anew for every row";
-        return Class::one(Form::Convert, why);
-    }
-    let is_text = Type::read(new_type).is_some_and(|new| new.is_text());
-    let charset = match new_charset(&facts.storage, column, old, is_text) {
-        Ok(charset) => charset,
-        Err(why) => {
-            let say = "say the column's character set in the operation";
-            return Class::Undecided(why, Some(say));
-        }
-    };
-    let words = format!("from {} to {new_type}", old.sql_type);
-    let convert = |why: String| Class::one(Form::Convert, why);
-    let change = types::change(
-        &old.sql_type,
-        new_type,
-        old.charset.as_deref(),
-        charset.as_deref(),
-    );
-    let mut parts = Vec::new();
-    match change {
-        Change::Unread => {
-            return Class::Undecided(Why::new(format!("{words}: a type is not understood")), None);
-        }
-        Change::Converted => return convert(format!("{words}: every value is converted")),
-        Change::Across(bytes) => {
-            let why = format!("{words}: its longest value grows beyond 255 bytes");
-            let form = if bytes <= 127 {
-                Form::LongerShort
-            } else {
-                Form::Convert
-            };
-            parts.push(Part::new(form, why));
-        }
-        Change::Longer => {
-            let why = format!("{words}: lengths take as many bytes as before");
-            parts.push(Part::new(Form::Longer, why));
-        }
-        Change::Appended => {
-            let why = "values appended to the list only change the catalogue";
-            parts.push(Part::new(Form::EnumAppended, why));
-        }
-        Change::Same => {}
-    }
-    let from = old.charset.as_deref().map(utf8);
-    let to = charset.as_deref().map(utf8);
-    if is_text && from != to {
-        let (from, to) = (from.unwrap_or("none"), to.unwrap_or("none"));
-        if (from, to) != ("utf8mb3", "utf8mb4") {
-            return convert(format!("from {from} to {to}: every value is converted"));
-        }
-        let why = format!("from {from} to {to}, values are stored alike");
-        let form = if indexed {
-            Form::CharsetIndexed
-        } else {
-            Form::Charset
-        };
-        parts.push(Part::new(form, why));
-    } else if is_text && column.collation.is_some() && column.collation != old.collation {
-        parts.push(if indexed {
-            let why = "an index over it is sorted in another way";
-            Part::new(Form::CollationIndexed, why)
-        } else {
-            let why = "values are stored alike, and no index is over it";
-            Part::new(Form::Collation, why)
-        });
-    }
-    Class::Forms(parts)
-}
-
-/// The character set that a column has afterwards.
-fn new_charset(
-    storage: &Fact<Storage>,
-    column: &Column,
-    old: &ColumnFacts,
-    is_text: bool,
-) -> Result<Option<String>, Why> {
-    if !is_text {
-        return Ok(old.charset.clone());
-    }
-    if let Some(charset) = &column.charset {
-        return Ok(Some(charset.to_ascii_lowercase()));
-    }
-    if let Some(collation) = &column.collation {
-        // A collation's name begins with its character set; MariaDB's uca1400 ones leave it out.
-        let charset = collation.split('_').next().unwrap_or_default();
-        if !charset.starts_with("uca1400") {
-            return Ok(Some(charset.to_ascii_lowercase()));
-        }
-    }
-    if column.sql_type.is_none() {
-        return Ok(old.charset.clone());
-    }
-    // A definition without CHARACTER SET takes the table's own (manual, section 12.3.4).
-    let storage = storage.as_result().map_err(Clone::clone)?;
-    let same = old.charset.is_none()
-        || storage.charset.is_none()
-        || storage.charset.as_deref().map(utf8) == old.charset.as_deref().map(utf8);
-    if same {
-        Ok(old.charset.clone().or_else(|| storage.charset.clone()))
-    } else if column.redefined {
-        Ok(storage.charset.clone())
-    } else {
-        Err(Why::new(format!(
-            "{} has another character set than its table, and the operation does not say which it \
-             gets",
-            column.name
-        )))
-    }
-}
-
-/// `utf8` has meant utf8mb3 so far.
-fn utf8(charset: &str) -> &str {
-    if charset == "utf8" {
-        "utf8mb3"
-    } else {
-        charset
-    }
 }
 
 pub(super) fn drop_column(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> Class<Form> {
@@ -396,7 +366,7 @@ fn has_virtual(facts: &TableFacts) -> bool {
         .any(|column| column.generated == Some(Generated::Virtual))
 }
 
-fn is_over(index: &IndexFacts, column: &ColumnName) -> bool {
+pub(super) fn is_over(index: &IndexFacts, column: &ColumnName) -> bool {
     index.key.parts.iter().any(|part| match part {
         IndexPart::Column(name) | IndexPart::Prefix(name, _) => name == column,
         IndexPart::Expression(text) => text.contains(column.as_str()),

@@ -20,9 +20,20 @@ pub(super) enum Change {
     Unread,
 }
 
+/// What a server writes where a column that cannot hold NULL has no default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Implicit {
+    /// 0, an empty text, the first of a list.
+    Value,
+    /// 0000-00-00, which a strict server refuses unless it takes zero dates.
+    ZeroDate,
+    /// There is none.
+    None,
+}
+
 /// A type as it reads once spelling is out of the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Type {
+pub(crate) struct Type {
     base: String,
     /// `varchar(20)`: 20; `decimal(10,2)`: 10 and 2.
     numbers: Vec<u32>,
@@ -73,7 +84,7 @@ const TEXTS: [&str; 8] = [
 
 impl Type {
     /// Reads one; `None`: it is not understood.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &str) -> Option<Self> {
         let text = text.trim();
         let (name, inside, after) = match text.find('(') {
             None => (text.to_lowercase(), "", ""),
@@ -129,12 +140,126 @@ impl Type {
         TEXTS.contains(&self.base.as_str())
     }
 
-    /// Does a strict server have no value to invent for it? Dates have only a zero that strict mode refuses, and
-    /// geometry has none (measured; MySQL alone).
-    pub(super) fn has_no_implicit_value(&self) -> bool {
-        const NONE: [&str; 11] = [
-            "date",
-            "datetime",
+    /// Its name, whatever the spelling.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Characters or bytes that it holds by its length.
+    pub(crate) fn characters(&self) -> Option<u64> {
+        let has_length = matches!(
+            self.base.as_str(),
+            "char" | "varchar" | "binary" | "varbinary"
+        );
+        self.numbers
+            .first()
+            .filter(|_| has_length)
+            .map(|n| u64::from(*n))
+    }
+
+    /// Bytes of a character set's widest character.
+    pub(crate) fn widest(charset: Option<&str>) -> Option<u32> {
+        widest(charset?)
+    }
+
+    /// Are its values shapes?
+    pub(crate) fn is_geometry(&self) -> bool {
+        self.implicit_value() == Implicit::None
+    }
+
+    /// Can a foreign key lead from the one to the other, as far as types say?
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        let is_text = |of: &Self| matches!(of.base.as_str(), "char" | "varchar");
+        (self.base == other.base || is_text(self) && is_text(other)) && self.flags == other.flags
+    }
+
+    /// Is it a number?
+    pub(super) fn is_number(&self) -> bool {
+        INTEGERS[..5].contains(&self.base.as_str())
+            || matches!(self.base.as_str(), "float" | "double")
+    }
+
+    /// Can it have no constant as its default (MySQL)?
+    pub(super) fn has_no_literal_default(&self) -> bool {
+        let long = ["text", "blob"].iter().any(|end| self.base.ends_with(end));
+        long || self.base == "json" || self.implicit_value() == Implicit::None
+    }
+
+    /// The smallest and the largest number; of a DECIMAL, what its digits hold.
+    pub(super) fn range(&self) -> Option<(f64, f64)> {
+        let unsigned = self.flags.iter().any(|flag| flag != "signed");
+        let bits = match self.base.as_str() {
+            "tinyint" => 8,
+            "smallint" => 16,
+            "mediumint" => 24,
+            "int" => 32,
+            "bigint" => 64,
+            "decimal" => {
+                let [digits, scale] = self.numbers.as_slice() else {
+                    return None;
+                };
+                let limit = 10_f64.powi(i32::try_from(digits.saturating_sub(*scale)).ok()?);
+                let most = limit * (1.0 - f64::EPSILON);
+                return Some((if unsigned { 0.0 } else { -most }, most));
+            }
+            _ => return None,
+        };
+        Some(if unsigned {
+            (0.0, 2_f64.powi(bits) - 1.0)
+        } else {
+            (-(2_f64.powi(bits - 1)), 2_f64.powi(bits - 1) - 1.0)
+        })
+    }
+
+    /// Is it a day, perhaps with its time?
+    pub(super) fn is_date(&self) -> bool {
+        matches!(self.base.as_str(), "date" | "datetime" | "timestamp")
+    }
+
+    /// Digits of a second that it keeps, where it is a moment.
+    pub(super) fn second_digits(&self) -> Option<u32> {
+        matches!(self.base.as_str(), "datetime" | "timestamp")
+            .then(|| self.numbers.first().copied().unwrap_or(0))
+    }
+
+    /// The values of an ENUM, without their quotes.
+    pub(super) fn list(&self) -> Option<Vec<String>> {
+        let plain = |value: &String| value.trim_matches('\'').replace("''", "'");
+        (self.base == "enum").then(|| self.values.iter().map(plain).collect())
+    }
+
+    /// Characters that a CHAR or VARCHAR holds.
+    pub(super) fn letters(&self) -> Option<u64> {
+        let is = matches!(self.base.as_str(), "char" | "varchar");
+        self.numbers.first().filter(|_| is).map(|n| u64::from(*n))
+    }
+
+    /// Bytes of a row that it takes at most, of what can be long.
+    pub(super) fn row_bytes(&self, charset: Option<&str>) -> Option<u64> {
+        let length = u64::from(*self.numbers.first()?);
+        match self.base.as_str() {
+            "varbinary" | "binary" => Some(length),
+            "varchar" | "char" => Some(length * u64::from(widest(charset?)?)),
+            _ => None,
+        }
+    }
+
+    /// Is it a list of values?
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.base.as_str(), "enum" | "set")
+    }
+
+    /// Does a conversion of the table make a larger type of it, so that as many characters fit as before (MySQL 8.4
+    /// manual, section 15.1.9, CONVERT TO)?
+    pub(super) fn grows(&self, old: Option<&str>, new: Option<&str>) -> bool {
+        let widest = |charset: Option<&str>| charset.and_then(widest);
+        matches!(self.base.as_str(), "tinytext" | "text" | "mediumtext")
+            && widest(old) < widest(new)
+    }
+
+    /// What the server invents for it (measured; MySQL alone).
+    pub(super) fn implicit_value(&self) -> Implicit {
+        const GEOMETRIES: [&str; 9] = [
             "geometry",
             "point",
             "linestring",
@@ -145,7 +270,11 @@ impl Type {
             "geometrycollection",
             "geomcollection",
         ];
-        NONE.contains(&self.base.as_str())
+        match self.base.as_str() {
+            "date" | "datetime" => Implicit::ZeroDate,
+            base if GEOMETRIES.contains(&base) => Implicit::None,
+            _ => Implicit::Value,
+        }
     }
 
     /// The longest value in bytes, of a VARCHAR or VARBINARY.
@@ -237,6 +366,21 @@ pub(super) fn change(
         _ if old.numbers == new.numbers => Change::Same,
         _ if matches!(old.base.as_str(), "varchar") => Change::Unread,
         _ => Change::Converted,
+    }
+}
+
+/// Does a VARCHAR become a VARBINARY that holds as many bytes, with lengths of as many bytes?
+pub(super) fn as_bytes(old: &str, new: &str, charset: Option<&str>) -> bool {
+    let (Some(old), Some(new)) = (Type::read(old), Type::read(new)) else {
+        return false;
+    };
+    match (old.bytes(charset), new.bytes(None)) {
+        (Some(from), Some(to)) => {
+            (old.base.as_str(), new.base.as_str()) == ("varchar", "varbinary")
+                && from <= to
+                && (from > 255) == (to > 255)
+        }
+        _ => false,
     }
 }
 

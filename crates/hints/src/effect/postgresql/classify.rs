@@ -445,7 +445,10 @@ fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Cl
         TableChange::Catalogue | TableChange::RowSecurity => {
             Class::one(Form::Catalogue, "it only changes the catalogue")
         }
-        TableChange::ConvertCharset { .. } | TableChange::Partitioning => Class::refused(
+        TableChange::ConvertCharset { .. }
+        | TableChange::Partitioning(_)
+        | TableChange::Order
+        | TableChange::Engine { .. } => Class::refused(
             "PostgreSQL has no such statement",
             "write the statement for PostgreSQL",
         ),

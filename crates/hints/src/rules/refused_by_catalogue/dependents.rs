@@ -139,6 +139,7 @@ pub(super) fn stop_a_drop(case: &Case<'_>) -> Vec<Refusal> {
         let stops = |dependent: &&Dependent| {
             dependent.on == part
                 && dependent.stops.drop
+                && !is_unchecked(case, dependent)
                 && !(cascade && dependent.cascade)
                 && stands(case, dependent)
         };
@@ -146,6 +147,14 @@ pub(super) fn stop_a_drop(case: &Case<'_>) -> Vec<Refusal> {
         (!found.is_empty()).then(|| refusal(case, &shown, "cannot be dropped", &found, true))
     });
     refusals.collect()
+}
+
+/// MySQL and MariaDB drop what a foreign key refers to where foreign_key_checks is off.
+fn is_unchecked(case: &Case<'_>, dependent: &Dependent) -> bool {
+    dependent.kind == DependentKind::ForeignKey
+        && dependent.on == PartOf::Table
+        && case.server.engine != Engine::PostgreSql
+        && case.foreign_key_checks().is_known_and(|on| !on)
 }
 
 /// The constraint as the catalogue names it: the one of the name, or a hint's of its kind and columns.
@@ -272,6 +281,11 @@ pub(super) fn references_stop_a_truncate(case: &Case<'_>) -> Vec<Refusal> {
     let Fact::Known(constraints) = &facts.constraints else {
         return Vec::new();
     };
+    let unchecked = case.server.engine != Engine::PostgreSql
+        && case.foreign_key_checks().is_known_and(|on| !on);
+    if unchecked {
+        return Vec::new();
+    }
     let truncated = |table: &TableName| {
         case.step
             .statement
