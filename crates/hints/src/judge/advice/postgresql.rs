@@ -77,7 +77,8 @@ fn way(case: &Case<'_>, form: Form) -> Vec<String> {
             "add it without REFERENCES; then ALTER TABLE {table} ADD CONSTRAINT ... FOREIGN KEY \
              (...) REFERENCES ... NOT VALID; then, in another transaction, VALIDATE CONSTRAINT"
         )],
-        (Form::SetNotNull, operation) => becoming_not_null(operation)
+        (Form::SetNotNull, operation) => operation
+            .becoming_not_null()
             .into_iter()
             .map(|column| prove_not_null(case, column))
             .collect(),
@@ -147,18 +148,6 @@ fn added<'a>(case: &Case<'a>) -> impl Iterator<Item = &'a Column> {
         _ => &[],
     };
     columns.iter()
-}
-
-fn becoming_not_null(operation: &Operation) -> Vec<&dbop_model::table::ColumnName> {
-    match operation {
-        Operation::AlterColumn { columns, .. } => columns
-            .iter()
-            .filter(|c| c.nullable == Some(false))
-            .map(|c| &c.name)
-            .collect(),
-        Operation::AddConstraint { constraint, .. } => constraint.columns().iter().collect(),
-        _ => Vec::new(),
-    }
 }
 
 fn volatile(table: &str, column: &Column) -> String {
