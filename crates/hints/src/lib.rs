@@ -54,6 +54,7 @@ mod case;
 mod effect;
 mod expression;
 mod judge;
+mod pages;
 pub mod render;
 pub mod rules;
 mod size;
@@ -75,6 +76,7 @@ use dbop_model::operation::{ConstraintKind, Operation, Statement, Validity};
 use dbop_model::table::{FactRequest, TableFactsSet};
 
 use crate::case::Case;
+pub use crate::pages::pages;
 pub use crate::render::{line, render};
 pub use crate::rules::{RULES, Rule};
 use crate::steps::Standing;

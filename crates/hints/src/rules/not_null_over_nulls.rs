@@ -22,6 +22,7 @@ use crate::steps::{ColumnStanding, Standing, Step};
 pub(crate) const RULE: Rule = Rule {
     id: "not-null-over-nulls",
     title: "A column becomes NOT NULL while rows hold NULL, or by a scan of a large table",
+    page: &crate::pages::NOT_NULL_OVER_NULLS,
     wants,
     judge,
 };
