@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dbop_api::database::{LiquibaseVersion, VersionEngine};
+use dbop_model::{Engine, writes};
 
 /// Automates the schema migrations of relational databases, and the credentials that go with each schema.
 ///
@@ -67,19 +68,26 @@ pub enum Command {
     Local(LocalArgs),
     /// Show what would happen now, step by step, and why. Writes nothing anywhere.
     Plan(PlanArgs),
-    /// Judge a SQL file, or a DatabaseMigration, against a live database. Writes nothing anywhere.
+    /// Judge a SQL file, or a DatabaseMigration, against a live database or a snapshot of one. Writes nothing
+    /// anywhere.
     ///
     /// It says what each statement would do to its table on this very server, and what it finds: statements
     /// that cannot succeed on today's data, that stop reads or writes of a large table, or that have the server
-    /// invent values. It needs no cluster, and a login that can only read is enough.
+    /// invent values. It needs no cluster, and a login that can only read is enough; with --facts none at all.
     Analyze(AnalyzeArgs),
+    /// Save the facts of a database for `analyze --facts`. Writes nothing to the database.
+    ///
+    /// The file is JSON: sizes, columns with their types, indexes, constraints, storage, settings, server and,
+    /// with --observe, how much is written. It holds no row, no value and no statistics of values, no login and
+    /// no password; conditions of CHECKs and of indexes are part of the schema, and in it.
+    Snapshot(SnapshotArgs),
     /// Check manifests and the chain of migrations, without a database.
     Lint(LintArgs),
     /// Print DatabaseMigrations made from the migrations that a tool already has.
     ///
     /// The files say which versions there are and how they follow each other; nothing is run, and no database
     /// is asked. What is printed can be applied as it is, and read by `lint`; hints and compatibleFrom are for
-    /// you to add.
+    /// you to add, or hints come from the migrations' SQL with --engine.
     Generate(GenerateArgs),
     /// Show where every database stands.
     Status(StatusArgs),
@@ -112,6 +120,9 @@ pub enum Command {
     /// Print what objects are checked against: `cargo xtask codegen` keeps it.
     #[command(hide = true)]
     Shapes,
+    /// Print the pages of the hint rules: `cargo xtask codegen` keeps them.
+    #[command(hide = true)]
+    RulePages,
     /// Print manifests of what the operator may do in a cluster: `cargo xtask codegen` keeps them.
     #[command(hide = true)]
     Rbac {
@@ -291,16 +302,25 @@ pub struct PlanArgs {
 #[command(after_help = "Examples:\n  \
         database-operator analyze --dsn-file reader.dsn --sql migrations/V8__email.sql\n  \
         database-operator analyze --dsn-file reader.dsn --migration v8.yaml --output json | jq .\n  \
+        database-operator analyze --facts shop.snapshot.json --sql migrations/V8__email.sql\n  \
         alembic upgrade v7:v8 --sql | database-operator analyze --dsn-file reader.dsn --sql -\n\n\
         Exit status:\n  \
         0  nothing stands in the way\n  \
         1  bad input, or a database that cannot be reached or logged in to\n  \
         3  findings stand in the way, or a statement cannot be read")]
+#[command(group = clap::ArgGroup::new("of").required(true))]
 #[command(group = clap::ArgGroup::new("what").required(true))]
+#[command(
+    override_usage = "database-operator analyze --dsn-file F|--facts F --sql F|--migration F [OPTIONS]"
+)]
 pub struct AnalyzeArgs {
     /// A file that holds postgresql:// or mysql://user:password@host:port/database; - is stdin.
-    #[arg(long, value_name = "FILE")]
-    pub dsn_file: PathBuf,
+    #[arg(long, value_name = "FILE", group = "of")]
+    pub dsn_file: Option<PathBuf>,
+    /// A file that `snapshot` wrote, in place of the database; - is stdin. What only rows and sessions tell is
+    /// unknown then.
+    #[arg(long, value_name = "FILE", group = "of")]
+    pub facts: Option<PathBuf>,
     /// The SQL of one migration; - is stdin.
     #[arg(long, value_name = "FILE", group = "what")]
     pub sql: Option<PathBuf>,
@@ -310,8 +330,30 @@ pub struct AnalyzeArgs {
     /// A table of so many rows or more is large.
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
     pub large_table_rows: u64,
-    /// Watch for so long how much is written to the tables; without it that is not known.
-    #[arg(long, value_name = "SPAN", value_parser = observation)]
+    /// Watch for so long how much is written to the tables, 3s to 60s; without it that is unknown, which matters
+    /// for large tables alone.
+    #[arg(long, value_name = "SPAN", value_parser = observed, conflicts_with = "facts")]
+    pub observe: Option<Duration>,
+}
+
+/// `snapshot`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+        database-operator snapshot --dsn-file reader.dsn --observe 10s --out shop.snapshot.json\n  \
+        database-operator snapshot --dsn-file - < reader.dsn > shop.snapshot.json\n\n\
+        A login that can only read is enough. At most 10,000 tables are looked at, for 5 minutes at most; what is\n\
+        left out is said, and in the file.\n\n\
+        Exit status: 0 saved, 1 not")]
+pub struct SnapshotArgs {
+    /// A file that holds postgresql:// or mysql://user:password@host:port/database; - is stdin.
+    #[arg(long, value_name = "FILE")]
+    pub dsn_file: PathBuf,
+    /// Where it is written [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Watch for so long how much is written to each table, 3s to 60s; without it that is unknown, which matters
+    /// for large tables alone.
+    #[arg(long, value_name = "SPAN", value_parser = observed)]
     pub observe: Option<Duration>,
 }
 
@@ -389,7 +431,9 @@ pub struct WordArgs {
         database-operator generate alembic migrations/ --image registry.example.com/shop-migrations:7 > migrations.yaml\n  \
         database-operator generate flyway src/main/resources/db/migration --image shop-flyway:7\n  \
         database-operator generate liquibase db/changelog/root.xml --search-path src/main/resources --image shop-liquibase:7\n  \
-        database-operator generate sql migrations/ --image shop-migrations:7 --namespace shop\n\n\
+        database-operator generate sql migrations/ --image shop-migrations:7 --namespace shop\n  \
+        database-operator generate sql migrations/ --image shop-migrations:7 --engine PostgreSQL\n  \
+        alembic upgrade base:head --sql | database-operator generate alembic . --image i --engine MySQL --sql -\n\n\
         Exit status: 0 printed, 1 the files do not say what they must")]
 pub struct GenerateArgs {
     /// The tool: alembic, flyway, liquibase, or sql for files as dbop-migrate and sqlx run them.
@@ -407,6 +451,15 @@ pub struct GenerateArgs {
     /// each version before it.
     #[arg(long)]
     pub from_empty: bool,
+    /// Fill in schemaHints, from the SQL of the migrations as it is for PostgreSQL, MySQL or MariaDB: that of their
+    /// files, or what the tool prints (--sql). What cannot be read is said by version and line.
+    #[arg(long, value_name = "ENGINE", value_parser = sql_engine)]
+    pub engine: Option<Engine>,
+    /// With alembic and liquibase: what `alembic upgrade base:head --sql` or `liquibase update-sql` printed; - is
+    /// stdin. By default alembic is run for it where it is on the PATH, and of liquibase the change sets in SQL are
+    /// read.
+    #[arg(long, value_name = "FILE", requires = "engine")]
+    pub sql: Option<PathBuf>,
     /// With alembic: the revision at which the chain ends, where there are several heads.
     #[arg(long, value_name = "REVISION")]
     pub head: Option<String>,
@@ -478,6 +531,23 @@ fn heartbeat(text: &str) -> Result<Duration, String> {
     let span = duration(text)?;
     if span < Duration::from_secs(1) {
         return Err("a heartbeat is a second or longer".to_owned());
+    }
+    Ok(span)
+}
+
+/// An engine, by its name in any case of letters.
+fn sql_engine(text: &str) -> Result<Engine, String> {
+    [Engine::PostgreSql, Engine::MySql, Engine::MariaDb]
+        .into_iter()
+        .find(|engine| engine.to_string().eq_ignore_ascii_case(text))
+        .ok_or_else(|| "write PostgreSQL, MySQL or MariaDB".to_owned())
+}
+
+/// How long writes are watched: what is shorter tells no rate, and a rate is that of the last minute.
+fn observed(text: &str) -> Result<Duration, String> {
+    let span = duration(text)?;
+    if !(writes::SPAN_MIN..=writes::WINDOW).contains(&span) {
+        return Err("writes are watched for 3s to 60s".to_owned());
     }
     Ok(span)
 }
@@ -567,6 +637,10 @@ mod tests {
             "x lint shop",
             "x analyze --dsn-file f --sql -",
             "x analyze --dsn-file - --migration v8.yaml",
+            "x analyze --dsn-file f --sql s --observe 10s --large-table-rows 5",
+            "x analyze --facts s.json --sql s",
+            "x snapshot --dsn-file f",
+            "x snapshot --dsn-file - --out s.json --observe 60s",
             "x status --local shop",
             "x wait crm --for ready --local shop --timeout 90s",
             "x wait --all --local shop",
@@ -576,8 +650,11 @@ mod tests {
             "x version --dsn-file - --engine Query --query q",
             "x generate alembic dir --image i --head abc -n shop",
             "x generate liquibase log.xml --image i --search-path dir --by ChangeSet",
+            "x generate sql dir --image i --engine mariadb",
+            "x generate alembic dir --image i --engine PostgreSQL --sql -",
             "x crds",
             "x shapes",
+            "x rule-pages",
             "x rbac cluster",
             "x supervise dir",
         ] {
@@ -618,10 +695,26 @@ mod tests {
             "x analyze --dsn-file f --sql a --migration b",
             "cannot be used with",
         );
-        refused("x analyze --sql a", "--dsn-file <FILE>");
+        refused("x analyze --sql a", "<--dsn-file <FILE>|--facts <FILE>>");
+        refused(
+            "x analyze --dsn-file f --facts g --sql a",
+            "cannot be used with",
+        );
+        refused(
+            "x analyze --facts g --sql a --observe 5s",
+            "cannot be used with",
+        );
+        refused("x snapshot", "--dsn-file <FILE>");
+        refused("x snapshot --dsn-file f --observe 2s", "3s to 60s");
+        refused("x snapshot --dsn-file f --observe 61s", "3s to 60s");
         refused("x generate", "<TOOL>");
         refused("x generate flyway dir", "--image <IMAGE>");
         refused("x generate rails dir --image i", "rails");
+        refused("x generate sql dir --image i --sql f", "--engine <ENGINE>");
+        refused(
+            "x generate sql dir --image i --engine oracle",
+            "PostgreSQL, MySQL or MariaDB",
+        );
     }
 
     #[test]

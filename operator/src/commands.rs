@@ -16,12 +16,14 @@ mod lint;
 mod local;
 mod plan;
 mod rbac;
+mod snapshot;
 mod status;
 mod version;
 mod wait;
 mod word;
 
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -134,6 +136,29 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
 }
 
+/// The text of a file that an option names, or of stdin.
+pub(crate) fn read_text(option: &str, path: &Path, bytes_max: u64) -> Result<String, Failure> {
+    let wrong =
+        |why: &dyn std::fmt::Display| Failure::new(format!("{option} {}: {why}", path.display()));
+    let mut bytes = Vec::new();
+    let limit = bytes_max + 1;
+    let read = if path == Path::new("-") {
+        io::stdin().take(limit).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| wrong(&format!("it cannot be read: {error}")))?;
+    if bytes.len() as u64 > bytes_max {
+        let limit = bytes_max / (1024 * 1024);
+        return Err(wrong(&format!("it is larger than {limit} MiB")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        wrong(&format!("it is not UTF-8 (line {line})")).or("save it as UTF-8")
+    })
+}
+
 /// Runs the command line of this process.
 pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     main_with(arguments, backends::connector())
@@ -182,6 +207,7 @@ fn run(cli: Cli, connector: Arc<dyn Connector>) -> Done {
         Command::Local(args) => block_on(local::run(args, console)),
         Command::Plan(args) => block_on(plan::run(args, console)),
         Command::Analyze(args) => block_on(analyze::run(args, console)),
+        Command::Snapshot(args) => block_on(snapshot::run(args, console)),
         Command::Lint(args) => lint::run(&args, console),
         Command::Generate(args) => generate::run(&args, console),
         Command::Status(args) => block_on(status::run(&args, console)),
@@ -191,6 +217,7 @@ fn run(cli: Cli, connector: Arc<dyn Connector>) -> Done {
         Command::Version(args) => block_on(version::run(args, console)),
         Command::Crds => crds::run(console),
         Command::Shapes => crds::shapes(),
+        Command::RulePages => crds::rule_pages(),
         Command::Rbac { manifest } => rbac::run(&manifest),
         // It is answered before there is a log.
         Command::Supervise { .. } => Ok(Exit::Done),

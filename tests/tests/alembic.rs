@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use dbop_tests::local::{Site, migration};
+use dbop_tests::local::{Directory, Site, migration};
 use dbop_tests::{TestServer, alembic_programs, on_each};
 
 /// Names in the chain, and the revisions that Alembic knows.
@@ -137,4 +137,90 @@ async fn from_empty_no_quiet_window_is_paid() {
         site.has_credentials(&["v4", "v5"]).await;
     })
     .await;
+}
+
+/// What Alembic itself prints of its revisions, offline, becomes hints of the revisions.
+#[tokio::test]
+async fn hints_come_from_what_alembic_prints() {
+    const OFFLINE: &str = "from alembic import context\n\n\
+        context.configure(dialect_name='postgresql', literal_binds=True)\n\
+        with context.begin_transaction():\n    context.run_migrations()\n";
+    let programs = alembic_programs();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let files = Directory::new("alembic_hints")
+        .with_environment("PATH", &format!("{}:{path}", programs.display()));
+    files.write("alembic.ini", "[alembic]\nscript_location = db\n");
+    files.write("db/env.py", OFFLINE);
+    let further = "op.execute('DO $$ BEGIN PERFORM 1; END $$')";
+    let upgrades = UPGRADES.iter().chain([&further]);
+    let names = REVISIONS.map(|(_, revision)| revision);
+    let mut previous = None;
+    for (revision, upgrade) in names.iter().chain([&"aa11bb22cc33"]).zip(upgrades) {
+        let down = previous.map_or("None".to_owned(), |revision| format!("'{revision}'"));
+        files.write(
+            &format!("db/versions/{revision}.py"),
+            &format!(
+                "import sqlalchemy as sa\nfrom alembic import op\n\n\
+                 revision = '{revision}'\ndown_revision = {down}\n\n\n\
+                 def upgrade():\n    {upgrade}\n"
+            ),
+        );
+        previous = Some(revision);
+    }
+    let folder = files.path();
+    let folder = folder.to_str().unwrap();
+    let arguments = [
+        "generate",
+        "alembic",
+        folder,
+        "--image",
+        "i",
+        "--engine",
+        "PostgreSQL",
+    ];
+    let finished = files.run(&arguments).await;
+    finished
+        .exits(0)
+        .says("the SQL is what `alembic upgrade --sql` printed")
+        .says("version aa11bb22cc33: alembic upgrade --sql line");
+    for line in [
+        "- {op: createTable, table: users}",
+        "- {op: addColumn, table: users, columns: [{name: email, type: TEXT}]}",
+        "- {op: createIndex, table: orders, columns: [{name: user_id}], index: {online: false}}",
+        "  #   # MISSING: alembic upgrade --sql line",
+    ] {
+        assert!(
+            finished.stdout.contains(line),
+            "{line} was expected of {finished}"
+        );
+    }
+
+    // The same, from a file; and without Alembic it is said what to do.
+    let printed = std::process::Command::new(programs.join("alembic"))
+        .args(["upgrade", "base:head", "--sql"])
+        .current_dir(files.path())
+        .output()
+        .unwrap();
+    assert!(
+        printed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&printed.stderr)
+    );
+    files.write("printed.sql", &String::from_utf8(printed.stdout).unwrap());
+    let printed = files.path().join("printed.sql");
+    let from_file = [&arguments[..], &["--sql", printed.to_str().unwrap()]].concat();
+    let again = files.run(&from_file).await;
+    again.exits(0);
+    let hints = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| line.contains("- {op"));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(hints(&again.stdout), hints(&finished.stdout));
+    let elsewhere = Directory::new("alembic_none").with_environment("PATH", "/nowhere");
+    let without = elsewhere.run(&arguments).await;
+    without
+        .exits(0)
+        .says("there is no alembic on the PATH")
+        .says("by --sql");
+    assert!(!without.stdout.contains("  schemaHints"), "{without}");
 }

@@ -1,9 +1,10 @@
 //! Writes what is generated from code into the tree, or checks that it is in step: the CRDs, what the
-//! operator may do in a cluster, and what repeats them, the Helm chart and `deploy/install.yaml`.
+//! operator may do in a cluster, and what repeats them, the Helm chart and `deploy/install.yaml`; and the pages of
+//! the hint rules.
 //!
-//! xtask knows nothing of their content: the operator prints them (`database-operator crds`, `rbac`), and
-//! each document goes to the file named for its kind. So a CRD has one source, crate `dbop-api`, and a
-//! permission too, crate `dbop-kubernetes`.
+//! xtask knows nothing of their content: the operator prints them (`database-operator crds`, `rbac`, `rule-pages`), and
+//! each document goes to the file named for its kind. So a CRD has one source, crate `dbop-api`, a
+//! permission too, crate `dbop-kubernetes`, and a rule's page, crate `dbop-hints`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -26,8 +27,10 @@ const SHAPES: &str = "crates/api/src/shape/generated.json";
 const CHART_RULES: &str = "deploy/chart/templates/_rules.tpl";
 /// The manifests of permissions, by the name that `database-operator rbac` and the folder have.
 const PERMISSIONS: [&str; 3] = ["operator", "cluster", "namespaced"];
-/// The folders that hold generated YAML and no other.
-const FOLDERS: [&str; 2] = [CRDS, CHART_CRDS];
+/// Where the pages of the hint rules go.
+const RULE_PAGES: &str = "docs/rules";
+/// The folders that hold generated files and no other of their kind, with how those end.
+const FOLDERS: [(&str, &str); 3] = [(CRDS, ".yaml"), (CHART_CRDS, ".yaml"), (RULE_PAGES, ".md")];
 
 /// Generated texts by their files, from the root of the checkout.
 pub(crate) type Files = BTreeMap<String, String>;
@@ -105,6 +108,14 @@ fn generate(root: &Path, operator: &Path) -> Result<Files> {
     for (name, text) in crds {
         files.insert(format!("{CHART_CRDS}/{name}"), text.clone());
         files.insert(format!("{CRDS}/{name}"), text);
+    }
+    let pages = workspace::capture(Command::new(operator).arg("rule-pages"))?;
+    for page in format!("\n{pages}\n").split("\n%%% ").skip(1) {
+        let (name, text) = page.split_once('\n').context("a rule's page has no text")?;
+        files.insert(
+            format!("{RULE_PAGES}/{name}"),
+            format!("{}\n", text.trim_end()),
+        );
     }
     let shapes = workspace::capture(Command::new(operator).arg("shapes"))?;
     files.insert(SHAPES.into(), format!("{shapes}\n"));
@@ -188,11 +199,11 @@ fn plural(document: &str) -> Option<&str> {
 /// What is in the tree: the generated files, and others where none but generated ones may be.
 fn present(root: &Path, generated: &Files) -> Result<Files> {
     let mut names: BTreeSet<String> = generated.keys().cloned().collect();
-    for folder in FOLDERS {
+    for (folder, end) in FOLDERS {
         for entry in std::fs::read_dir(root.join(folder)).into_iter().flatten() {
             let name = entry.context("a folder cannot be read")?.file_name();
             let name = name.to_string_lossy();
-            if name.ends_with(".yaml") {
+            if name.ends_with(end) {
                 names.insert(format!("{folder}/{name}"));
             }
         }

@@ -37,7 +37,9 @@ const WITH_MYSQL: &[&str] = &["dbop-mysql"];
 /// The test that needs MySQL and MariaDB, in packages whose other tests need PostgreSQL.
 const MYSQL_TEST: &str = "mysql";
 /// The programs of `dbop-tests` whose tests are the same on every engine, or are apart by the names of their modules.
-const ON_ANY_ENGINE: &[&str] = &["support", "errors", "canary", "walks", "crashes", "analyze"];
+const ON_ANY_ENGINE: &[&str] = &[
+    "support", "errors", "canary", "walks", "crashes", "analyze", "snapshot",
+];
 /// What a module is called whose tests are for one kind of server alone, as libtest leaves it out.
 const SKIP_ON_MYSQL: &[&str] = &["--skip", "on_mysql::"];
 const ORACLE_ON_POSTGRES: &[&str] = &["--show-output", "on_postgres::"];

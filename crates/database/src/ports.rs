@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::trial::{Attempt, Trial};
 use dbop_model::{
@@ -64,6 +65,9 @@ pub trait Introspect: Send + Sync {
         wanted: &BTreeSet<FactRequest>,
         probe_timeout: Duration,
     ) -> Result<TableFactsSet, DatabaseError>;
+
+    /// What there is in the database, by name: at most `tables_max` tables. No row is looked at.
+    async fn catalogue(&self, tables_max: usize) -> Result<Catalogue, DatabaseError>;
 }
 
 /// Changes a database.

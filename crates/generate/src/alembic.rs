@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::chain::{Chain, Step};
 use crate::error::GenerateError;
 use crate::files;
+use crate::text::{Part, Text};
 use script::Script;
 
 /// Reads the revisions of a script directory: `dir` holds `alembic.ini`, or `versions`, or the scripts themselves.
@@ -49,15 +50,27 @@ pub fn read(dir: &Path, head: Option<&str>) -> Result<Chain, GenerateError> {
     }
     let graph = Graph::new(&scripts)?;
     let way = graph.way_to(&graph.head(head)?);
-    let steps: Vec<Step> = together(&way)
-        .into_iter()
-        .map(|script| Step {
-            version: script.revision.clone(),
-            title: script.title(),
-            source: script.source.clone(),
-            from_empty: false,
-        })
-        .collect();
+    let mut ends = together(&way).into_iter().peekable();
+    let mut steps: Vec<Step> = Vec::new();
+    let mut parts = Vec::new();
+    for script in &way {
+        parts.push(Part {
+            name: script.revision.clone(),
+            text: Text::Printed { what: "Python" },
+        });
+        if ends
+            .next_if(|end| end.revision == script.revision)
+            .is_some()
+        {
+            steps.push(Step {
+                version: script.revision.clone(),
+                title: script.title(),
+                source: script.source.clone(),
+                from_empty: false,
+                parts: std::mem::take(&mut parts),
+            });
+        }
+    }
     let passed = way.len() - steps.len();
     Ok(Chain {
         steps,

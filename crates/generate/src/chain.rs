@@ -1,5 +1,7 @@
 //! What every tool's files come down to: versions, one after the other.
 
+use crate::text::Part;
+
 /// The versions that a tool's files bring, the first one first. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
@@ -20,4 +22,6 @@ pub struct Step {
     pub source: String,
     /// Does the tool take an empty database straight here?
     pub from_empty: bool,
+    /// What it runs, in this order.
+    pub parts: Vec<Part>,
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 use crate::chain::{Chain, Step};
 use crate::error::GenerateError;
 use crate::files;
+use crate::text::{Part, Text};
 
 /// Reads the migrations below `dir`.
 ///
@@ -40,7 +41,7 @@ pub fn read(dir: &Path) -> Result<Chain, GenerateError> {
             }
             _ => continue,
         };
-        let Some((number, step)) = parse(&stem[1..], &source) else {
+        let Some((number, mut step)) = parse(&stem[1..], &source) else {
             // A class or a script that is called so by chance begins with no digit.
             if stem[1..].starts_with(|c: char| c.is_ascii_digit()) {
                 return Err(GenerateError::file(
@@ -52,6 +53,14 @@ pub fn read(dir: &Path) -> Result<Chain, GenerateError> {
             }
             continue;
         };
+        step.parts.push(if name.ends_with(".sql") {
+            Part::file(&source, files::text(&path)?)
+        } else {
+            Part {
+                name: source.clone(),
+                text: Text::Printed { what: "Java" },
+            }
+        });
         if let Some(first) = into.insert(number, step) {
             return Err(GenerateError::set(
                 format!(
@@ -113,6 +122,7 @@ fn parse(rest: &str, source: &str) -> Option<(Number, Step)> {
         title: title.replace('_', " "),
         source: source.to_owned(),
         from_empty: false,
+        parts: Vec::new(),
     };
     Some((number, step))
 }

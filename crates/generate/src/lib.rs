@@ -1,8 +1,8 @@
 //! DatabaseMigrations from the migrations that a tool already has: read from its files, written as YAML.
 //!
 //! Nothing is run and no database is asked: the files say which versions there are and how they follow each
-//! other, each tool in its own way (one file a tool). What a migration does to the schema is not told; hints are
-//! for whoever knows. The same files give the same bytes.
+//! other, each tool in its own way (one file a tool). What a migration does to the schema is told where there is SQL of
+//! it: in the files, or in what the tool printed ([`text`], [`hints`]). The same files give the same bytes.
 //!
 //! ```no_run
 //! use dbop_generate::{Tool, manifests::Settings};
@@ -14,6 +14,7 @@
 //!     namespace: Some("shop".to_owned()),
 //!     change_log: None,
 //!     from_empty: false,
+//!     engine: Some(dbop_model::Engine::PostgreSql),
 //! };
 //! print!("{}", dbop_generate::manifests::yaml(Tool::Flyway, &chain, &settings)?);
 //! # Ok(())
@@ -24,11 +25,14 @@ pub mod alembic;
 pub mod chain;
 pub mod error;
 pub mod flyway;
+pub mod hints;
 pub mod liquibase;
 pub mod manifests;
 pub mod sql;
+pub mod text;
 
 mod files;
+mod flow;
 mod name;
 
 pub use chain::{Chain, Step};

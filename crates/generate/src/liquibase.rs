@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::chain::{Chain, Step};
 use crate::error::GenerateError;
 use crate::files;
+use crate::text::{Part, Text};
 
 /// Change logs within change logs; more is a circle.
 const DEPTH_MAX: usize = 32;
@@ -58,6 +59,10 @@ struct ChangeSet {
     /// Runs in some databases alone.
     is_limited: bool,
     tag: Option<String>,
+    /// Does it set the tag, and nothing else?
+    is_tag_alone: bool,
+    /// Its SQL, with the line on which that begins.
+    sql: Option<(u32, String)>,
     place: String,
 }
 
@@ -94,8 +99,10 @@ pub fn read(root: &Path, file: &str, by: By) -> Result<Chain, GenerateError> {
 
 fn by_tag(sets: &[(String, ChangeSet)], file: &str) -> Result<Chain, GenerateError> {
     let mut steps = Vec::new();
+    let mut parts = Vec::new();
     let mut after = 0;
     for (path, set) in sets.iter().filter(|(_, set)| !set.is_ignored) {
+        parts.push(part(path, set));
         let Some(tag) = &set.tag else {
             after += 1;
             continue;
@@ -113,6 +120,7 @@ fn by_tag(sets: &[(String, ChangeSet)], file: &str) -> Result<Chain, GenerateErr
             title: String::new(),
             source: format!("{path}::{}::{}", set.id, set.author),
             from_empty: false,
+            parts: std::mem::take(&mut parts),
         });
     }
     if steps.is_empty() {
@@ -133,6 +141,27 @@ fn by_tag(sets: &[(String, ChangeSet)], file: &str) -> Result<Chain, GenerateErr
         ));
     }
     Ok(Chain { steps, notes })
+}
+
+fn part(path: &str, set: &ChangeSet) -> Part {
+    Part {
+        name: format!("{path}::{}::{}", set.id, set.author),
+        text: match &set.sql {
+            Some((line, sql)) => Text::Sql {
+                file: path.to_owned(),
+                line: *line,
+                sql: sql.clone(),
+            },
+            None if set.is_tag_alone => Text::Sql {
+                file: path.to_owned(),
+                line: 1,
+                sql: String::new(),
+            },
+            None => Text::Printed {
+                what: "a change set that is not in SQL",
+            },
+        },
+    }
 }
 
 fn by_change_set(sets: &[(String, ChangeSet)]) -> Result<Chain, GenerateError> {
@@ -159,6 +188,7 @@ fn by_change_set(sets: &[(String, ChangeSet)]) -> Result<Chain, GenerateError> {
             title: String::new(),
             source: set.place.clone(),
             from_empty: false,
+            parts: vec![part(path, set)],
         })
         .collect();
     if steps.is_empty() {

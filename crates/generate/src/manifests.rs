@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use dbop_model::{MigrationName, SchemaVersion};
+use dbop_model::{Engine, MigrationName, SchemaVersion};
 use serde::Serialize;
 
 use crate::Tool;
 use crate::chain::{Chain, Step};
 use crate::error::GenerateError;
-use crate::name;
+use crate::hints::{self, Hint, Hints, Line};
+use crate::{flow, name};
 
 /// What stands in an image's name for the name of the migration.
 pub const NAME: &str = "{name}";
@@ -24,6 +25,8 @@ pub struct Settings {
     pub change_log: Option<String>,
     /// Is an empty database taken straight to the newest version? Every tool here does that by itself.
     pub from_empty: bool,
+    /// Whose SQL the steps are in; `None`: no hints are made of it.
+    pub engine: Option<Engine>,
 }
 
 /// A DatabaseMigration, in the order in which people write its fields.
@@ -52,6 +55,8 @@ struct Spec {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     from_empty: bool,
     container: Container,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema_hints: Option<Vec<Hint>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,6 +79,25 @@ struct Variable {
 /// # Errors
 /// A version that no schema-version engine could report, or an image that cannot stop where it must.
 pub fn manifests(
+    tool: Tool,
+    chain: &Chain,
+    settings: &Settings,
+) -> Result<Vec<Manifest>, GenerateError> {
+    let mut manifests = without_hints(tool, chain, settings)?;
+    let hints = settings.engine.map(|engine| hints::of(engine, chain));
+    for (manifest, hints) in manifests.iter_mut().zip(hints.into_iter().flatten()) {
+        if hints.is_whole {
+            let said = hints.lines.into_iter().filter_map(|line| match line {
+                Line::Hint(hint) => Some(hint),
+                Line::LeftOut(_) | Line::Missing(_) => None,
+            });
+            manifest.spec.schema_hints = Some(said.collect());
+        }
+    }
+    Ok(manifests)
+}
+
+fn without_hints(
     tool: Tool,
     chain: &Chain,
     settings: &Settings,
@@ -126,6 +150,7 @@ pub fn manifests(
                     command: command(tool),
                     env: environment(tool, settings.change_log.as_deref()),
                 },
+                schema_hints: None,
             },
         });
     }
@@ -138,7 +163,11 @@ pub fn manifests(
 /// As [`manifests`].
 pub fn yaml(tool: Tool, chain: &Chain, settings: &Settings) -> Result<String, GenerateError> {
     let mut yaml = String::new();
-    for (manifest, step) in manifests(tool, chain, settings)?.iter().zip(&chain.steps) {
+    let mut hints = settings
+        .engine
+        .map(|engine| hints::of(engine, chain).into_iter());
+    let manifests = without_hints(tool, chain, settings)?;
+    for (manifest, step) in manifests.iter().zip(&chain.steps) {
         let document = serde_saphyr::to_string(manifest).map_err(|error| {
             GenerateError::file(
                 &step.source,
@@ -148,8 +177,38 @@ pub fn yaml(tool: Tool, chain: &Chain, settings: &Settings) -> Result<String, Ge
         })?;
         let source: String = step.source.chars().filter(|c| !c.is_control()).collect();
         yaml.push_str(&format!("---\n# {source}\n{document}"));
+        if let Some(hints) = hints.as_mut().and_then(Iterator::next) {
+            yaml.push_str(&block(&hints));
+        }
     }
     Ok(yaml)
+}
+
+/// The hints as lines of `spec`. What is not whole says nothing of the schema: then all of it is a comment.
+fn block(hints: &Hints) -> String {
+    let lines = hints.lines.iter().map(|line| match line {
+        Line::Hint(hint) => flow::hint(hint),
+        Line::LeftOut(what) => {
+            flow::comment(&format!("{what}: no hint says it, and it does no harm"))
+        }
+        Line::Missing(what) => flow::comment(&format!("MISSING: {what}")),
+    });
+    let mut text = match (hints.is_whole, hints.lines.is_empty()) {
+        (true, true) => "  schemaHints: []\n".to_owned(),
+        (true, false) => "  schemaHints:\n".to_owned(),
+        (false, _) => "  # What is MISSING below could not be told from the SQL: add it and take the # away, or nothing \
+                       is analysed.\n  # schemaHints:\n"
+            .to_owned(),
+    };
+    let says_any = hints.lines.iter().any(|line| matches!(line, Line::Hint(_)));
+    if hints.is_whole && !hints.lines.is_empty() && !says_any {
+        text = "  schemaHints: []\n".to_owned();
+    }
+    let indent = if hints.is_whole { "    " } else { "  #   " };
+    for line in lines {
+        text.push_str(&format!("{indent}{line}\n"));
+    }
+    text
 }
 
 /// What runs up to the migration's version and no further.

@@ -63,6 +63,7 @@ mod tests {
             title: title.to_owned(),
             source: String::new(),
             from_empty: false,
+            parts: Vec::new(),
         };
         let found = names(std::slice::from_ref(&step)).remove(0);
         assert_eq!(found, expect);
@@ -87,6 +88,7 @@ mod tests {
             title: String::new(),
             source: String::new(),
             from_empty: false,
+            parts: Vec::new(),
         };
         assert_eq!(
             names(&[step("A"), step("a"), step("a!")]),

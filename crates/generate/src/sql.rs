@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::chain::{Chain, Step};
 use crate::error::GenerateError;
 use crate::files;
+use crate::text::Part;
 
 /// Reads the files of `dir`, not those below it.
 ///
@@ -34,6 +35,7 @@ pub fn read(dir: &Path) -> Result<Chain, GenerateError> {
             title: title.strip_suffix(".up").unwrap_or(title).to_owned(),
             source: name.clone(),
             from_empty: false,
+            parts: vec![Part::file(&name, files::text(&path)?)],
         };
         if let Some(first) = steps.insert(number, step) {
             return Err(GenerateError::set(

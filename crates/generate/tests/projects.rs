@@ -22,6 +22,7 @@ fn settings(image: &str) -> Settings {
         namespace: Some("shop".to_owned()),
         change_log: None,
         from_empty: false,
+        engine: None,
     }
 }
 

@@ -54,6 +54,7 @@ mod case;
 mod effect;
 mod expression;
 mod judge;
+mod pages;
 mod partition;
 pub mod render;
 pub mod rules;
@@ -78,6 +79,7 @@ use dbop_model::trial::Trial;
 use dbop_model::{Fact, ServerInfo};
 
 use crate::case::Case;
+pub use crate::pages::pages;
 pub use crate::render::{line, render};
 pub use crate::rules::{RULES, Rule};
 use crate::steps::Standing;

@@ -1,6 +1,6 @@
 //! The rules, one per file. A rule says which facts it needs, then judges purely from them.
 //!
-//! To add one: its file under `rules/`, its row in [`RULES`], its page `docs/rules/<id>.md`.
+//! To add one: its file under `rules/`, its row in [`RULES`], what its page says under `pages/`, and `cargo xtask codegen`.
 
 mod add_column_heavy_writes;
 mod add_column_large_table;
@@ -30,6 +30,7 @@ use dbop_model::finding::Finding;
 use dbop_model::table::FactRequest;
 
 use crate::case::Case;
+use crate::pages::Page;
 use crate::steps::Step;
 pub(crate) use unique_over_duplicates::excluded_key;
 
@@ -39,6 +40,8 @@ pub struct Rule {
     pub id: &'static str,
     /// What it looks for, in a line.
     pub title: &'static str,
+    /// What its page says besides.
+    pub(crate) page: &'static Page,
     /// The facts that it needs for an operation.
     pub(crate) wants: fn(&Step<'_>, &mut BTreeSet<FactRequest>),
     /// What it says of an operation.
@@ -47,7 +50,7 @@ pub struct Rule {
 
 impl Rule {
     /// Its page in the repository, without the ending: `docs/rules/not-null-over-nulls`.
-    pub fn page(&self) -> String {
+    pub fn path(&self) -> String {
         page(self.id)
     }
 }
@@ -96,7 +99,7 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let mut ids = BTreeSet::new();
         for rule in RULES {
-            let path = root.join(rule.page()).with_extension("md");
+            let path = root.join(rule.path()).with_extension("md");
             let text = std::fs::read_to_string(&path)
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             assert!(

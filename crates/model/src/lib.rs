@@ -14,6 +14,7 @@
 //! assert!(sessions.known().is_none());
 //! ```
 
+pub mod catalogue;
 pub mod chain;
 pub mod dependent;
 pub mod fact;

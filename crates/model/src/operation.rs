@@ -245,6 +245,26 @@ impl Operation {
         }
     }
 
+    /// The columns that it makes NOT NULL in rows that are there, so that the server has to be sure of each.
+    pub fn becoming_not_null(&self) -> Vec<&ColumnName> {
+        match self {
+            Operation::AlterColumn { columns, .. } => columns
+                .iter()
+                .filter(|column| column.nullable == Some(false))
+                .map(|column| &column.name)
+                .collect(),
+            Operation::AddConstraint { constraint, .. }
+                if matches!(
+                    constraint.kind(),
+                    ConstraintKind::NotNull | ConstraintKind::PrimaryKey
+                ) && constraint.validity == Validity::AllRows =>
+            {
+                constraint.columns().iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Its name as users write it.
     pub fn op(&self) -> &'static str {
         match self {

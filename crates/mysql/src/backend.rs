@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dbop_database::{Administer, DatabaseError, Introspect, Look, Scope};
+use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::trial::{Attempt, Trial};
 use dbop_model::{DatabaseFacts, Fact, LoginName, MigrationName, ServerInfo, Session};
@@ -73,6 +74,12 @@ impl Introspect for Backend {
         let facts =
             facts::table_facts(&hold, &self.server, wanted, probe_timeout, self.clock).await?;
         hold.release(Ok(facts))
+    }
+
+    async fn catalogue(&self, tables_max: usize) -> Result<Catalogue, DatabaseError> {
+        let hold = self.link.hold("listing tables").await?;
+        let found = facts::catalogue(&hold, &self.server, tables_max, self.clock).await?;
+        hold.release(Ok(found))
     }
 }
 

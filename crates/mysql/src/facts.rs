@@ -10,6 +10,7 @@
 
 mod ask;
 mod blockers;
+mod catalogue;
 mod constraints;
 mod dependents;
 mod duplicates;
@@ -28,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dbop_database::DatabaseError;
+use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{
     ColumnFacts, ColumnName, FactRequest, NullProbe, TableFacts, TableFactsSet, TableName,
     TableState, TypeFacts,
@@ -87,6 +89,26 @@ pub(crate) async fn table_facts(
     look.limit(STATEMENT_TIMEOUT, LOCK_TIMEOUT).await?;
     set.taken_at = clock();
     Ok(set)
+}
+
+/// Lists what there is in the database: at most `tables_max` tables.
+///
+/// # Errors
+/// As [`table_facts`]; also where the tables cannot be listed.
+pub(crate) async fn catalogue(
+    hold: &Hold<'_>,
+    server: &Server,
+    tables_max: usize,
+    clock: fn() -> Timestamp,
+) -> Result<Catalogue, DatabaseError> {
+    let look = Look {
+        hold,
+        server,
+        clock,
+        probe_timeout: Duration::ZERO,
+        started_at: clock(),
+    };
+    look.whole(tables_max).await
 }
 
 struct Look<'a> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dbop_database::{Administer, DatabaseError, Introspect, Look, Scope};
+use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::trial::{Attempt, Trial};
 use dbop_model::{DatabaseFacts, Fact, LoginName, MigrationName, ServerInfo, Session};
@@ -63,6 +64,12 @@ impl Introspect for Backend {
         // An error of these leaves the connection in a transaction: without a release it is not used again.
         let facts = facts::table_facts(hold.client(), wanted, probe_timeout, self.clock).await?;
         hold.release(Ok(facts))
+    }
+
+    async fn catalogue(&self, tables_max: usize) -> Result<Catalogue, DatabaseError> {
+        let hold = self.link.hold("listing tables").await?;
+        let found = facts::catalogue(hold.client(), tables_max, self.clock).await?;
+        hold.release(Ok(found))
     }
 }
 

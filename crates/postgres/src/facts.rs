@@ -10,6 +10,7 @@
 
 mod ask;
 mod blockers;
+mod catalogue;
 mod constraints;
 mod convert;
 mod dependents;
@@ -28,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dbop_database::DatabaseError;
+use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{
     ColumnName, FactRequest, NullProbe, TableFacts, TableFactsSet, TableName, TableState,
     TypeFacts, Volatility,
@@ -97,6 +99,24 @@ pub async fn table_facts(
     }
     set.taken_at = clock();
     Ok(set)
+}
+
+/// Lists what there is in the database: at most `tables_max` tables.
+///
+/// # Errors
+/// As [`table_facts`]; also where the tables cannot be listed.
+pub(crate) async fn catalogue(
+    client: &Client,
+    tables_max: usize,
+    clock: fn() -> Timestamp,
+) -> Result<Catalogue, DatabaseError> {
+    let look = Look {
+        client,
+        clock,
+        probe_timeout: Duration::ZERO,
+        started_at: clock(),
+    };
+    look.whole(tables_max).await
 }
 
 struct Look<'a> {

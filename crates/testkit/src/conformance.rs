@@ -42,6 +42,7 @@ macro_rules! conformance_cases {
             table_facts_tell_missing_from_present
             table_facts_describe_what_a_migration_made
             table_facts_are_had_without_any_right_on_the_server
+            the_catalogue_lists_what_tables_can_be_asked_for
             a_claim_is_seen_by_its_owner_and_by_others
             a_second_owner_is_refused
             a_claim_is_taken_over_with_all_its_names

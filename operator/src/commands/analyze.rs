@@ -1,34 +1,38 @@
-//! `analyze`: a migration's SQL, or its schemaHints, judged against a live database. Nothing is written anywhere.
+//! `analyze`: a migration's SQL, or its schemaHints, judged against a live database or a snapshot of one. Nothing is
+//! written anywhere.
 
-use std::io::Read;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use dbop_database::{Administer, Target};
 use dbop_engine::Clock as _;
 use dbop_model::finding::{Gate, HintPolicy, gate};
 use dbop_model::operation::Statement;
-use dbop_model::table::FactRequest;
+use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::writes::WriteWatch;
-use dbop_model::{Engine, Migration, SqlSource};
+use dbop_model::{Engine, Migration, ServerInfo, SqlSource};
+use dbop_snapshot::{Snapshot, SnapshotError};
 
-use super::{Console, Done, Exit, directory, dsn_file};
+use super::{Console, Done, Exit, directory, dsn_file, note, read_text};
 use crate::backends;
 use crate::cli::AnalyzeArgs;
 use crate::render::Failure;
-use crate::render::analysis::{self, Analysis};
+use crate::render::analysis::{self, Analysis, FactsView};
 use crate::shell::SystemClock;
 
 /// Migrations are written by people and tools; what is larger is a dump.
 const INPUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Ten thousand tables of a hundred columns are a tenth of it.
+const SNAPSHOT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Facts of a snapshot that are older are told to be old: tables grow by themselves.
+const SNAPSHOT_DAYS_MAX: i64 = 7;
 
 pub(super) async fn run(args: AnalyzeArgs, console: Console) -> Done {
     let source = Source::of(&args)?;
-    let target = dsn_file::target(&args.dsn_file)?;
-    let wrong = |error| dsn_file::failure(&args.dsn_file, &error);
-    let database = backends::connector()
-        .connect(&target)
-        .await
-        .map_err(wrong)?;
-    let server = database.server_info();
+    let ground = Ground::of(&args).await?;
+    let server = ground.server();
     let Subject {
         name,
         statements,
@@ -39,34 +43,121 @@ pub(super) async fn run(args: AnalyzeArgs, console: Console) -> Done {
         ..policy
     };
     let wanted = dbop_hints::facts_wanted(&statements);
-    let mut writes = WriteWatch::default();
-    if let Some(span) = args.observe {
-        let counters = wanted
-            .iter()
-            .filter(|one| matches!(one, FactRequest::Writes(_)))
-            .cloned()
-            .collect();
-        let before = database.table_facts(&counters, policy.probe_timeout).await;
-        writes.look(&mut before.map_err(wrong)?);
-        tokio::time::sleep(span).await;
-    }
-    let mut facts = database
-        .table_facts(&wanted, policy.probe_timeout)
-        .await
-        .map_err(wrong)?;
-    if args.observe.is_some() {
-        writes.look(&mut facts);
-    }
+    let facts = ground.facts(&wanted, policy.probe_timeout).await?;
     let now = SystemClock.now();
     let judgement = dbop_hints::judge(&server, &statements, &facts, &policy, now);
     let stopped = gate(&judgement, &policy) != Gate::Clear;
-    let analysis = Analysis::new(&server, &statements, &judgement);
-    let text = analysis::text(&name, &server, &statements, &judgement, stopped, now);
+    let of = match &ground {
+        Ground::Live(_) => None,
+        Ground::Saved(snapshot) => Some(FactsView::of(snapshot.taken_at, now, SNAPSHOT_DAYS_MAX)),
+    };
+    let text = analysis::text(
+        &name,
+        &server,
+        &statements,
+        &judgement,
+        of.as_ref(),
+        stopped,
+        now,
+    );
+    let analysis = Analysis::new(&server, &statements, &judgement, of);
     console.result(&text, &analysis)?;
+    if let Some(old) = analysis.old_facts() {
+        note(&old);
+    }
     Ok(if stopped || analysis.has_unread() {
         Exit::Blocked
     } else {
         Exit::Done
+    })
+}
+
+/// What statements are judged against.
+enum Ground {
+    Live(Box<Live>),
+    Saved(Box<Snapshot>),
+}
+
+/// A database, and how to get to it again.
+struct Live {
+    dsn_file: PathBuf,
+    target: Target,
+    observe: Option<Duration>,
+    database: Box<dyn Administer>,
+}
+
+impl Ground {
+    async fn of(args: &AnalyzeArgs) -> Result<Self, Vec<Failure>> {
+        if let Some(path) = &args.facts {
+            return Ok(Ground::Saved(Box::new(saved(path)?)));
+        }
+        let Some(path) = &args.dsn_file else {
+            return Err(Failure::new("neither --dsn-file nor --facts is given").into());
+        };
+        let target = dsn_file::target(path)?;
+        Ok(Ground::Live(Box::new(Live {
+            database: connect(path, &target).await?,
+            dsn_file: path.clone(),
+            target,
+            observe: args.observe,
+        })))
+    }
+
+    fn server(&self) -> ServerInfo {
+        match self {
+            Ground::Live(live) => live.database.server_info(),
+            Ground::Saved(snapshot) => snapshot.server.clone(),
+        }
+    }
+
+    async fn facts(
+        &self,
+        wanted: &BTreeSet<FactRequest>,
+        probe_timeout: Duration,
+    ) -> Result<TableFactsSet, Failure> {
+        let live = match self {
+            Ground::Saved(snapshot) => return Ok(snapshot.facts(wanted)),
+            Ground::Live(live) => live,
+        };
+        let wrong = |error| dsn_file::failure(&live.dsn_file, &error);
+        let writes: BTreeSet<FactRequest> = wanted
+            .iter()
+            .filter(|request| matches!(request, FactRequest::Writes(_)))
+            .cloned()
+            .collect();
+        let (Some(span), false) = (live.observe, writes.is_empty()) else {
+            let facts = live.database.table_facts(wanted, probe_timeout).await;
+            return facts.map_err(wrong);
+        };
+        let mut watch = WriteWatch::default();
+        let before = live.database.table_facts(&writes, probe_timeout).await;
+        watch.look(&mut before.map_err(wrong)?);
+        tokio::time::sleep(span).await;
+        // Servers end sessions that are silent for as long as that.
+        let again = connect(&live.dsn_file, &live.target).await?;
+        let mut facts = again
+            .table_facts(wanted, probe_timeout)
+            .await
+            .map_err(wrong)?;
+        watch.look(&mut facts);
+        Ok(facts)
+    }
+}
+
+async fn connect(path: &Path, target: &Target) -> Result<Box<dyn Administer>, Failure> {
+    let connected = backends::connector().connect(target).await;
+    connected.map_err(|error| dsn_file::failure(path, &error))
+}
+
+fn saved(path: &Path) -> Result<Snapshot, Failure> {
+    let text = read_text("--facts", path, SNAPSHOT_BYTES_MAX)?;
+    dbop_snapshot::read(&text).map_err(|error| {
+        Failure::new(format!("--facts {}: {error}", path.display())).or(match error {
+            SnapshotError::Version(_) => {
+                "take it anew with this program, or read it with the one that took it"
+            }
+            _ => "`database-operator snapshot --dsn-file FILE --out FILE` writes one",
+        })
     })
 }
 
@@ -100,11 +191,13 @@ impl Source {
                 return Err(Failure::new("neither --sql nor --migration is given").into());
             }
         };
-        if path == stdin && args.dsn_file == stdin {
-            let failure = Failure::new(format!("--dsn-file and {option} are both stdin"));
-            return Err(failure.or("write one of them to a file").into());
+        for (other, given) in [("--dsn-file", &args.dsn_file), ("--facts", &args.facts)] {
+            if path == stdin && given.as_deref() == Some(stdin) {
+                let failure = Failure::new(format!("{other} and {option} are both stdin"));
+                return Err(failure.or("write one of them to a file").into());
+            }
         }
-        let text = read(option, path)?;
+        let text = read_text(option, path, INPUT_BYTES_MAX)?;
         if args.sql.is_some() {
             let name = match path.file_name() {
                 Some(name) if path != stdin => name.to_string_lossy().into_owned(),
@@ -193,27 +286,5 @@ fn of_migration(path: &Path, text: &str) -> Result<Source, Vec<Failure>> {
     Ok(Source::Migration {
         migration: Box::new(migration.clone()),
         sql,
-    })
-}
-
-/// The text of a file, or of stdin.
-fn read(option: &str, path: &Path) -> Result<String, Failure> {
-    let wrong =
-        |why: &dyn std::fmt::Display| Failure::new(format!("{option} {}: {why}", path.display()));
-    let mut bytes = Vec::new();
-    let limit = INPUT_BYTES_MAX + 1;
-    let read = if path == Path::new("-") {
-        std::io::stdin().take(limit).read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
-    };
-    read.map_err(|error| wrong(&format!("it cannot be read: {error}")))?;
-    if bytes.len() as u64 > INPUT_BYTES_MAX {
-        return Err(wrong(&"it is larger than 16 MiB, which no migration is"));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
-        wrong(&format!("it is not UTF-8 (line {line})")).or("save it as UTF-8")
     })
 }

@@ -1,19 +1,24 @@
 //! What `analyze` shows: each statement that changes the schema with what it does and what is found, for people and
 //! as JSON. Nothing is judged here.
 
+use std::time::Duration;
+
 use dbop_model::finding::{Effect, Finding, Judgement, Verdict};
 use dbop_model::operation::Statement;
 use dbop_model::{Fact, ServerInfo};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::text::{COLUMNS, counted, cut, labelled, wrap};
+use super::text::{COLUMNS, counted, cut, labelled, span, wrap};
 
 /// The result as JSON.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Analysis {
     server: Server,
+    /// Of a snapshot: how old what it is judged by is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facts: Option<FactsView>,
     operations: Vec<Operation>,
     findings: Vec<FindingView>,
     /// Statements that could not be read, of which nothing is known.
@@ -27,6 +32,32 @@ struct Server {
     engine: String,
     version: String,
     address: String,
+}
+
+/// A snapshot's age.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FactsView {
+    taken_at: String,
+    age_seconds: u64,
+    is_old: bool,
+}
+
+impl FactsView {
+    /// Facts of then, looked at now, that are old after so many days.
+    pub(crate) fn of(taken_at: Timestamp, now: Timestamp, days_max: i64) -> Self {
+        let age = now.duration_since(taken_at);
+        Self {
+            taken_at: taken_at.to_string(),
+            // A clock that is behind gives a negative age.
+            age_seconds: age.as_secs().try_into().unwrap_or(0),
+            is_old: age > SignedDuration::from_hours(24 * days_max),
+        }
+    }
+
+    fn age(&self) -> String {
+        span(Duration::from_secs(self.age_seconds))
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -111,6 +142,7 @@ impl Analysis {
         server: &ServerInfo,
         statements: &[Statement],
         judgement: &Judgement,
+        facts: Option<FactsView>,
     ) -> Self {
         let placed = placed(statements, judgement);
         let operations = placed.iter().flat_map(|one| {
@@ -155,11 +187,21 @@ impl Analysis {
                 version: format!("{}.{}", server.major, server.minor),
                 address: server.address.clone(),
             },
+            facts,
             operations: operations.collect(),
             findings: findings.collect(),
             unread: unread.collect(),
             not_judged: not_judged.collect(),
         }
+    }
+
+    /// What to say of a snapshot that is old.
+    pub(crate) fn old_facts(&self) -> Option<String> {
+        let facts = self.facts.as_ref().filter(|facts| facts.is_old)?;
+        Some(format!(
+            "the snapshot is {} old, and tables grow: take a new one with `database-operator snapshot`",
+            facts.age()
+        ))
     }
 
     /// Could a statement not be read?
@@ -269,11 +311,20 @@ pub(crate) fn text(
     server: &ServerInfo,
     statements: &[Statement],
     judgement: &Judgement,
+    facts: Option<&FactsView>,
     stopped: bool,
     now: Timestamp,
 ) -> String {
     let placed = placed(statements, judgement);
     let mut lines = vec![heading(name, server, statements)];
+    if let Some(facts) = facts {
+        let text = format!(
+            "by a snapshot of {}, {} old, which says nothing of rows and sessions",
+            facts.taken_at,
+            facts.age()
+        );
+        lines.extend(wrap("  ", "  ", &text, COLUMNS));
+    }
     let shown =
         |one: &&Placed<'_>| one.statement.unread.is_some() || !one.statement.operations.is_empty();
     for (nth, one) in placed.iter().filter(shown).enumerate() {
@@ -384,4 +435,24 @@ fn ending(statements: &[Statement], judgement: &Judgement, stopped: bool) -> Str
         .flat_map(char::to_uppercase)
         .collect();
     format!("{first}{}. Nothing has been changed.", text.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_old_after_some_days() {
+        let now: Timestamp = "2026-01-10T12:00:00Z".parse().unwrap();
+        let of = |taken_at: &str| FactsView::of(taken_at.parse().unwrap(), now, 7);
+        let seen = |taken_at: &str| {
+            let view = of(taken_at);
+            (view.age(), view.is_old)
+        };
+        assert_eq!(seen("2026-01-10T11:59:55Z"), ("5 s".to_owned(), false));
+        assert!(!seen("2026-01-03T12:00:00Z").1);
+        assert!(seen("2026-01-03T11:59:59Z").1);
+        // A clock that is behind makes nothing older, or younger than now.
+        assert_eq!(seen("2026-01-10T13:00:00Z"), ("0 ms".to_owned(), false));
+    }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dbop_database::Target;
 use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Introspect, Look, Scope};
+use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::{
     Claim, ClaimId, ClaimOwner, DatabaseFacts, Engine, Fact, LoginFacts, LoginName, MigrationName,
@@ -330,6 +331,10 @@ impl Introspect for Connection {
             return Err(unreadable(&format!("{tables} tables were asked for")));
         }
         Ok(TableFactsSet::new(now()))
+    }
+
+    async fn catalogue(&self, _tables_max: usize) -> Result<Catalogue, DatabaseError> {
+        Err(unreadable("a list of tables was asked for"))
     }
 }
 

@@ -85,3 +85,42 @@ fn newest_of(engine: Engine) -> TestServer {
         .find(|server| server.engine() == engine);
     server.unwrap_or_else(|| panic!("this run has no {}", engine.title()))
 }
+
+/// Every version of a published history is read, or each of its lines that is not is named.
+#[tokio::test]
+async fn hints_of_uaa_by_flyway() {
+    for engine in [Engine::Postgres, Engine::MySql] {
+        let files = dbop_tests::local::Directory::new("history_hints");
+        let mut arguments = Application::Uaa.generate(engine);
+        arguments.extend(["--engine".to_owned(), engine.title().to_owned()]);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let finished = files.run(&arguments).await;
+        finished.exits(0);
+        let documents: Vec<&str> = finished.stdout.split("---\n").skip(1).collect();
+        let whole = documents
+            .iter()
+            .filter(|text| text.contains("\n  schemaHints:"))
+            .count();
+        let missing = documents
+            .iter()
+            .filter(|text| text.contains("# MISSING: "))
+            .count();
+        println!(
+            "proof: hints of UAA on {}: {whole} of {} versions from their SQL alone",
+            engine.title(),
+            documents.len()
+        );
+        assert_eq!(whole + missing, documents.len(), "each is one or the other");
+        assert!(
+            whole * 2 > documents.len(),
+            "most of them are read: {finished}"
+        );
+        for text in documents.iter().filter(|text| text.contains("# MISSING: ")) {
+            let line = text
+                .lines()
+                .find(|line| line.contains("# MISSING: "))
+                .unwrap();
+            assert!(line.contains(" line "), "{line}");
+        }
+    }
+}

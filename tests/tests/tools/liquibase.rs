@@ -87,3 +87,72 @@ async fn three_versions() {
 async fn one_fails_and_one_is_killed() {
     walk::one_fails_and_one_is_killed(&Liquibase).await;
 }
+
+/// What Liquibase itself prints of its change sets, offline, becomes hints of the tags.
+#[tokio::test]
+async fn hints_come_from_what_liquibase_prints() {
+    let files = Directory::new("liquibase_hints");
+    Liquibase.lay_out(&files, Engine::Postgres);
+    Liquibase.step(&files, 1, &["CREATE TABLE users (id int PRIMARY KEY)"]);
+    Liquibase.step(
+        &files,
+        2,
+        &[
+            "ALTER TABLE users ADD email text",
+            "CREATE INDEX m ON users (email)",
+        ],
+    );
+    Liquibase.step(&files, 3, &["DROP INDEX m", "DO 'BEGIN PERFORM 1; END'"]);
+    let command = command_line(
+        &Liquibase,
+        "liquibase",
+        &[
+            "--changelog-file=db/changelog.xml",
+            "--url=offline:postgresql",
+            "update-sql",
+            "--output-file=printed.sql",
+        ],
+    );
+    let printed = std::process::Command::new(&command[0])
+        .args(&command[1..])
+        .env("LIQUIBASE_ANALYTICS_ENABLED", "false")
+        .current_dir(files.path())
+        .output()
+        .expect("liquibase runs");
+    assert!(
+        printed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&printed.stderr)
+    );
+    let folder = files.path();
+    let (folder, sql) = (folder.display().to_string(), folder.join("printed.sql"));
+    let sql = sql.display().to_string();
+    let mut arguments = vec![
+        "generate",
+        "liquibase",
+        "db/changelog.xml",
+        "--search-path",
+        &folder,
+        "--image",
+        "i",
+        "--engine",
+        "PostgreSQL",
+    ];
+    // In XML there is no SQL to read.
+    let without = files.run(&arguments).await;
+    without.exits(0).says("a change set that is not in SQL");
+    arguments.extend(["--sql", &sql]);
+    let finished = files.run(&arguments).await;
+    finished.exits(0).says("version 2.0: ");
+    for line in [
+        "    - {op: createTable, table: users}",
+        "    - {op: addColumn, table: users, columns: [{name: email, type: text}]}",
+        "    - {op: createIndex, table: users, columns: [{name: email}], index: {online: false}}",
+        "  #   - {op: dropIndex, table: users, columns: [{name: email}], index: {online: false}}",
+    ] {
+        assert!(
+            finished.stdout.contains(line),
+            "{line} was expected of {finished}"
+        );
+    }
+}

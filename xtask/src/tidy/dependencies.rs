@@ -18,10 +18,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("dbop-credentials", &["dbop-model"]),
     ("dbop-hints", &["dbop-model"]),
     ("dbop-sql", &["dbop-model"]),
+    ("dbop-snapshot", &["dbop-model"]),
     ("dbop-versions", &["dbop-model"]),
     ("dbop-plan", &["dbop-model", "dbop-credentials"]),
     ("dbop-api", &["dbop-model", "dbop-credentials", "dbop-plan"]),
-    ("dbop-generate", &["dbop-model"]),
+    ("dbop-generate", &["dbop-model", "dbop-sql"]),
     ("dbop-database", &["dbop-model"]),
     (
         "dbop-postgres",
@@ -104,6 +105,7 @@ const PURE: &[&str] = &[
     "dbop-credentials",
     "dbop-hints",
     "dbop-sql",
+    "dbop-snapshot",
     "dbop-versions",
     "dbop-plan",
 ];

@@ -76,6 +76,11 @@ fn read(value: &Value, path: &str) -> Result<Log, GenerateError> {
 
 fn change_set(value: &Value, place: &str) -> ChangeSet {
     let changes = value.get("changes").and_then(Value::as_array);
+    let is_tag_alone = changes.is_some_and(|changes| {
+        changes
+            .iter()
+            .all(|change| change.get("tagDatabase").is_some())
+    });
     let tag = changes.into_iter().flatten().find_map(|change| {
         let tag = change.get("tagDatabase")?;
         Some(text(tag, "tag")).filter(|tag| !tag.is_empty())
@@ -90,6 +95,8 @@ fn change_set(value: &Value, place: &str) -> ChangeSet {
             .iter()
             .any(|name| value.get(name).is_some()),
         tag,
+        is_tag_alone,
+        sql: None,
         place: place.to_owned(),
     }
 }

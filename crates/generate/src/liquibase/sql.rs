@@ -9,6 +9,15 @@ pub(super) fn read(text: &str, path: &str) -> Result<Log, GenerateError> {
     let mut is_formatted = false;
     for (nth, line) in text.lines().enumerate() {
         let place = format!("{path}:{}", nth + 1);
+        let open = log.entries.last_mut();
+        if let Some(Entry::ChangeSet(ChangeSet {
+            sql: Some((_, sql)),
+            ..
+        })) = open
+        {
+            sql.push_str(line);
+            sql.push('\n');
+        }
         let Some(comment) = line.trim_start().strip_prefix("--").map(str::trim_start) else {
             continue;
         };
@@ -16,13 +25,20 @@ pub(super) fn read(text: &str, path: &str) -> Result<Log, GenerateError> {
             is_formatted = true;
             log.logical_path = attribute(rest, "logicalFilePath");
         } else if let Some(rest) = after(comment, "changeset").filter(|_| is_formatted) {
-            log.entries.push(Entry::ChangeSet(change_set(rest, place)?));
+            let mut set = change_set(rest, place)?;
+            // What ends a statement there is not followed.
+            if attribute(rest, "endDelimiter").is_none() {
+                let line = u32::try_from(nth).map_or(u32::MAX, |nth| nth.saturating_add(2));
+                set.sql = Some((line, String::new()));
+            }
+            log.entries.push(Entry::ChangeSet(set));
         }
     }
     if !is_formatted {
         log.entries.push(Entry::ChangeSet(ChangeSet {
             id: "raw".to_owned(),
             author: "includeAll".to_owned(),
+            sql: Some((1, text.to_owned())),
             place: path.to_owned(),
             ..ChangeSet::default()
         }));
@@ -60,6 +76,8 @@ fn change_set(rest: &str, place: String) -> Result<ChangeSet, GenerateError> {
             .iter()
             .any(|name| attribute(attributes, name).is_some()),
         tag: None,
+        is_tag_alone: false,
+        sql: None,
         place,
     })
 }

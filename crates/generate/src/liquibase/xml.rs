@@ -52,6 +52,11 @@ fn entry(
                 .find(|change| change.tag_name().name() == "tagDatabase")
                 .and_then(|change| change.attribute("tag"))
                 .map(|tag| tag.trim().to_owned()),
+            is_tag_alone: node
+                .children()
+                .filter(Node::is_element)
+                .all(|change| matches!(change.tag_name().name(), "tagDatabase" | "comment")),
+            sql: None,
             place,
         })),
         "include" => Some(Entry::Include {

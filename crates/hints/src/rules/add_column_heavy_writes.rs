@@ -15,6 +15,7 @@ use crate::steps::Step;
 pub(crate) const RULE: Rule = Rule {
     id: "add-column-heavy-writes",
     title: "Adding a column shuts writers out of a large table under heavy writes",
+    page: &crate::pages::ADD_COLUMN_HEAVY_WRITES,
     wants,
     judge,
 };

@@ -15,6 +15,7 @@ use crate::steps::Step;
 pub(crate) const RULE: Rule = Rule {
     id: "add-column-large-table",
     title: "Adding a column rewrites a large table",
+    page: &crate::pages::ADD_COLUMN_LARGE_TABLE,
     wants,
     judge,
 };

@@ -13,6 +13,7 @@ use crate::steps::Step;
 pub(crate) const RULE: Rule = Rule {
     id: "alter-column-rewrite",
     title: "Changing a column's type rewrites or reads a large table while others wait",
+    page: &crate::pages::ALTER_COLUMN_REWRITE,
     wants,
     judge,
 };

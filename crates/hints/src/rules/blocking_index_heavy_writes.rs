@@ -15,6 +15,7 @@ use crate::steps::Step;
 pub(crate) const RULE: Rule = Rule {
     id: "blocking-index-heavy-writes",
     title: "An index is built on a large table under heavy writes while writers wait",
+    page: &crate::pages::BLOCKING_INDEX_HEAVY_WRITES,
     wants,
     judge,
 };

@@ -13,6 +13,7 @@ use crate::steps::Step;
 pub(crate) const RULE: Rule = Rule {
     id: "blocking-index-large-table",
     title: "An index is built on a large table while others wait",
+    page: &crate::pages::BLOCKING_INDEX_LARGE_TABLE,
     wants,
     judge,
 };

@@ -17,6 +17,7 @@ use crate::steps::Step;
 pub(crate) const RULE: Rule = Rule {
     id: "constraint-heavy-writes",
     title: "A constraint or another change shuts writers out of a large table under heavy writes",
+    page: &crate::pages::CONSTRAINT_HEAVY_WRITES,
     wants,
     judge,
 };

@@ -17,6 +17,7 @@ use crate::steps::Step;
 pub(crate) const RULE: Rule = Rule {
     id: "constraint-large-table",
     title: "A constraint is held against every row of a large table while others wait",
+    page: &crate::pages::CONSTRAINT_LARGE_TABLE,
     wants,
     judge,
 };

@@ -17,6 +17,7 @@ use crate::steps::{Standing, Step};
 pub(crate) const RULE: Rule = Rule {
     id: "dropped-or-renamed-in-use",
     title: "A table that is written to is dropped or renamed, or one of its columns renamed",
+    page: &crate::pages::DROPPED_OR_RENAMED_IN_USE,
     wants,
     judge,
 };

@@ -16,6 +16,7 @@ use crate::steps::{Standing, Step};
 pub(crate) const RULE: Rule = Rule {
     id: "invalid-index",
     title: "A statement counts on an index that a failed build left behind",
+    page: &crate::pages::INVALID_INDEX,
     wants,
     judge,
 };

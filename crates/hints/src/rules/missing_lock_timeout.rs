@@ -18,6 +18,7 @@ use crate::steps::{Standing, Step};
 pub(crate) const RULE: Rule = Rule {
     id: "missing-lock-timeout",
     title: "A statement would wait for a strong lock on a busy table without a limit",
+    page: &crate::pages::MISSING_LOCK_TIMEOUT,
     wants,
     judge,
 };

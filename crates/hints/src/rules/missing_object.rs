@@ -15,6 +15,7 @@ use crate::steps::{ColumnStanding, Standing, Step, renamed_to};
 pub(crate) const RULE: Rule = Rule {
     id: "missing-object",
     title: "An operation names a table or a column that is not there",
+    page: &crate::pages::MISSING_OBJECT,
     wants,
     judge,
 };

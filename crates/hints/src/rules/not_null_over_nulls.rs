@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use dbop_model::finding::{Evidence, Finding, Verdict};
-use dbop_model::operation::{ConstraintKind, Operation, Validity};
+use dbop_model::operation::{ConstraintKind, Operation};
 use dbop_model::table::{ColumnFacts, ColumnName, FactRequest, TableFacts};
 use dbop_model::{Engine, Fact, Why};
 
@@ -22,32 +22,13 @@ use crate::steps::{ColumnStanding, Standing, Step};
 pub(crate) const RULE: Rule = Rule {
     id: "not-null-over-nulls",
     title: "A column becomes NOT NULL while rows hold NULL, or by a scan of a large table",
+    page: &crate::pages::NOT_NULL_OVER_NULLS,
     wants,
     judge,
 };
 
-/// The columns that an operation makes NOT NULL.
-fn becoming_not_null(operation: &Operation) -> Vec<&ColumnName> {
-    match operation {
-        Operation::AlterColumn { columns, .. } => columns
-            .iter()
-            .filter(|c| c.nullable == Some(false))
-            .map(|c| &c.name)
-            .collect(),
-        Operation::AddConstraint { constraint, .. }
-            if matches!(
-                constraint.kind(),
-                ConstraintKind::NotNull | ConstraintKind::PrimaryKey
-            ) && constraint.validity == Validity::AllRows =>
-        {
-            constraint.columns().iter().collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
 fn wants(step: &Step<'_>, wanted: &mut BTreeSet<FactRequest>) {
-    for name in becoming_not_null(step.operation) {
+    for name in step.operation.becoming_not_null() {
         for table in step.tables() {
             wanted.insert(FactRequest::Table(table.clone()));
             wanted.insert(FactRequest::Size(table.clone()));
@@ -63,7 +44,7 @@ fn wants(step: &Step<'_>, wanted: &mut BTreeSet<FactRequest>) {
 }
 
 fn judge(case: &Case<'_>) -> Vec<Finding> {
-    let columns = becoming_not_null(case.step.operation).into_iter();
+    let columns = case.step.operation.becoming_not_null().into_iter();
     match &case.standing {
         Standing::Missing | Standing::New => Vec::new(),
         Standing::Unknown(why) => columns.take(1).map(|_| case.unseen(RULE.id, why)).collect(),

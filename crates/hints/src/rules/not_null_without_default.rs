@@ -20,6 +20,7 @@ use crate::steps::{ColumnStanding, Standing, Step};
 pub(crate) const RULE: Rule = Rule {
     id: "not-null-without-default",
     title: "A NOT NULL column without a server default is added to a table that has rows",
+    page: &crate::pages::NOT_NULL_WITHOUT_DEFAULT,
     wants,
     judge,
 };

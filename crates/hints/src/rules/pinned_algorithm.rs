@@ -15,6 +15,7 @@ use crate::steps::Step;
 pub(crate) const RULE: Rule = Rule {
     id: "pinned-algorithm",
     title: "A statement asks for an ALGORITHM or LOCK that the server cannot give it",
+    page: &crate::pages::PINNED_ALGORITHM,
     wants,
     judge,
 };

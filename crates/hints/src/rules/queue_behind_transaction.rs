@@ -17,6 +17,7 @@ use crate::steps::{Standing, Step};
 pub(crate) const RULE: Rule = Rule {
     id: "queue-behind-transaction",
     title: "A statement would wait behind an older session, and everything else behind it",
+    page: &crate::pages::QUEUE_BEHIND_TRANSACTION,
     wants,
     judge,
 };

@@ -12,6 +12,7 @@ use crate::steps::Step;
 pub(crate) const RULE: Rule = Rule {
     id: "refused-statement",
     title: "The server refuses a statement whatever the data are",
+    page: &crate::pages::REFUSED_STATEMENT,
     wants,
     judge,
 };

@@ -13,6 +13,7 @@ use crate::steps::Step;
 pub(crate) const RULE: Rule = Rule {
     id: "table-rewrite",
     title: "Another change rewrites or reads a large table while others wait",
+    page: &crate::pages::TABLE_REWRITE,
     wants,
     judge,
 };

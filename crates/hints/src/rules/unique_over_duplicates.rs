@@ -21,6 +21,7 @@ use crate::steps::{ColumnStanding, Standing, Step};
 pub(crate) const RULE: Rule = Rule {
     id: "unique-over-duplicates",
     title: "A unique index or constraint over values that occur more than once",
+    page: &crate::pages::UNIQUE_OVER_DUPLICATES,
     wants,
     judge,
 };

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use dbop_database::{
     Administer, Connector, DatabaseError, Endpoint, Introspect, Look, Scope, Target,
 };
+use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::{DatabaseFacts, LoginName, MigrationName, Proof, ServerInfo, Session};
 use dbop_testkit::fake_database::FakeDatabase;
@@ -136,6 +137,11 @@ impl Introspect for Connection {
     ) -> Result<TableFactsSet, DatabaseError> {
         self.calls.add("table_facts");
         self.inner.table_facts(wanted, probe_timeout).await
+    }
+
+    async fn catalogue(&self, tables_max: usize) -> Result<Catalogue, DatabaseError> {
+        self.calls.add("catalogue");
+        self.inner.catalogue(tables_max).await
     }
 }
 

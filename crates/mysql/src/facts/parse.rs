@@ -119,22 +119,57 @@ pub(super) fn column_name(columns: &mut Columns<'_>) -> Result<ColumnName, Datab
     ColumnName::new(name).map_err(|error| columns.unreadable(&format!("a name {error}")))
 }
 
-/// Within one statement the clock stands still, chance does not (MySQL 8.4 manual, chapter 14). The server has no
-/// list of its own functions; of others nothing is known.
+/// Functions that are known here, in the order of their names. Within one statement the clock stands still, chance does
+/// not (MySQL 8.4 manual, chapter 14). The server has no list of its own functions; of others nothing is known.
+pub(super) const FUNCTIONS: [(&str, Volatility); 42] = [
+    ("concat", Volatility::Immutable),
+    ("connection_id", Volatility::Stable),
+    ("curdate", Volatility::Stable),
+    ("current_date", Volatility::Stable),
+    ("current_time", Volatility::Stable),
+    ("current_timestamp", Volatility::Stable),
+    ("current_user", Volatility::Stable),
+    ("curtime", Volatility::Stable),
+    ("database", Volatility::Stable),
+    ("date", Volatility::Immutable),
+    ("hex", Volatility::Immutable),
+    ("json_array", Volatility::Immutable),
+    ("json_object", Volatility::Immutable),
+    ("localtime", Volatility::Stable),
+    ("localtimestamp", Volatility::Stable),
+    ("lower", Volatility::Immutable),
+    ("md5", Volatility::Immutable),
+    ("now", Volatility::Stable),
+    ("point", Volatility::Immutable),
+    ("rand", Volatility::Volatile),
+    ("random_bytes", Volatility::Volatile),
+    ("schema", Volatility::Stable),
+    ("session_user", Volatility::Stable),
+    ("sha1", Volatility::Immutable),
+    ("sha2", Volatility::Immutable),
+    ("st_geomfromtext", Volatility::Immutable),
+    ("str_to_date", Volatility::Immutable),
+    ("sys_guid", Volatility::Volatile),
+    ("sysdate", Volatility::Volatile),
+    ("system_user", Volatility::Stable),
+    ("unhex", Volatility::Immutable),
+    ("unix_timestamp", Volatility::Stable),
+    ("upper", Volatility::Immutable),
+    ("user", Volatility::Stable),
+    ("utc_date", Volatility::Stable),
+    ("utc_time", Volatility::Stable),
+    ("utc_timestamp", Volatility::Stable),
+    ("uuid", Volatility::Volatile),
+    ("uuid_short", Volatility::Volatile),
+    ("uuid_v4", Volatility::Volatile),
+    ("uuid_v7", Volatility::Volatile),
+    ("version", Volatility::Stable),
+];
+
 pub(super) fn volatility(function: &str) -> Option<Volatility> {
-    match function.to_ascii_lowercase().as_str() {
-        "now" | "current_timestamp" | "localtime" | "localtimestamp" | "current_date"
-        | "curdate" | "current_time" | "curtime" | "utc_timestamp" | "utc_date" | "utc_time"
-        | "unix_timestamp" | "current_user" | "user" | "session_user" | "system_user"
-        | "database" | "schema" | "version" | "connection_id" => Some(Volatility::Stable),
-        "rand" | "uuid" | "uuid_short" | "sysdate" | "random_bytes" | "sys_guid" | "uuid_v4"
-        | "uuid_v7" => Some(Volatility::Volatile),
-        "json_array" | "json_object" | "concat" | "lower" | "upper" | "date" | "str_to_date"
-        | "st_geomfromtext" | "point" | "unhex" | "hex" | "md5" | "sha1" | "sha2" => {
-            Some(Volatility::Immutable)
-        }
-        _ => None,
-    }
+    let name = function.to_ascii_lowercase();
+    let mut known = FUNCTIONS.iter();
+    known.find(|(known, _)| *known == name).map(|(_, v)| *v)
 }
 
 /// Why a fact is unknown.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dbop_model::operation::{ConstraintKind, IndexKind, IndexPart};
-use dbop_model::table::{FactRequest, TableFacts, TableFactsSet, TableState, UniqueKey};
+use dbop_model::table::{FactRequest, TableFacts, TableFactsSet, TableName, TableState, UniqueKey};
 use dbop_model::{Claim, Fact, ObservedVersion, SchemaVersion};
 
 use super::site::Site;
@@ -229,4 +229,23 @@ pub async fn table_facts_are_had_without_any_right_on_the_server(site: &dyn Site
         Fact::Known(Vec::new()),
         "nobody is in the database"
     );
+}
+
+/// Every table is listed under a name by which its facts are had, and no more of them than are wanted.
+pub async fn the_catalogue_lists_what_tables_can_be_asked_for(site: &dyn Site) {
+    let stage = Stage::at_v1(site).await;
+    let listed = stage.admin.catalogue(1000).await.unwrap();
+    assert!(listed.is_whole);
+    let items = |name: &&TableName| name.name() == "items";
+    let items = listed.tables.iter().find(items).expect("items is listed");
+    let found = asked(&stage, &[FactRequest::Table(items.clone())]).await;
+    let state = found.table(items);
+    assert!(
+        matches!(state, Fact::Known(TableState::Present(_))),
+        "{items}: {state:?}"
+    );
+    assert!(listed.types.known().is_some() && listed.functions.known().is_some());
+    let first = stage.admin.catalogue(1).await.unwrap();
+    assert_eq!(first.tables, listed.tables[..1]);
+    assert_eq!(first.is_whole, listed.tables.len() == 1);
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dbop_credentials::names;
 use dbop_database::{Administer, DatabaseError, Introspect, Look, Scope};
+use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::trial::{Attempt, Trial};
 use dbop_model::{
@@ -172,6 +173,11 @@ impl Introspect for Connection {
         let mut server = self.server("look at tables")?;
         server.looks_at_tables += u64::from(!wanted.is_empty());
         Ok(facts::looked_at(&server, &self.database.name, wanted))
+    }
+
+    async fn catalogue(&self, tables_max: usize) -> Result<Catalogue, DatabaseError> {
+        let server = self.server("list tables")?;
+        Ok(facts::listed(&server, &self.database.name, tables_max))
     }
 }
 

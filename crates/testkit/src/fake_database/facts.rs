@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use dbop_model::catalogue::Catalogue;
 use dbop_model::dependent::{Relation, RelationKind};
 use dbop_model::operation::{ConstraintKind, IndexKind, IndexPart};
 use dbop_model::table::{
@@ -63,6 +64,21 @@ pub(super) fn looked_at(
         }
     }
     set
+}
+
+/// What there is, by name: tables alone.
+pub(super) fn listed(server: &Server, database: &str, tables_max: usize) -> Catalogue {
+    let tables = &server.database(database).tables;
+    let named =
+        |(schema, name): &Qualified| TableName::new(Some(schema), name).expect("tables bear names");
+    Catalogue {
+        tables: tables.keys().take(tables_max).map(named).collect(),
+        is_whole: tables.len() <= tables_max,
+        default_schema: None,
+        ignores_case: false,
+        types: Fact::Known(BTreeMap::new()),
+        functions: Fact::Known(BTreeMap::new()),
+    }
 }
 
 fn seen(table: &Table, name: &TableName, now: Timestamp) -> TableFacts {

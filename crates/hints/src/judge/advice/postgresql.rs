@@ -75,7 +75,8 @@ fn way(case: &Case<'_>, form: Form) -> Vec<String> {
         (Form::AddColumnReferencesDefault, _) => added
             .map(|column| constrained_later(case, column, ConstraintKind::ForeignKey))
             .collect(),
-        (Form::SetNotNull, operation) => becoming_not_null(operation)
+        (Form::SetNotNull, operation) => operation
+            .becoming_not_null()
             .into_iter()
             .map(|column| prove_not_null(case, column))
             .collect(),
@@ -144,18 +145,6 @@ fn added<'a>(case: &Case<'a>) -> impl Iterator<Item = &'a Column> {
         _ => &[],
     };
     columns.iter()
-}
-
-fn becoming_not_null(operation: &Operation) -> Vec<&dbop_model::table::ColumnName> {
-    match operation {
-        Operation::AlterColumn { columns, .. } => columns
-            .iter()
-            .filter(|c| c.nullable == Some(false))
-            .map(|c| &c.name)
-            .collect(),
-        Operation::AddConstraint { constraint, .. } => constraint.columns().iter().collect(),
-        _ => Vec::new(),
-    }
 }
 
 /// Rows that are filled at once: enough to go on, few enough that who wants one of them waits for an instant.
