@@ -572,14 +572,6 @@ fn liquibase_version(text: &str) -> Result<LiquibaseVersion, String> {
     }
 }
 
-fn observation(text: &str) -> Result<Duration, String> {
-    let span = duration(text)?;
-    if span < dbop_model::writes::SPAN_MIN || span > dbop_model::writes::WINDOW {
-        return Err("a rate is told of 3s to 1m".to_owned());
-    }
-    Ok(span)
-}
-
 /// A friendly duration (`90s`, `1h30m`) or seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("'{text}' is no duration; write 90s, 5m or 1h30m");

@@ -145,7 +145,7 @@ fn of_statement(
         lines.push(Line::Missing(format!("{place} is not read: {why}: {text}")));
     }
     for operation in &statement.operations {
-        if let Operation::CreateTable { table } = operation {
+        if let Operation::CreateTable { table, .. } = operation {
             created.insert(table.clone());
         }
         let is_new = created.contains(operation.table());
@@ -173,6 +173,7 @@ fn of_statement(
 fn is_harmless(operation: &Operation) -> bool {
     let change = match operation {
         Operation::ChangeTable { change, .. } => change,
+        Operation::CreateView { .. } => return true,
         _ => return false,
     };
     matches!(change, TableChange::Catalogue | TableChange::Parameters)
@@ -210,7 +211,7 @@ impl Known {
                 }
             }
             // What was learnt of a table under its old name is forgotten, rather than followed half way.
-            Operation::RenameTable { table, .. } | Operation::DropTable { table } => {
+            Operation::RenameTable { table, .. } | Operation::DropTable { table, .. } => {
                 self.indexes.retain(|_, (of, _)| of != table);
                 self.constraints.retain(|(of, _), _| of != table);
             }
@@ -265,10 +266,17 @@ fn said(operation: &Operation, known: &Known) -> Result<Vec<Hint>, String> {
         Operation::DropIndex {
             table,
             by_name,
+            name,
             columns,
             online,
+            // A hint to drop what is not there is no problem.
+            dropping: _,
         } => {
-            let (table, columns) = match known.indexes.get(table.name()).filter(|_| *by_name) {
+            let index = match name {
+                Some(name) => name.as_str(),
+                None => table.name(),
+            };
+            let (table, columns) = match known.indexes.get(index).filter(|_| *by_name) {
                 Some((table, columns)) => (table, columns),
                 None if *by_name => {
                     return Err("an index by its name, and no earlier file creates it".to_owned());
@@ -288,7 +296,9 @@ fn said(operation: &Operation, known: &Known) -> Result<Vec<Hint>, String> {
         Operation::AddConstraint { table, constraint } => {
             vec![constraint_hint(operation.op(), table, constraint)?]
         }
-        Operation::DropConstraint { table, constraint } => {
+        Operation::DropConstraint {
+            table, constraint, ..
+        } => {
             let named = constraint.name.clone().map(|name| (table.clone(), name));
             let is_said = constraint.kind_said && !constraint.columns().is_empty();
             match named.and_then(|key| known.constraints.get(&key)) {
@@ -304,6 +314,9 @@ fn said(operation: &Operation, known: &Known) -> Result<Vec<Hint>, String> {
             to: Some(to.to_string()),
             ..hint(Vec::new())
         }],
+        Operation::CreateView { .. } | Operation::DropView { .. } => {
+            return Err("views".to_owned());
+        }
         Operation::ChangeTable { .. } => return Err("this change of a table".to_owned()),
     })
 }
@@ -333,6 +346,8 @@ fn column(column: &Column) -> Result<HintColumn, String> {
         collation,
         using,
         constraints: _,
+        // A hint to add what is there is no problem.
+        if_not_exists: _,
         placed,
         redefined,
     } = column;

@@ -194,6 +194,9 @@ fn words(request: &FactRequest) -> &'static str {
         FactRequest::Blockers(_) => "the sessions that are in the way of a lock",
         FactRequest::Duplicates { .. } => "whether two rows have the same key",
         FactRequest::IndexNamed(_) => "which table an index is of",
+        FactRequest::Dependents(_) => "what hangs on it",
+        FactRequest::Relation(_) => "what bears a name",
+        FactRequest::Rows { .. } => "whether a row does not fit",
     }
 }
 

@@ -709,7 +709,7 @@ pub struct NullProbe {
 }
 
 /// What a type is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TypeFacts {
     /// A domain with constraints of its own (CHECK or NOT NULL), or over such a domain.
     pub constrained_domain: bool,
@@ -719,10 +719,44 @@ pub struct TypeFacts {
     pub domain_not_null: bool,
     /// Of a domain: the type below all domains, as the server writes it.
     pub base: Option<String>,
-    /// Columns of the table whose values the server does not make values of it by itself, but by `USING` alone.
+    /// What becomes of the values that the table's columns hold today.
+    pub casts: Fact<Casts>,
+}
+
+impl Default for TypeFacts {
+    /// No domain, and a type to which the server casts whatever it is given.
+    fn default() -> Self {
+        Self {
+            constrained_domain: false,
+            domain_default: false,
+            domain_not_null: false,
+            base: None,
+            casts: Fact::Known(Casts::default()),
+        }
+    }
+}
+
+/// What becomes of a table's values where a column gets a type.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Casts {
+    /// Columns whose values the server does not make values of the type by itself, but by `USING` alone.
     pub needs_using: Vec<ColumnName>,
-    /// Columns of the table whose values are stored as those of this type are, lengths aside.
+    /// Columns whose values are stored as those of the type are, lengths aside.
     pub stored_alike: Vec<ColumnName>,
+}
+
+impl TypeFacts {
+    /// Is it known that the server does not cast this column's values by itself?
+    pub fn needs_using(&self, column: &ColumnName) -> bool {
+        let casts = self.casts.known();
+        casts.is_some_and(|casts| casts.needs_using.contains(column))
+    }
+
+    /// Is it known that this column's values are stored as those of the type are, lengths aside?
+    pub fn is_stored_alike(&self, column: &ColumnName) -> bool {
+        let casts = self.casts.known();
+        casts.is_some_and(|casts| casts.stored_alike.contains(column))
+    }
 }
 
 /// Whether a function can give different values to the rows of one statement (`pg_proc.provolatile`).

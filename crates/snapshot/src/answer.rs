@@ -4,7 +4,9 @@
 //! proves it (no row, NOT NULL, a unique index); else it is unknown.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use dbop_model::dependent::RowsProbed;
 use dbop_model::table::{
     FactRequest, TableFacts, TableFactsSet, TableName, TableState, TypeFacts, Volatility,
 };
@@ -18,6 +20,9 @@ const NEEDS_ROWS: &str =
 /// Why a snapshot does not say who is in the way.
 const NEEDS_SESSIONS: &str =
     "a snapshot says nothing of sessions: it needs the live database (analyze --dsn-file)";
+/// Why a snapshot does not say what bears a name.
+const NEEDS_NAMES: &str =
+    "a snapshot does not list what is no table: it needs the live database (analyze --dsn-file)";
 /// The schema of PostgreSQL that a name without one means, where several have it.
 const POSTGRESQL_DEFAULT: &str = "public";
 
@@ -37,6 +42,11 @@ impl Snapshot {
         for request in wanted {
             if let FactRequest::IndexNamed(index) = request {
                 set.indexes.insert(index.clone(), self.table_of(index));
+                continue;
+            }
+            if let FactRequest::Relation(name) = request {
+                let unknown = Fact::Unknown(Why::new(NEEDS_NAMES));
+                set.relations.insert(name.clone(), unknown);
                 continue;
             }
             let name = request.table();
@@ -60,6 +70,8 @@ impl Snapshot {
             | FactRequest::Indexes(_)
             | FactRequest::Constraints(_)
             | FactRequest::Storage(_)
+            | FactRequest::Dependents(_)
+            | FactRequest::Relation(_)
             | FactRequest::IndexNamed(_) => {}
             FactRequest::Writes(_) => facts.written = Fact::Unknown(Why::new(NEEDS_SESSIONS)),
             FactRequest::Blockers(_) => {
@@ -79,6 +91,17 @@ impl Snapshot {
                     None => Fact::Unknown(Why::new(NEEDS_ROWS)),
                 };
                 facts.duplicates.insert(key.clone(), probe);
+            }
+            FactRequest::Rows { probe, .. } => {
+                let probed = if facts.any_row.is_known_and(|any| !any) {
+                    Fact::Known(RowsProbed {
+                        found: false,
+                        took: Duration::ZERO,
+                    })
+                } else {
+                    Fact::Unknown(Why::new(NEEDS_ROWS))
+                };
+                facts.probed.insert(probe.clone(), probed);
             }
             FactRequest::Type { table, sql_type } => {
                 let known = self.type_facts(table, sql_type);
@@ -211,10 +234,7 @@ impl Snapshot {
     fn type_facts(&self, table: &TableName, sql_type: &str) -> Fact<TypeFacts> {
         // MySQL and MariaDB have no domains: what a type is, its name says.
         if self.server.engine != Engine::PostgreSql {
-            return Fact::Known(TypeFacts {
-                constrained_domain: false,
-                domain_default: false,
-            });
+            return Fact::Known(TypeFacts::default());
         }
         let known = match &self.catalogue.types {
             Fact::Known(known) => known,

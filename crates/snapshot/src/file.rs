@@ -120,6 +120,9 @@ struct Types {
     all: Vec<String>,
     constrained_domains: Vec<String>,
     domains_with_default: Vec<String>,
+    not_null_domains: Vec<String>,
+    /// Of domains: the type below them.
+    bases: BTreeMap<String, String>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -270,6 +273,10 @@ fn types_told(types: &BTreeMap<TableName, TypeFacts>) -> Types {
         let TypeFacts {
             constrained_domain,
             domain_default,
+            domain_not_null,
+            base,
+            // Of a table's columns.
+            casts: _,
         } = facts;
         told.all.push(name.to_string());
         if *constrained_domain {
@@ -277,6 +284,12 @@ fn types_told(types: &BTreeMap<TableName, TypeFacts>) -> Types {
         }
         if *domain_default {
             told.domains_with_default.push(name.to_string());
+        }
+        if *domain_not_null {
+            told.not_null_domains.push(name.to_string());
+        }
+        if let Some(base) = base {
+            told.bases.insert(name.to_string(), base.clone());
         }
     }
     told
@@ -288,10 +301,18 @@ fn types_seen(told: Types) -> Result<BTreeMap<TableName, TypeFacts>, SnapshotErr
         let facts = TypeFacts {
             constrained_domain: told.constrained_domains.contains(name),
             domain_default: told.domains_with_default.contains(name),
+            domain_not_null: told.not_null_domains.contains(name),
+            base: told.bases.get(name).cloned(),
+            ..TypeFacts::default()
         };
         types.insert(named(name)?, facts);
     }
-    let further = [told.constrained_domains, told.domains_with_default];
+    let further = [
+        told.constrained_domains,
+        told.domains_with_default,
+        told.not_null_domains,
+        told.bases.into_keys().collect(),
+    ];
     match further
         .iter()
         .flatten()

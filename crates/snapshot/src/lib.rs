@@ -36,6 +36,7 @@
 //! ```
 
 mod answer;
+mod dependents;
 mod file;
 mod keys;
 mod parts;
@@ -85,6 +86,9 @@ impl Snapshot {
             taken_at: _,
             tables,
             indexes: _,
+            // What bears names that somebody asked for, and what came of statements that were tried.
+            relations: _,
+            trials: _,
             settings,
         } = seen;
         if self.settings.known().is_none() {

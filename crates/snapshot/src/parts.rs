@@ -15,6 +15,7 @@ use dbop_model::table::{
 use dbop_model::{Fact, Why};
 use serde::{Deserialize, Serialize};
 
+use crate::dependents::{Dependent, Partitioned};
 use crate::file::SnapshotError;
 use crate::keys::{Constraint, Index};
 
@@ -86,6 +87,7 @@ words!(KindWord of TableKind {
 });
 words!(SourceWord of RowSource {
     Statistics = RowSource::Statistics,
+    FirstPages = RowSource::FirstPages,
     PlannerGuess = RowSource::PlannerGuess,
 });
 words!(GeneratedWord of Generated {
@@ -103,6 +105,8 @@ words!(AlgorithmWord of Algorithm {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Table {
     kind: KindWord,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<String>,
     rows: Told<Rows>,
     bytes: Told<u64>,
     any_row: Told<bool>,
@@ -111,6 +115,8 @@ pub(crate) struct Table {
     indexes: Told<Vec<Index>>,
     constraints: Told<Vec<Constraint>>,
     storage: Told<Storage>,
+    dependents: Told<Vec<Dependent>>,
+    partitioned: Told<Option<Partitioned>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -155,8 +161,14 @@ struct Storage {
     #[serde(skip_serializing_if = "Option::is_none")]
     charset: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    collation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auto_increment: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     row_versions: Option<u32>,
     partitions: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logged: Option<bool>,
     fulltext: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     index_bytes: Option<u64>,
@@ -170,12 +182,16 @@ pub(crate) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     statement_timeout_ms: Option<u64>,
     strict: bool,
+    zero_dates: bool,
     utc: bool,
     foreign_key_checks: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     online_log_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     algorithm: Option<AlgorithmWord>,
+    row_log: bool,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    collations: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     disk_free_bytes: Option<u64>,
 }
@@ -184,6 +200,7 @@ pub(crate) struct Settings {
 pub(crate) fn kept(facts: TableFacts) -> TableFacts {
     TableFacts {
         kind: facts.kind,
+        schema: facts.schema,
         rows: facts.rows,
         bytes: facts.bytes,
         any_row: facts.any_row,
@@ -192,6 +209,8 @@ pub(crate) fn kept(facts: TableFacts) -> TableFacts {
         indexes: facts.indexes,
         constraints: facts.constraints,
         storage: facts.storage,
+        dependents: facts.dependents,
+        partitioned: facts.partitioned,
         ..TableFacts::new(facts.kind)
     }
 }
@@ -200,6 +219,7 @@ impl From<&TableFacts> for Table {
     fn from(facts: &TableFacts) -> Self {
         let TableFacts {
             kind,
+            schema,
             rows,
             bytes,
             any_row,
@@ -208,10 +228,13 @@ impl From<&TableFacts> for Table {
             constraints,
             storage,
             writes,
+            dependents,
+            partitioned,
             // Answers to questions about rows, sessions and counters of the moment, and to what only one migration
             // asks: `answer.rs` says what becomes of them.
             nulls: _,
             duplicates: _,
+            probed: _,
             written: _,
             blockers: _,
             snapshots: _,
@@ -220,6 +243,7 @@ impl From<&TableFacts> for Table {
         } = facts;
         Table {
             kind: kind.into(),
+            schema: schema.clone(),
             rows: Told::of(rows, |rows| {
                 let RowEstimate { rows, source, age } = rows;
                 Rows {
@@ -251,6 +275,8 @@ impl From<&TableFacts> for Table {
                 all.iter().map(Constraint::from).collect()
             }),
             storage: Told::of(storage, Storage::from),
+            dependents: Told::of(dependents, |all| all.iter().map(Dependent::from).collect()),
+            partitioned: Told::of(partitioned, |how| how.as_ref().map(Partitioned::from)),
         }
     }
 }
@@ -265,6 +291,7 @@ impl Table {
         let nothing = TableFacts::new(kind);
         Ok(TableFacts {
             kind,
+            schema: self.schema,
             rows: self.rows.try_into_fact(|rows| {
                 Ok(RowEstimate {
                     rows: rows.estimate,
@@ -282,9 +309,16 @@ impl Table {
             constraints: self
                 .constraints
                 .try_into_fact(|all| all.into_iter().map(Constraint::facts).collect())?,
-            storage: self.storage.try_into_fact(|storage| Ok(storage.facts()))?,
+            storage: self.storage.try_into_fact(Storage::facts)?,
+            dependents: self
+                .dependents
+                .try_into_fact(|all| all.into_iter().map(Dependent::facts).collect())?,
+            partitioned: self
+                .partitioned
+                .try_into_fact(|how| how.map(Partitioned::facts).transpose())?,
             nulls: nothing.nulls,
             duplicates: nothing.duplicates,
+            probed: nothing.probed,
             written: nothing.written,
             blockers: nothing.blockers,
             snapshots: nothing.snapshots,
@@ -358,8 +392,11 @@ impl From<&table::Storage> for Storage {
             engine,
             row_format,
             charset,
+            collation,
+            auto_increment,
             row_versions,
             partitions,
+            logged,
             fulltext,
             index_bytes,
         } = facts;
@@ -367,8 +404,11 @@ impl From<&table::Storage> for Storage {
             engine: engine.clone(),
             row_format: row_format.clone(),
             charset: charset.clone(),
+            collation: collation.clone(),
+            auto_increment: auto_increment.as_ref().map(ToString::to_string),
             row_versions: *row_versions,
             partitions: *partitions,
+            logged: *logged,
             fulltext: *fulltext,
             index_bytes: *index_bytes,
         }
@@ -376,16 +416,20 @@ impl From<&table::Storage> for Storage {
 }
 
 impl Storage {
-    fn facts(self) -> table::Storage {
-        table::Storage {
+    fn facts(self) -> Result<table::Storage, SnapshotError> {
+        let auto_increment = self.auto_increment.as_deref().map(named);
+        Ok(table::Storage {
             engine: self.engine,
             row_format: self.row_format,
             charset: self.charset,
+            collation: self.collation,
+            auto_increment: auto_increment.transpose()?,
             row_versions: self.row_versions,
             partitions: self.partitions,
+            logged: self.logged,
             fulltext: self.fulltext,
             index_bytes: self.index_bytes,
-        }
+        })
     }
 }
 
@@ -395,20 +439,26 @@ impl From<&table::Settings> for Settings {
             lock_timeout,
             statement_timeout,
             strict,
+            zero_dates,
             utc,
             foreign_key_checks,
             online_log_bytes,
             algorithm,
+            row_log,
+            collations,
             disk_free_bytes,
         } = settings;
         Settings {
             lock_timeout_ms: lock_timeout.map(milliseconds),
             statement_timeout_ms: statement_timeout.map(milliseconds),
             strict: *strict,
+            zero_dates: *zero_dates,
             utc: *utc,
             foreign_key_checks: *foreign_key_checks,
             online_log_bytes: *online_log_bytes,
             algorithm: algorithm.as_ref().map(AlgorithmWord::from),
+            row_log: *row_log,
+            collations: collations.clone(),
             disk_free_bytes: *disk_free_bytes,
         }
     }
@@ -420,10 +470,13 @@ impl Settings {
             lock_timeout: self.lock_timeout_ms.map(Duration::from_millis),
             statement_timeout: self.statement_timeout_ms.map(Duration::from_millis),
             strict: self.strict,
+            zero_dates: self.zero_dates,
             utc: self.utc,
             foreign_key_checks: self.foreign_key_checks,
             online_log_bytes: self.online_log_bytes,
             algorithm: self.algorithm.map(Algorithm::from),
+            row_log: self.row_log,
+            collations: self.collations,
             disk_free_bytes: self.disk_free_bytes,
         })
     }

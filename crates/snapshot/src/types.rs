@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use dbop_model::table::{TableName, TypeFacts};
+use dbop_model::{Fact, Why};
 
 /// What the grammar itself calls types of `pg_catalog` (PostgreSQL manual, table 8.1 and appendix C): none is a domain.
 const GRAMMAR: [&str; 26] = [
@@ -35,10 +36,17 @@ const GRAMMAR: [&str; 26] = [
     "varchar",
 ];
 
-const PLAIN: TypeFacts = TypeFacts {
-    constrained_domain: false,
-    domain_default: false,
-};
+/// A type that is no domain. What becomes of a column's values with it, a snapshot does not say.
+fn plain() -> TypeFacts {
+    TypeFacts {
+        casts: Fact::Unknown(Why::new(NEEDS_CASTS)),
+        ..TypeFacts::default()
+    }
+}
+
+/// Why a snapshot does not say what becomes of values.
+const NEEDS_CASTS: &str =
+    "a snapshot says nothing of casts: it needs the live database (analyze --dsn-file)";
 
 /// What a type is, for a column of a table in this schema; `None`: there is none of the name.
 pub(crate) fn find(
@@ -48,7 +56,7 @@ pub(crate) fn find(
 ) -> Option<TypeFacts> {
     let (name, is_array) = name(text);
     if is_grammars(&name) {
-        return Some(PLAIN);
+        return Some(plain());
     }
     let parsed: TableName = name.parse().ok()?;
     let found = match parsed.schema() {
@@ -60,7 +68,13 @@ pub(crate) fn find(
             .find_map(|name| types.get(&name)),
     };
     // An array of a domain's values is no domain.
-    found.map(|facts| if is_array { PLAIN } else { facts.clone() })
+    found.map(|facts| match is_array {
+        true => plain(),
+        false => TypeFacts {
+            casts: Fact::Unknown(Why::new(NEEDS_CASTS)),
+            ..facts.clone()
+        },
+    })
 }
 
 /// The name alone, with letters folded outside of quotes, and whether it is of an array: lengths and precisions say
@@ -114,12 +128,12 @@ mod tests {
     fn types() -> BTreeMap<TableName, TypeFacts> {
         let domain = TypeFacts {
             constrained_domain: true,
-            domain_default: false,
+            ..plain()
         };
         let named = |name: &str| name.parse::<TableName>().unwrap();
         BTreeMap::from([
-            (named("pg_catalog.text"), PLAIN),
-            (named("pg_catalog.int4"), PLAIN),
+            (named("pg_catalog.text"), plain()),
+            (named("pg_catalog.int4"), plain()),
             (named("app.email"), domain.clone()),
             (named("app.\"Odd.Name\""), domain.clone()),
             // Nobody's domain stands before the server's own types.

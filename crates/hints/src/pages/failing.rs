@@ -262,3 +262,72 @@ refuses it.",
         "https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY",
     )],
 };
+
+pub(crate) const REFUSED_BY_CATALOGUE: Page = Page {
+    why: "A migration that fails halfway is worse than one that never began, and none of this needs a single row: an object \
+          that is there already, or is not there to be dropped; something that hangs on what is dropped or changed; a second \
+          primary key; an index that cannot become a constraint's; NULL in a key's column; a foreign key to columns that are \
+          no key; a type that the server does not make of the old one by itself; a partition that overlaps another.",
+    servers: &[
+        (
+            "PostgreSQL",
+            "views, generated columns, partition keys, foreign keys of other tables, triggers and policies stop a drop without CASCADE, and some of them a change of type",
+        ),
+        (
+            "MySQL, MariaDB",
+            "foreign keys, generated columns, expressions of indexes, CHECKs and partition keys stop a drop or a change; there is no CASCADE",
+        ),
+    ],
+    evidence: "Earlier statements of the same migration count: what they make is there, what they drop is gone, so that a \
+               file which drops the view first is clean. Of `schemaHints`, which have no `IF EXISTS`, no name is called taken \
+               or missing, but for a rename: a migration that is safe to run again skips what is done.",
+    verdicts: &[(
+        "WillFail",
+        "the catalogue of the live database refuses the statement; an empty table is no excuse",
+    )],
+    ways: &[(
+        "Everywhere",
+        "`IF EXISTS` or `IF NOT EXISTS`; drop what hangs on it first and make it anew behind it, or `CASCADE`, whose victims \
+         the advice names; `USING` with an expression; another name, key or bound. If the migration's tool skips by itself \
+         what it has done before, `accept` the finding.",
+    )],
+    sources: &[PG_ALTER_TABLE, MY_ALTER_TABLE, MARIA_ALTER_TABLE],
+};
+
+pub(crate) const CONSTRAINT_OVER_VIOLATIONS: Page = Page {
+    why: "A CHECK, a foreign key, a partition's bound and a change of type look at every row, and fail at the first that does \
+          not fit: a value that the condition refuses, that the other table does not have, that is outside of the bounds, or \
+          that is too long or no number for the new type.",
+    servers: &[
+        (
+            "PostgreSQL",
+            "`NOT VALID` holds new rows alone to the constraint, and `VALIDATE CONSTRAINT` looks at the others later",
+        ),
+        (
+            "MySQL, MariaDB",
+            "every row is looked at while the statement runs",
+        ),
+    ],
+    evidence: "A bounded probe, read only, ends at the first such row and says only that there is one. It computes what the \
+               migration wrote, as the admin; so it is asked only where that calls nothing but the server's own functions \
+               without effects. A column that is added is looked at with its default.",
+    verdicts: &[
+        ("WillFail", "there is such a row"),
+        (
+            "Unknown",
+            "the probe was too slow, or the condition is not tried",
+        ),
+    ],
+    ways: &[
+        (
+            "PostgreSQL",
+            "Correct or delete those rows first, in batches; or add the constraint `NOT VALID`, and validate it once they are \
+             gone. For a type, a `USING` that takes every value.",
+        ),
+        (
+            "MySQL and MariaDB",
+            "Correct or delete those rows first, in batches.",
+        ),
+    ],
+    sources: &[PG_ALTER_TABLE, MY_ALTER_TABLE],
+};

@@ -1,8 +1,8 @@
 //! One operation of every kind: what a rule asks for of any of them is what its page says it asks for.
 
 use dbop_model::operation::{
-    Column, Constraint, ConstraintKind, Index, IndexKind, IndexPart, Operation, ServerDefault,
-    Statement, TableChange,
+    Column, Constraint, ConstraintKind, Dropping, Index, IndexKind, IndexPart, Operation,
+    ServerDefault, Statement, TableChange,
 };
 use dbop_model::table::{ColumnName, TableName};
 
@@ -59,8 +59,10 @@ pub(super) fn statements() -> Vec<Statement> {
         operations.push(Operation::DropIndex {
             table: users.clone(),
             by_name,
+            name: None,
             columns: Vec::new(),
             online: false,
+            dropping: Dropping::default(),
         });
     }
     for kind in [
@@ -82,19 +84,28 @@ pub(super) fn statements() -> Vec<Statement> {
                 table: table.clone(),
                 constraint: constraint.clone(),
             });
-            operations.push(Operation::DropConstraint { table, constraint });
+            operations.push(Operation::DropConstraint {
+                table,
+                constraint,
+                dropping: Dropping::default(),
+            });
         }
     }
     for change in [
         TableChange::ValidateConstraint { name: a.clone() },
-        TableChange::Truncate,
+        TableChange::Truncate { cascade: false },
         TableChange::Rebuild,
-        TableChange::Reindex { online: false },
+        TableChange::Reindex {
+            online: false,
+            by_name: false,
+        },
         TableChange::AttachPartition {
             partition: orders.clone(),
+            bound: Some("FOR VALUES IN (1)".to_owned()),
         },
         TableChange::ConvertCharset {
             charset: "utf8mb4".to_owned(),
+            collation: None,
         },
     ] {
         let table = users.clone();
@@ -104,7 +115,10 @@ pub(super) fn statements() -> Vec<Statement> {
         table: users.clone(),
         to: orders.clone(),
     });
-    operations.push(Operation::DropTable { table: users });
+    operations.push(Operation::DropTable {
+        table: users,
+        dropping: Dropping::default(),
+    });
     // Each by itself, so that none is about what another one made.
     operations.into_iter().map(Statement::from).collect()
 }

@@ -22,6 +22,7 @@ use crate::steps::{ColumnStanding, Standing, Step};
 pub(crate) const RULE: Rule = Rule {
     id: "constraint-over-violations",
     title: "A constraint or a type that rows of today do not meet",
+    page: &crate::pages::CONSTRAINT_OVER_VIOLATIONS,
     wants,
     judge,
 };
@@ -318,7 +319,7 @@ fn is_settled(case: &Case<'_>, facts: &TableFacts, probe: &RowProbe) -> bool {
             let by_itself = case.server.engine != Engine::PostgreSql
                 || facts
                     .type_named(sql_type)
-                    .is_known_and(|known| !known.needs_using.contains(column));
+                    .is_known_and(|known| !known.needs_using(column));
             let known = facts.columns.get(column);
             let same = known.is_some_and(|known| known.sql_type.eq_ignore_ascii_case(sql_type));
             let added = matches!(case.step.column(column, facts), ColumnStanding::Added(_));

@@ -28,6 +28,7 @@ use crate::steps::Step;
 pub(crate) const RULE: Rule = Rule {
     id: "refused-by-catalogue",
     title: "The server refuses a statement for what its catalogue holds",
+    page: &crate::pages::REFUSED_BY_CATALOGUE,
     wants,
     judge,
 };

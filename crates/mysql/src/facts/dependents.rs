@@ -10,8 +10,8 @@ use dbop_model::operation::ConstraintKind;
 use dbop_model::table::{ColumnName, ConstraintFacts};
 
 use super::Look;
-use super::parse::{self, Located};
-use crate::parse::{Columns, Values as _};
+use super::parse::Located;
+use crate::parse::Columns;
 use crate::query::{name, text};
 use dbop_database::answer::Answer;
 

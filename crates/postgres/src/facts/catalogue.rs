@@ -6,6 +6,7 @@ use dbop_database::answer::{Answer, fact, unknown};
 use dbop_database::{DatabaseError, answer::Failure};
 use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{TableName, TypeFacts, Volatility};
+use dbop_model::{Fact, Why};
 use tokio_postgres::Row;
 
 use super::Look;
@@ -28,7 +29,8 @@ const TABLES: &str = "
 /// them whether one has constraints and whether one has a default, as [`super::query::TYPE`] says it.
 const TYPES: &str = "
     WITH RECURSIVE chain AS (
-        SELECT t.oid AS root, t.oid, t.typtype, t.typbasetype, t.typnotnull, t.typdefault
+        SELECT t.oid AS root, t.oid, t.typtype, t.typbasetype, t.typnotnull, t.typdefault,
+               NULL::int4 AS modifier
         FROM pg_type t
         JOIN pg_namespace n ON n.oid = t.typnamespace
         LEFT JOIN pg_class c ON c.oid = t.typrelid
@@ -37,15 +39,19 @@ const TYPES: &str = "
           AND n.nspname <> 'information_schema'
           AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'
         UNION ALL
-        SELECT chain.root, t.oid, t.typtype, t.typbasetype, t.typnotnull, t.typdefault
+        SELECT chain.root, t.oid, t.typtype, t.typbasetype, t.typnotnull, t.typdefault, d.typtypmod
         FROM chain
+        JOIN pg_type d ON d.oid = chain.oid
         JOIN pg_type t ON t.oid = chain.typbasetype
         WHERE chain.typtype = 'd'
     )
     SELECT n.nspname::text, r.typname::text,
            bool_or(chain.typtype = 'd' AND (chain.typnotnull OR EXISTS (
                SELECT FROM pg_constraint k WHERE k.contypid = chain.oid))),
-           bool_or(chain.typtype = 'd' AND chain.typdefault IS NOT NULL)
+           bool_or(chain.typtype = 'd' AND chain.typdefault IS NOT NULL),
+           bool_or(chain.typtype = 'd' AND chain.typnotnull),
+           max(CASE WHEN chain.typtype <> 'd' AND chain.modifier IS NOT NULL
+                    THEN format_type(chain.oid, chain.modifier) END)
     FROM chain
     JOIN pg_type r ON r.oid = chain.root
     JOIN pg_namespace n ON n.oid = r.typnamespace
@@ -107,6 +113,9 @@ impl Look<'_> {
             Some(TypeFacts {
                 constrained_domain: row.try_get(2).ok()?,
                 domain_default: row.try_get(3).ok()?,
+                domain_not_null: row.try_get(4).ok()?,
+                base: row.try_get(5).ok()?,
+                casts: Fact::Unknown(Why::new("of which table's columns was not asked")),
             })
         };
         self.named("types", TYPES, read).await

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use dbop_model::Fact;
 use dbop_model::Why;
 use dbop_model::table::{
-    ColumnFacts, ColumnName, Generated, NullProbe, TableKind, TableName, TypeFacts, Volatility,
+    Casts, ColumnFacts, ColumnName, Generated, NullProbe, TableKind, TableName, TypeFacts,
+    Volatility,
 };
 use tokio_postgres::Row;
 
@@ -219,8 +221,10 @@ pub(super) fn type_facts(row: &Row) -> Option<Option<TypeFacts>> {
         domain_default: row.try_get(2).ok()?,
         domain_not_null: row.try_get(3).ok()?,
         base: row.try_get(4).ok()?,
-        needs_using: names(row, 5)?,
-        stored_alike: names(row, 6)?,
+        casts: Fact::Known(Casts {
+            needs_using: names(row, 5)?,
+            stored_alike: names(row, 6)?,
+        }),
     };
     Some(exists.then_some(facts))
 }

@@ -294,7 +294,14 @@ fn change_type(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Class<Fo
                 let why = format!("{words}: the domain's constraints are held against every row");
                 return rewritten(why);
             }
-            Fact::Known(known) if !known.stored_alike.contains(&name) => {
+            Fact::Known(dbop_model::table::TypeFacts {
+                casts: Fact::Unknown(why),
+                ..
+            }) => {
+                let why = format!("{words}: whether both are stored alike: {why}");
+                return Class::Undecided(Why::new(why), None);
+            }
+            Fact::Known(known) if !known.is_stored_alike(&name) => {
                 return rewritten(format!("{words}: every value is stored anew"));
             }
             // Lengths are those of the types below the domains, which are not followed.

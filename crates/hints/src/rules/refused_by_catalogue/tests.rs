@@ -87,7 +87,10 @@ fn table() -> TableFacts {
         },
     ]);
     let no_cast = TypeFacts {
-        needs_using: vec![name("email")],
+        casts: Fact::Known(Casts {
+            needs_using: vec![name("email")],
+            ..Casts::default()
+        }),
         ..TypeFacts::default()
     };
     facts.types = [("integer".to_owned(), Fact::Known(no_cast))].into();

@@ -30,7 +30,7 @@ pub(super) fn no_cast(case: &Case<'_>) -> Vec<Refusal> {
         let Fact::Known(known) = facts.type_named(new) else {
             return None;
         };
-        if !known.needs_using.contains(&today) {
+        if !known.needs_using(&today) {
             return None;
         }
         let name = &column.name;
