@@ -184,3 +184,28 @@ fn of_sql(database: &ObjectRef, migration: &Migration, why: &dyn std::fmt::Displ
         migration.name
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use dbop_model::table::Settings;
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn the_lock_timeout_of_runs_counts() {
+        let seconds = Duration::from_secs;
+        let counts = |of_runs, of_session| {
+            let mut tables = TableFactsSet::new(Timestamp::UNIX_EPOCH);
+            tables.settings = Fact::Known(Settings {
+                lock_timeout: of_session,
+                ..Settings::default()
+            });
+            with_lock_timeout(&mut tables, of_runs);
+            tables.settings.known().unwrap().lock_timeout
+        };
+        assert_eq!(counts(Some(seconds(5)), None), Some(seconds(5)));
+        assert_eq!(counts(Some(seconds(5)), Some(seconds(9))), Some(seconds(5)));
+        assert_eq!(counts(None, Some(seconds(9))), Some(seconds(9)));
+    }
+}

@@ -282,7 +282,7 @@ fn is_like_its_copy(facts: &TableFacts) -> bool {
 mod tests {
     use dbop_model::Why;
     use dbop_model::finding::{HintPolicy, Verdict};
-    use dbop_model::operation::{Around, Index, IndexKind};
+    use dbop_model::operation::{Around, Dropping, Index, IndexKind};
     use dbop_model::table::{ConstraintFacts, Storage};
 
     use super::*;

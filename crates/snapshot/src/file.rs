@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Snapshot;
 use crate::parts::{self, Told};
+use crate::types;
 
 /// What the file says it is.
 pub const KIND: &str = "DatabaseSnapshot";
@@ -298,13 +299,13 @@ fn types_told(types: &BTreeMap<TableName, TypeFacts>) -> Types {
 fn types_seen(told: Types) -> Result<BTreeMap<TableName, TypeFacts>, SnapshotError> {
     let mut types = BTreeMap::new();
     for name in &told.all {
-        let facts = TypeFacts {
+        let facts = types::kept(TypeFacts {
             constrained_domain: told.constrained_domains.contains(name),
             domain_default: told.domains_with_default.contains(name),
             domain_not_null: told.not_null_domains.contains(name),
             base: told.bases.get(name).cloned(),
             ..TypeFacts::default()
-        };
+        });
         types.insert(named(name)?, facts);
     }
     let further = [

@@ -69,6 +69,11 @@ pub struct Snapshot {
 impl Snapshot {
     /// A look at the names alone.
     pub fn new(server: ServerInfo, taken_at: Timestamp, catalogue: Catalogue) -> Self {
+        let types = catalogue.types.map(|types| {
+            let kept = |(name, facts)| (name, types::kept(facts));
+            types.into_iter().map(kept).collect()
+        });
+        let catalogue = Catalogue { types, ..catalogue };
         Self {
             server,
             taken_at,

@@ -36,12 +36,17 @@ const GRAMMAR: [&str; 26] = [
     "varchar",
 ];
 
-/// A type that is no domain. What becomes of a column's values with it, a snapshot does not say.
-fn plain() -> TypeFacts {
+/// Of a type what a snapshot holds: what becomes of a column's values with it, it does not say.
+pub(crate) fn kept(facts: TypeFacts) -> TypeFacts {
     TypeFacts {
         casts: Fact::Unknown(Why::new(NEEDS_CASTS)),
-        ..TypeFacts::default()
+        ..facts
     }
+}
+
+/// A type that is no domain.
+fn plain() -> TypeFacts {
+    kept(TypeFacts::default())
 }
 
 /// Why a snapshot does not say what becomes of values.
@@ -70,10 +75,7 @@ pub(crate) fn find(
     // An array of a domain's values is no domain.
     found.map(|facts| match is_array {
         true => plain(),
-        false => TypeFacts {
-            casts: Fact::Unknown(Why::new(NEEDS_CASTS)),
-            ..facts.clone()
-        },
+        false => facts.clone(),
     })
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dbop_model::catalogue::Catalogue;
+use dbop_model::dependent::{Dependent, DependentKind, PartOf, Partition, Partitioned, Stops};
 use dbop_model::operation::{Algorithm, ConstraintKind, IndexKind, IndexPart};
 use dbop_model::table::{
     Blocker, ColumnFacts, ConstraintFacts, FactRequest, Generated, IndexFacts, RowEstimate,
@@ -86,11 +87,35 @@ fn users() -> TableFacts {
         engine: "InnoDB".to_owned(),
         row_format: Some("Compressed".to_owned()),
         charset: Some("utf8mb3".to_owned()),
+        collation: Some("utf8mb3_general_ci".to_owned()),
+        auto_increment: Some("id".parse().unwrap()),
         row_versions: Some(64),
         partitions: 3,
+        logged: Some(false),
         fulltext: true,
         index_bytes: Some(9),
     });
+    facts.schema = Some("app".to_owned());
+    facts.dependents = Fact::Known(vec![Dependent {
+        kind: DependentKind::View,
+        table: Some(name("app.\"odd.view\"")),
+        name: Some("sees".parse().unwrap()),
+        on: PartOf::Column("id".parse().unwrap()),
+        stops: Stops {
+            drop: true,
+            change_type: false,
+            rename: true,
+        },
+        cascade: true,
+    }]);
+    facts.partitioned = Fact::Known(Some(Partitioned {
+        by: "RANGE (id)".to_owned(),
+        partitions: vec![Partition {
+            table: name("app.users_1"),
+            bound: "FOR VALUES FROM (1) TO (9)".to_owned(),
+            rows: Some(7),
+        }],
+    }));
     facts.writes = Fact::Known(WriteRate {
         per_second: 310.5,
         span: Duration::from_millis(10_000),
@@ -120,10 +145,7 @@ fn snapshot(engine: Engine) -> Snapshot {
         minor: 4,
         address: "db.shop:5432/shop".to_owned(),
     };
-    let plain = TypeFacts {
-        constrained_domain: false,
-        domain_default: false,
-    };
+    let plain = TypeFacts::default();
     let catalogue = Catalogue {
         tables: vec![
             name("a.twice"),
@@ -142,6 +164,9 @@ fn snapshot(engine: Engine) -> Snapshot {
                 TypeFacts {
                     constrained_domain: true,
                     domain_default: true,
+                    domain_not_null: true,
+                    base: Some("character varying(20)".to_owned()),
+                    ..TypeFacts::default()
                 },
             ),
             (name("pg_catalog.text"), plain),
@@ -159,10 +184,13 @@ fn snapshot(engine: Engine) -> Snapshot {
         lock_timeout: Some(Duration::from_secs(5)),
         statement_timeout: None,
         strict: true,
+        zero_dates: true,
         utc: true,
         foreign_key_checks: true,
         online_log_bytes: Some(134_217_728),
         algorithm: Some(Algorithm::NoCopy),
+        row_log: true,
+        collations: [("latin1".to_owned(), "latin1_swedish_ci".to_owned())].into(),
         disk_free_bytes: Some(1),
     });
     let present = |facts: TableFacts| Fact::Known(TableState::Present(Box::new(facts)));

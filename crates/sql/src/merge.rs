@@ -278,6 +278,8 @@ mod tests {
     use dbop_model::Engine;
     use dbop_model::operation::Index;
 
+    use dbop_model::operation::Dropping;
+
     use super::*;
     use crate::read;
 
@@ -330,7 +332,13 @@ mod tests {
         check(
             Engine::PostgreSql,
             "ALTER TABLE a RENAME TO b; DROP TABLE c;",
-            &[rename, Operation::DropTable { table: table("c") }],
+            &[
+                rename,
+                Operation::DropTable {
+                    table: table("c"),
+                    dropping: Dropping::default(),
+                },
+            ],
             &["sql: renameTable a to b", "sql: dropTable c"],
         );
     }
@@ -391,6 +399,8 @@ mod tests {
             by_name: false,
             columns: names(&["a"]),
             online: false,
+            name: None,
+            dropping: Dropping::default(),
         };
         check(
             Engine::PostgreSql,
@@ -415,7 +425,10 @@ mod tests {
 
     #[test]
     fn a_hint_stands_beside_its_neighbours_and_at_the_end_where_it_has_none() {
-        let drop = |name: &str| Operation::DropTable { table: table(name) };
+        let drop = |name: &str| Operation::DropTable {
+            table: table(name),
+            dropping: Dropping::default(),
+        };
         let sql = "DROP TABLE a; DO $$ BEGIN END $$; DROP TABLE b; DROP TABLE c;";
         check(
             Engine::PostgreSql,

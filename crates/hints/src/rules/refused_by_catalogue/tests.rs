@@ -7,8 +7,8 @@ use dbop_model::operation::{
     ServerDefault, Statement, TableChange,
 };
 use dbop_model::table::{
-    ConstraintFacts, IndexFacts, TableFacts, TableFactsSet, TableKind, TableName, TableState,
-    TypeFacts,
+    Casts, ConstraintFacts, IndexFacts, TableFacts, TableFactsSet, TableKind, TableName,
+    TableState, TypeFacts,
 };
 use dbop_model::{Fact, table::ColumnName};
 
