@@ -11,6 +11,8 @@ use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 use tokio_postgres::Client;
 
 use crate::random;
@@ -343,9 +345,18 @@ impl Drop for TestDatabase {
                 runtime.block_on(remove(&gone));
             }
         });
-        if cleaning.join().is_err() {
+        if beside_the_runtime(|| cleaning.join()).is_err() {
             eprintln!("database {} could not be removed", self.name);
         }
+    }
+}
+
+/// Waits without keeping the other tasks of a test's runtime from their work: PostgreSQL drops a database only when every
+/// session has taken note of it, and one that is just logging in does so when its task answers.
+fn beside_the_runtime<T>(wait: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(wait),
+        _ => wait(),
     }
 }
 

@@ -113,12 +113,18 @@ pub(crate) fn roles_of(claim: &ClaimId, group: &str) -> Result<String, DatabaseE
 }
 
 /// Roles by name: name, superuser, whether we have its rights, whether we may give it to others.
+///
+/// The last is what `pg_has_role(..., 'MEMBER WITH ADMIN OPTION')` says, which unfolds all of our memberships anew for
+/// each role it is asked about: an admin that has made the roles of a thousand databases is a member of all of them.
 pub(crate) fn roles_named(names: &BTreeSet<&str>) -> Result<String, DatabaseError> {
     Ok(format!(
         "SELECT r.rolname, r.rolsuper, \
          pg_catalog.pg_has_role(CURRENT_USER, r.oid, 'USAGE'), \
-         pg_catalog.pg_has_role(CURRENT_USER, r.oid, 'MEMBER WITH ADMIN OPTION') \
-         FROM pg_catalog.pg_roles r WHERE r.rolname IN ({})",
+         me.rolsuper OR EXISTS (SELECT 1 FROM pg_catalog.pg_auth_members a \
+         WHERE a.roleid = r.oid AND a.admin_option \
+         AND (a.member = me.oid OR pg_catalog.pg_has_role(me.oid, a.member, 'MEMBER'))) \
+         FROM pg_catalog.pg_roles me, pg_catalog.pg_roles r \
+         WHERE me.rolname = CURRENT_USER AND r.rolname IN ({})",
         list(names.iter().copied())?
     ))
 }
