@@ -382,7 +382,7 @@ mod tests {
                 }
                 if !rule.is_of_metadata() {
                     let mut at = &node;
-                    for step in rule.field.split('.') {
+                    for step in rule.field.split('.').filter(|step| !step.is_empty()) {
                         at = &at["properties"][step];
                     }
                     assert!(at.is_object(), "{} is about {}", rule.cel, rule.field);

@@ -478,10 +478,10 @@ mod tests {
             "{copied}"
         );
 
-        // 64 instant changes: the table has no room for another, and its copy has.
+        // 255 instant changes: the table has no room for another, and its copy has.
         let storage = Storage {
             engine: "InnoDB".to_owned(),
-            row_versions: Some(64),
+            row_versions: Some(255),
             ..Storage::default()
         };
         let full = || TableFacts {

@@ -1330,7 +1330,7 @@ fn line_12_hints_that_are_missing() {
     check(
         rest(2, 3).judged("v3", false, &[]).hints_required(),
         "blocked: v3 says nothing of what it does to the schema, and requireHints is set; add \
-         schemaHints to it",
+         schemaHints or sql to it",
     );
     check(
         rest(2, 3).quiet("v1", 60).judged("v3", false, &[]),

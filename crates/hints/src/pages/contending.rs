@@ -4,11 +4,16 @@ use super::Page;
 use super::manual::*;
 
 const EVIDENCE: &str = "\
-Rows changed per second are the difference of two looks at the server's own counters, with the span and the
-source. Without a measured rate this rule is silent, and the size speaks alone.";
+Rows changed per second are the difference of two looks at the server's own counters, at least 3 s apart, with the
+span and the source. After one look, which tells no rate, the statement is waited for; where the server never tells,
+this rule is silent, and the size speaks alone.";
 const CONTENDS: (&str, &str) = (
     "Contends",
     "the table is large, its writes are at or over `hints.heavyWritesPerSecond`, and writers are shut out",
+);
+const NOT_YET: (&str, &str) = (
+    "Unknown",
+    "the table is large, writers are shut out, and there was one look at the counters: the next one tells",
 );
 const OVERFLOWS: (&str, &str) = (
     "Contends",
@@ -36,7 +41,7 @@ pub(crate) const ADD_COLUMN_HEAVY_WRITES: Page = Page {
     why: "As for [add-column-large-table](add-column-large-table.md), and somebody writes: every one of them waits.",
     servers: SERVERS,
     evidence: EVIDENCE,
-    verdicts: &[CONTENDS, OVERFLOWS],
+    verdicts: &[CONTENDS, OVERFLOWS, NOT_YET],
     ways: &[
         (
             "PostgreSQL",
@@ -59,7 +64,7 @@ pub(crate) const BLOCKING_INDEX_HEAVY_WRITES: Page = Page {
     why: "As for [blocking-index-large-table](blocking-index-large-table.md), and somebody writes.",
     servers: SERVERS,
     evidence: EVIDENCE,
-    verdicts: &[CONTENDS, OVERFLOWS],
+    verdicts: &[CONTENDS, OVERFLOWS, NOT_YET],
     ways: &[("PostgreSQL", "Those of the other rule."), OVERFLOW_WAYS],
     sources: &[PG_CREATE_INDEX, MY_ONLINE_SPACE],
 };
@@ -70,7 +75,7 @@ As for [constraint-large-table](constraint-large-table.md), [not-null-over-nulls
 [alter-column-rewrite](alter-column-rewrite.md) and [table-rewrite](table-rewrite.md), and somebody writes.",
     servers: SERVERS,
     evidence: EVIDENCE,
-    verdicts: &[CONTENDS, OVERFLOWS],
+    verdicts: &[CONTENDS, OVERFLOWS, NOT_YET],
     ways: &[("PostgreSQL", "Those of the other rules."), OVERFLOW_WAYS],
     sources: &[PG_LOCKS, MY_ONLINE_SPACE],
 };
