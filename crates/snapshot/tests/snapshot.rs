@@ -1,5 +1,7 @@
 //! A snapshot says what was seen, reads back as it was, and is refused where it is not whole.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! Whole files: where statements begin, what they leave behind for each other, and that no text makes it panic.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 #[path = "support/shown.rs"]
 mod shown;
 

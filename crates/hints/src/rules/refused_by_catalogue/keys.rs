@@ -342,7 +342,7 @@ fn refers_nowhere(case: &Case<'_>, constraint: &Constraint) -> Option<Refusal> {
         .iter()
         .filter(|index| index.kind == IndexKind::Unique && index.valid && index.immediate)
         .filter(|index| index.key.predicate.is_none())
-        .filter_map(|index| whole_columns(index))
+        .filter_map(whole_columns)
         .collect();
     let primary = indexes.iter().find(|index| index.primary);
     let why = if constraint.referenced.is_empty() {
