@@ -16,6 +16,7 @@
 
 pub mod catalogue;
 pub mod chain;
+pub mod conversion;
 pub mod dependent;
 pub mod fact;
 pub mod finding;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use dbop_database::answer::Way;
 use dbop_database::{Administer, DatabaseError, Introspect, Look, Scope};
 use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
@@ -14,15 +15,18 @@ use dbop_model::{DatabaseFacts, Fact, LoginName, MigrationName, ServerInfo, Sess
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::connect::Server;
+use crate::connect::{Server, Spare};
 use crate::link::{Link, retried};
 use crate::sessions::Counters;
-use crate::{claim, facts, lock, logins, migrator, observe, password, prepare, sessions, trial};
+use crate::{
+    claim, facts, lock, logins, migrator, observe, password, prepare, sessions, trial, watch,
+};
 
 /// A connection as the admin.
 pub(crate) struct Backend {
     link: Link,
     server: Server,
+    spare: Spare,
     clock: fn() -> Timestamp,
     counters: Arc<Counters>,
 }
@@ -31,12 +35,14 @@ impl Backend {
     pub(crate) fn new(
         link: Link,
         server: Server,
+        spare: Spare,
         clock: fn() -> Timestamp,
         counters: Arc<Counters>,
     ) -> Self {
         Self {
             link,
             server,
+            spare,
             clock,
             counters,
         }
@@ -70,9 +76,12 @@ impl Introspect for Backend {
         probe_timeout: Duration,
     ) -> Result<TableFactsSet, DatabaseError> {
         let hold = self.link.hold("looking at tables").await?;
+        let id = hold.id().await;
+        let way = Way::default();
+        let looked =
+            facts::table_facts(&hold, &self.server, wanted, probe_timeout, self.clock, &way);
         // An error of these leaves the session with other limits: without a release it is not used again.
-        let facts =
-            facts::table_facts(&hold, &self.server, wanted, probe_timeout, self.clock).await?;
+        let facts = watch::beside(looked, &self.spare, &self.server, id, &way).await?;
         hold.release(Ok(facts))
     }
 

@@ -71,6 +71,19 @@ pub(crate) struct Server {
     pub(crate) database: String,
 }
 
+/// How to log in once more, as the same admin.
+pub(crate) struct Spare {
+    dsn: Dsn,
+    target: Target,
+}
+
+impl Spare {
+    pub(crate) async fn open(&self) -> Result<Link, DatabaseError> {
+        let Spare { dsn, target } = self;
+        open(dsn, target, &dsn.user, dsn.password.as_ref(), true).await
+    }
+}
+
 impl Server {
     /// `host:port`.
     pub(crate) fn place(&self) -> &str {
@@ -114,7 +127,12 @@ impl Connector for MySql {
         let server = greeted(&hold, &dsn).await;
         let server = hold.release(server)?;
         let counters = Arc::clone(&self.counters);
-        Ok(Box::new(Backend::new(link, server, self.clock, counters)))
+        let spare = Spare {
+            dsn,
+            target: target.clone(),
+        };
+        let backend = Backend::new(link, server, spare, self.clock, counters);
+        Ok(Box::new(backend))
     }
 
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {

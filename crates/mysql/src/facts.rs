@@ -40,7 +40,7 @@ use jiff::Timestamp;
 use crate::connect::Server;
 use crate::link::{Hold, LOCK_TIMEOUT, STATEMENT_TIMEOUT};
 use ask::{CATALOGUE_TIMEOUT, PROBE_LOCK_TIMEOUT, unasked};
-use dbop_database::answer::{Answer, Failure, fact};
+use dbop_database::answer::{Answer, Failure, Way, fact};
 use parse::Located;
 
 /// More than any migration's hints want; what is beyond is Unknown, not a longer look.
@@ -58,6 +58,7 @@ pub(crate) async fn table_facts(
     wanted: &BTreeSet<FactRequest>,
     probe_timeout: Duration,
     clock: fn() -> Timestamp,
+    way: &Way,
 ) -> Result<TableFactsSet, DatabaseError> {
     let look = Look {
         hold,
@@ -65,6 +66,7 @@ pub(crate) async fn table_facts(
         clock,
         probe_timeout,
         started_at: clock(),
+        way,
     };
     look.limit(CATALOGUE_TIMEOUT, PROBE_LOCK_TIMEOUT).await?;
     let mut set = TableFactsSet::new(clock());
@@ -107,6 +109,7 @@ pub(crate) async fn catalogue(
         clock,
         probe_timeout: Duration::ZERO,
         started_at: clock(),
+        way: &Way::default(),
     };
     look.whole(tables_max).await
 }
@@ -117,6 +120,7 @@ struct Look<'a> {
     clock: fn() -> Timestamp,
     probe_timeout: Duration,
     started_at: Timestamp,
+    way: &'a Way,
 }
 
 impl Look<'_> {

@@ -46,6 +46,7 @@ mod sessions;
 mod tls;
 mod trial;
 mod version;
+mod watch;
 
 pub use connect::MySql;
 pub use trial::scratch_schema;

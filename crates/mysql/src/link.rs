@@ -101,6 +101,11 @@ impl Hold<'_> {
         self.operation
     }
 
+    /// The server's number for the session; `None`: the connection broke.
+    pub(crate) async fn id(&self) -> Option<u32> {
+        self.link.conn.lock().await.as_ref().map(Conn::id)
+    }
+
     /// Gives the connection back. Only a connection that broke is kept from the next call.
     pub(crate) fn release<T>(
         mut self,

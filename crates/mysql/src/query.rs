@@ -243,6 +243,21 @@ pub(crate) fn sessions(logins: &BTreeSet<LoginName>) -> Result<String, DatabaseE
     ))
 }
 
+/// Does a session in this database wait for a table, as DDL does behind a reader? Which table it is, and behind whom, not
+/// every server tells; a look can be repeated. Others' sessions are seen with PROCESS alone.
+pub(crate) fn is_a_table_waited_for(database: &str) -> Result<String, DatabaseError> {
+    Ok(format!(
+        "SELECT EXISTS (SELECT 1 FROM information_schema.PROCESSLIST p \
+         WHERE p.DB = {} AND p.STATE LIKE 'Waiting for table%lock')",
+        text(database)?
+    ))
+}
+
+/// Ends what that session runs at the moment.
+pub(crate) fn end_statement(id: u32) -> String {
+    format!("KILL QUERY {id}")
+}
+
 /// How many connections the server has counted by login since it started: login, number.
 pub(crate) fn connections(
     engine: Engine,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use dbop_database::answer::Way;
 use dbop_database::{Administer, DatabaseError, Introspect, Look, Scope};
 use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
@@ -13,22 +14,26 @@ use dbop_model::{DatabaseFacts, Fact, LoginName, MigrationName, ServerInfo, Sess
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::connect::Server;
+use crate::connect::{Server, Spare};
 use crate::link::{Link, in_transaction};
-use crate::{claim, facts, lock, logins, migrator, observe, password, prepare, sessions, trial};
+use crate::{
+    claim, facts, lock, logins, migrator, observe, password, prepare, sessions, trial, watch,
+};
 
 /// A connection as the admin.
 pub(crate) struct Backend {
     link: Link,
     server: Server,
+    spare: Spare,
     clock: fn() -> Timestamp,
 }
 
 impl Backend {
-    pub(crate) fn new(link: Link, server: Server, clock: fn() -> Timestamp) -> Self {
+    pub(crate) fn new(link: Link, server: Server, spare: Spare, clock: fn() -> Timestamp) -> Self {
         Self {
             link,
             server,
+            spare,
             clock,
         }
     }
@@ -61,8 +66,11 @@ impl Introspect for Backend {
         probe_timeout: Duration,
     ) -> Result<TableFactsSet, DatabaseError> {
         let hold = self.link.hold("looking at tables").await?;
+        let way = Way::default();
+        let looked =
+            facts::facts_giving_way(hold.client(), wanted, probe_timeout, self.clock, &way);
         // An error of these leaves the connection in a transaction: without a release it is not used again.
-        let facts = facts::table_facts(hold.client(), wanted, probe_timeout, self.clock).await?;
+        let facts = watch::beside(looked, &self.spare, self.server.pid, &way).await?;
         hold.release(Ok(facts))
     }
 

@@ -55,6 +55,22 @@ pub(crate) struct Server {
     pub(crate) major: u32,
     minor: u32,
     address: String,
+    /// The process that serves the connection.
+    pub(crate) pid: i32,
+}
+
+/// How to log in once more, as the same admin.
+pub(crate) struct Spare {
+    dsn: Dsn,
+    target: Target,
+}
+
+impl Spare {
+    pub(crate) async fn open(&self) -> Result<Link, DatabaseError> {
+        let Spare { dsn, target } = self;
+        let (user, password) = (&dsn.common.user, dsn.common.password.as_ref());
+        open(dsn, target, user, password).await
+    }
 }
 
 impl Server {
@@ -88,7 +104,11 @@ impl Connector for Postgres {
         let hold = link.hold("connect").await?;
         let server = greeted(&hold, &dsn).await;
         let server = hold.release(server)?;
-        Ok(Box::new(Backend::new(link, server, self.clock)))
+        let spare = Spare {
+            dsn,
+            target: target.clone(),
+        };
+        Ok(Box::new(Backend::new(link, server, spare, self.clock)))
     }
 
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {
@@ -227,8 +247,9 @@ fn config(
 async fn greeted(hold: &Hold<'_>, dsn: &Dsn) -> Result<Server, DatabaseError> {
     let address = dsn.common.address();
     let rows = hold.rows(&query::greeting(IDLE_TIMEOUT)).await?;
-    let (number, search_path, is_standby) = parse::one(hold.operation(), &rows, |c| {
-        Ok((c.number::<u32>()?, c.text()?.to_owned(), c.boolean()?))
+    let (number, search_path, is_standby, pid) = parse::one(hold.operation(), &rows, |c| {
+        let number = c.number::<u32>()?;
+        Ok((number, c.text()?.to_owned(), c.boolean()?, c.number()?))
     })?;
     let (major, minor) = (number / 10_000, number % 10_000);
     supported(major)?;
@@ -251,6 +272,7 @@ async fn greeted(hold: &Hold<'_>, dsn: &Dsn) -> Result<Server, DatabaseError> {
         major,
         minor,
         address,
+        pid,
     })
 }
 

@@ -39,7 +39,7 @@ use jiff::Timestamp;
 use tokio_postgres::Client;
 
 use ask::{all, unreadable};
-use dbop_database::answer::{Answer, Failure, fact};
+use dbop_database::answer::{Answer, Failure, Way, fact};
 use parse::Located;
 
 /// What these functions do, for errors.
@@ -62,11 +62,23 @@ pub async fn table_facts(
     probe_timeout: Duration,
     clock: fn() -> Timestamp,
 ) -> Result<TableFactsSet, DatabaseError> {
+    facts_giving_way(client, wanted, probe_timeout, clock, &Way::default()).await
+}
+
+/// Likewise, until the way is given.
+pub(crate) async fn facts_giving_way(
+    client: &Client,
+    wanted: &BTreeSet<FactRequest>,
+    probe_timeout: Duration,
+    clock: fn() -> Timestamp,
+    way: &Way,
+) -> Result<TableFactsSet, DatabaseError> {
     let look = Look {
         client,
         clock,
         probe_timeout,
         started_at: clock(),
+        way,
     };
     let mut set = TableFactsSet::new(clock());
     if !wanted.is_empty() {
@@ -115,6 +127,7 @@ pub(crate) async fn catalogue(
         clock,
         probe_timeout: Duration::ZERO,
         started_at: clock(),
+        way: &Way::default(),
     };
     look.whole(tables_max).await
 }
@@ -124,6 +137,7 @@ struct Look<'a> {
     clock: fn() -> Timestamp,
     probe_timeout: Duration,
     started_at: Timestamp,
+    way: &'a Way,
 }
 
 impl Look<'_> {

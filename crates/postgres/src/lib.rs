@@ -46,5 +46,6 @@ mod sessions;
 mod tls;
 mod trial;
 mod version;
+mod watch;
 
 pub use connect::Postgres;

@@ -45,7 +45,7 @@ pub(crate) fn qualified(schema: &str, object: &str) -> Result<String, DatabaseEr
 }
 
 /// What a connection starts with: the server's version, whether the pinned settings hold, whether it takes
-/// writes. It sets when an idle session ends, which servers before 14 refuse in the startup packet, and those
+/// writes, its process. It sets when an idle session ends, which servers before 14 refuse in the startup packet, and those
 /// are to be told apart first.
 pub(crate) fn greeting(idle: Duration) -> String {
     format!(
@@ -53,6 +53,7 @@ pub(crate) fn greeting(idle: Duration) -> String {
          pg_catalog.current_setting('server_version_num'), \
          pg_catalog.current_setting('search_path'), \
          pg_catalog.pg_is_in_recovery(), \
+         pg_catalog.pg_backend_pid(), \
          CASE WHEN pg_catalog.current_setting('server_version_num')::int4 >= 140000 \
          THEN pg_catalog.set_config('idle_session_timeout', '{}', false) END",
         idle.as_millis()
@@ -182,6 +183,19 @@ pub(crate) fn unlock((class, object): (i32, i32)) -> String {
          AND l.classid::pg_catalog.int8 = {class} AND l.objid::pg_catalog.int8 = {object} \
          AND l.objsubid = 2"
     )
+}
+
+/// Does another session wait for a lock that the session of this process has?
+pub(crate) fn is_waited_for(pid: i32) -> String {
+    format!(
+        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks w WHERE NOT w.granted \
+         AND {pid} = ANY (pg_catalog.pg_blocking_pids(w.pid)))"
+    )
+}
+
+/// Ends what that session runs at the moment.
+pub(crate) fn cancel(pid: i32) -> String {
+    format!("SELECT pg_catalog.pg_cancel_backend({pid})")
 }
 
 /// Waits for the claim's turn until the transaction ends, so that two owners cannot both find none.

@@ -6,11 +6,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dbop_model::dependent::RowsProbed;
+use dbop_model::dependent::{RowProbe, RowsProbed};
 use dbop_model::table::{
     FactRequest, TableFacts, TableFactsSet, TableName, TableState, TypeFacts, Volatility,
 };
-use dbop_model::{Engine, Fact, Why, unique};
+use dbop_model::{Engine, Fact, Why, conversion, unique};
 
 use crate::{Snapshot, types};
 
@@ -93,7 +93,9 @@ impl Snapshot {
                 facts.duplicates.insert(key.clone(), probe);
             }
             FactRequest::Rows { probe, .. } => {
-                let probed = if facts.any_row.is_known_and(|any| !any) {
+                let probed = if facts.any_row.is_known_and(|any| !any)
+                    || (self.server.engine == Engine::PostgreSql && always_converts(facts, probe))
+                {
                     Fact::Known(RowsProbed {
                         found: false,
                         took: Duration::ZERO,
@@ -281,6 +283,20 @@ impl Snapshot {
             None => Fact::Unknown(Why::new(missing)),
         }
     }
+}
+
+/// Is it a change of type that no value is refused by?
+fn always_converts(facts: &TableFacts, probe: &RowProbe) -> bool {
+    let RowProbe::Unconvertible {
+        column,
+        sql_type,
+        using: None,
+    } = probe
+    else {
+        return false;
+    };
+    let old = facts.columns.get(column);
+    old.is_some_and(|old| conversion::never_fails(&old.sql_type, sql_type))
 }
 
 fn several(name: &TableName, found: &[&TableName]) -> Why {

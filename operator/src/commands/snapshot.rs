@@ -89,7 +89,8 @@ async fn look(database: &dyn Introspect) -> Result<Snapshot, DatabaseError> {
             FactRequest::AnyRow(table.clone()),
             FactRequest::Indexes(table.clone()),
             FactRequest::Constraints(table.clone()),
-            FactRequest::Storage(table),
+            FactRequest::Storage(table.clone()),
+            FactRequest::Dependents(table),
         ]);
         // A look for each, so that each has the whole time for its probe.
         snapshot.add(database.table_facts(&wanted, PROBE_TIMEOUT).await?);

@@ -1,7 +1,7 @@
 //! Asking: each question is a statement of its own with limits, so that no lock outlives it.
 //!
 //! A transaction that stays open would itself be in the way of DDL (metadata locks last as long as it does), so there is
-//! none. While a probe runs, DDL on its table waits for it, as for any reader: no longer than its limit.
+//! none. While a probe runs, DDL on its table waits for it, as for any reader, until the probe gives way (`watch.rs`).
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl Look<'_> {
         let spent = (self.clock)()
             .duration_since(self.started_at)
             .unsigned_abs();
-        may_probe(spent, self.probe_timeout)?;
+        may_probe(spent, self.probe_timeout, self.way)?;
         self.limit(self.probe_timeout, PROBE_LOCK_TIMEOUT)
             .await
             .map_err(Failure::Broken)?;
@@ -68,7 +68,13 @@ impl Look<'_> {
         match self.hold.rows_within(sql, timeout).await {
             Ok(rows) => Ok(rows),
             Err(lost @ DatabaseError::Lost { .. }) => Err(Failure::Broken(lost)),
-            Err(error) => Err(Failure::Unknown(parse::refusal(&error, timeout))),
+            Err(error) => {
+                let why = parse::refusal(&error, timeout);
+                Err(Failure::Unknown(match error {
+                    DatabaseError::Timeout { .. } => self.way.or(why),
+                    _ => why,
+                }))
+            }
         }
     }
 

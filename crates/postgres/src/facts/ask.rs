@@ -51,7 +51,7 @@ impl Look<'_> {
         let spent = (self.clock)()
             .duration_since(self.started_at)
             .unsigned_abs();
-        may_probe(spent, self.probe_timeout)?;
+        may_probe(spent, self.probe_timeout, self.way)?;
         self.asked(sql, self.probe_timeout).await
     }
 
@@ -125,6 +125,14 @@ impl Look<'_> {
         }
     }
 
+    /// The reason, unless it was our own watch that ended the statement.
+    fn cut_off(&self, code: &str, why: Why) -> Why {
+        match code {
+            "57014" => self.way.or(why),
+            _ => why,
+        }
+    }
+
     fn failure(&self, error: &tokio_postgres::Error, timeout: Duration) -> Failure {
         let lost = Failure::Broken(DatabaseError::Lost {
             operation: OPERATION,
@@ -132,7 +140,8 @@ impl Look<'_> {
         match error.as_db_error() {
             Some(refusal) if !self.client.is_closed() => {
                 let code = refusal.code().code();
-                parse::refusal(code, refusal.message(), timeout).map_or(lost, Failure::Unknown)
+                let refused = parse::refusal(code, refusal.message(), timeout);
+                refused.map_or(lost, |why| Failure::Unknown(self.cut_off(code, why)))
             }
             _ => lost,
         }

@@ -2,6 +2,7 @@
 
 use dbop_database::answer::{Answer, unknown};
 use dbop_database::expression::{Grammar, read};
+use dbop_model::conversion::{length, never_fails};
 use dbop_model::dependent::{NewColumn, RowsProbed};
 use dbop_model::table::ColumnName;
 
@@ -49,35 +50,6 @@ pub(super) struct OwnType {
     is_domain: bool,
 }
 
-/// Does every value of the one type become one of the other? Of what has lengths, only that a longer text fits.
-fn never_fails(old: &str, new: &OwnType) -> bool {
-    if new.is_domain {
-        return false;
-    }
-    if new.written.contains('(') {
-        let fits =
-            matches!((length(old), length(&new.written)), (Some(old), Some(new)) if old <= new);
-        return fits && old.starts_with("character varying(") && new.base == "character varying";
-    }
-    let base = new.base.as_str();
-    match old {
-        _ if matches!(base, "text" | "character varying") => true,
-        "smallint" => matches!(
-            base,
-            "integer" | "bigint" | "numeric" | "real" | "double precision"
-        ),
-        "integer" => matches!(
-            base,
-            "bigint" | "numeric" | "real" | "double precision" | "oid"
-        ),
-        "bigint" => matches!(base, "numeric" | "real" | "double precision"),
-        "real" => base == "double precision",
-        "cidr" => base == "inet",
-        "json" => false,
-        _ => old == base,
-    }
-}
-
 impl Look<'_> {
     /// A type that may stand in a statement: one of the server's own, or a domain over one whose conditions only compute.
     pub(super) async fn own_type(&self, table: &Located, sql_type: &str) -> Answer<OwnType> {
@@ -119,7 +91,10 @@ impl Look<'_> {
         using: Option<&str>,
     ) -> Answer<RowsProbed> {
         let own = self.own_type(table, sql_type).await?;
-        if using.is_none() && never_fails(&self.type_of(table, column).await?, &own) {
+        if using.is_none()
+            && !own.is_domain
+            && never_fails(&self.type_of(table, column).await?, &own.written)
+        {
             return Ok(RowsProbed {
                 found: false,
                 took: std::time::Duration::ZERO,
@@ -185,51 +160,5 @@ impl Look<'_> {
         self.computes(table, "the default", &expression).await?;
         self.asked_whether(&format!("(SELECT count(({text})::{}) < 0)", own.written))
             .await
-    }
-}
-
-/// The number in parentheses of a type.
-fn length(sql_type: &str) -> Option<u32> {
-    let (_, rest) = sql_type.split_once('(')?;
-    rest.split_once(')')?.0.trim().parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn own(written: &str, base: &str) -> OwnType {
-        OwnType {
-            written: written.to_owned(),
-            base: base.to_owned(),
-            is_domain: false,
-        }
-    }
-
-    #[test]
-    fn types_that_take_every_value() {
-        let varchar = |written| own(written, "character varying");
-        assert!(never_fails(
-            "character varying(20)",
-            &varchar("varchar(20)")
-        ));
-        assert!(!never_fails(
-            "character varying(20)",
-            &varchar("varchar(10)")
-        ));
-        assert!(!never_fails("text", &varchar("varchar(10)")));
-        assert!(never_fails("integer", &own("bigint", "bigint")));
-        assert!(!never_fails("bigint", &own("integer", "integer")));
-        let domain = OwnType {
-            is_domain: true,
-            ..own("app.positive", "integer")
-        };
-        assert!(!never_fails("integer", &domain));
-    }
-
-    #[test]
-    fn lengths_of_types() {
-        assert_eq!(length("varchar(20)"), Some(20));
-        assert_eq!(length("varchar"), None);
     }
 }
