@@ -179,6 +179,8 @@ pub fn change(standing: Option<&ManagedDatabaseStatus>, next: &ManagedDatabaseSt
         status
             .conditions
             .iter_mut()
+            // Why facts are unknown is a person's to put right, as a ConfigMap that is not there.
+            .filter(|condition| condition.type_ != "HintsClear" || condition.status != "Unknown")
             .for_each(|condition| condition.message.clear());
         status
             .credentials
@@ -614,6 +616,22 @@ pub(crate) mod tests {
         assert_eq!(change(Some(&first), &second), Change::Sessions);
         let third = status(&desired, &facts, &rest(), Some(&second), "00:00:10");
         assert_eq!(change(Some(&second), &third), Change::Yes);
+    }
+
+    #[test]
+    fn why_hints_cannot_be_judged_is_told_at_once() {
+        let (mut desired, mut facts) = at_v2();
+        desired.database.hints.mode = HintMode::Block;
+        let because = |facts: &mut Facts, why: &str| {
+            facts.hints = Some(dbop_plan::Hints {
+                migration: name("v3"),
+                judged: Fact::Unknown(dbop_model::Why::passing(why)),
+            });
+            status(&desired, facts, &rest(), None, "00:00:00")
+        };
+        let first = because(&mut facts, "there is no ConfigMap");
+        let second = because(&mut facts, "it has no such key");
+        assert_eq!(change(Some(&first), &second), Change::Yes);
     }
 
     #[test]

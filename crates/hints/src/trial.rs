@@ -79,9 +79,11 @@ fn attempt(
     {
         return None;
     }
+    // Where it was found: the trial's session looks nothing up by a path.
+    let found = present.schema.as_deref().or(table.schema());
     Some(Attempt {
         statement: at,
-        table: table.clone(),
+        table: TableName::new(found, table.name()).ok()?,
         around,
         expressions: steps
             .iter()

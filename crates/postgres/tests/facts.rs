@@ -480,6 +480,8 @@ async fn verdicts(client: &Client, major: u8, operation: Operation) -> Vec<(Stri
     judgement
         .findings
         .into_iter()
+        // How much is written, one look does not tell.
+        .filter(|finding| !finding.rule.ends_with("-heavy-writes"))
         .map(|f| (f.rule, f.verdict))
         .collect()
 }
@@ -556,6 +558,7 @@ async fn a_predicted_rewrite_is_what_the_server_does() {
                 Verdict::Clean
             };
             let rule = "add-column-large-table".to_owned();
+            let found: Vec<_> = found.into_iter().filter(|(of, _)| *of == rule).collect();
             assert_eq!(found, [(rule, expect)], "PostgreSQL {major}: {sql}");
             // Its statistics stay those of a table with rows.
             client.batch_execute("ANALYZE t").await.unwrap();

@@ -115,7 +115,7 @@ async fn statements_are_tried_on_a_copy_and_nothing_is_left() {
             ("ALTER TABLE plain ADD COLUMN a int DEFAULT told(1)", "unknown: it is not tried: its expression calls told"),
             // Their index and their check would run what their owner wrote, as the admin.
             ("ALTER TABLE trap ADD COLUMN a int", "done"),
-            ("ALTER TABLE snare ADD COLUMN a int NOT NULL DEFAULT 1", "unknown: snare uses functions"),
+            ("ALTER TABLE snare ADD COLUMN a int NOT NULL DEFAULT 1", "unknown: public.snare uses functions"),
         ] {
             let trials = tried(admin.as_ref(), sql).await;
             let got = word(trials.get(&0));

@@ -39,16 +39,26 @@ impl Snapshot {
         if !wanted.is_empty() {
             set.settings = self.settings.clone();
         }
+        let mut of_tables: BTreeSet<FactRequest> = BTreeSet::new();
         for request in wanted {
-            if let FactRequest::IndexNamed(index) = request {
-                set.indexes.insert(index.clone(), self.table_of(index));
-                continue;
+            match request {
+                FactRequest::IndexNamed(index) => {
+                    let table = self.table_of(index);
+                    if let Fact::Known(Some(table)) = &table {
+                        of_tables.extend(FactRequest::of_indexed(table));
+                    }
+                    set.indexes.insert(index.clone(), table);
+                }
+                FactRequest::Relation(name) => {
+                    let unknown = Fact::Unknown(Why::new(NEEDS_NAMES));
+                    set.relations.insert(name.clone(), unknown);
+                }
+                _ => {
+                    of_tables.insert(request.clone());
+                }
             }
-            if let FactRequest::Relation(name) = request {
-                let unknown = Fact::Unknown(Why::new(NEEDS_NAMES));
-                set.relations.insert(name.clone(), unknown);
-                continue;
-            }
+        }
+        for request in &of_tables {
             let name = request.table();
             let state = set
                 .tables

@@ -165,7 +165,9 @@ pub async fn table_facts_describe_what_a_migration_made(site: &dyn Site) {
         (IndexKind::Unique, &key("id"))
     );
 
-    let constraints = seen.constraints.known().unwrap();
+    // From PostgreSQL 18 on NOT NULL is a constraint with a name.
+    let mut constraints = seen.constraints.known().unwrap().clone();
+    constraints.retain(|constraint| constraint.kind != ConstraintKind::NotNull);
     let [primary_key] = constraints.as_slice() else {
         panic!("{constraints:?}")
     };
