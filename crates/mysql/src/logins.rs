@@ -13,7 +13,7 @@ use crate::grants::{self, Parties};
 use crate::link::Hold;
 use crate::mark::Mark;
 use crate::parse::Values as _;
-use crate::roles::{self, Account};
+use crate::roles::{self, Account, Marked};
 use crate::{parse, query};
 
 /// Makes the login, or brings it to this password and its grants; a lock on it stays.
@@ -45,6 +45,7 @@ pub(crate) async fn ensure(
                 None => names::login(server.engine, &scope.owner.object, migration, &scope.claim),
             };
             roles::create(hold, server.engine, login.as_str(), &mark, false).await?;
+            remove_left_marks(hold, &marked, scope, &mark).await?;
             login
         }
     };
@@ -170,6 +171,24 @@ async fn forget(
     let marked = hold_claim(hold, scope, server).await?;
     for gone in marked.all().filter(|account| account.mark == mark) {
         roles::remove_mark(hold, &gone.name, &mark).await?;
+    }
+    Ok(())
+}
+
+/// A crash behind DROP USER leaves the mark of a login that is gone, and nobody asks for that login any more: the next one
+/// that is made takes such marks away. One that was dropped by hand is made anew under the name that it has by itself.
+async fn remove_left_marks(
+    hold: &Hold<'_>,
+    marked: &Marked,
+    scope: &Scope,
+    made: &Mark,
+) -> Result<(), DatabaseError> {
+    let is_left = |account: &&Account| {
+        let of_login = matches!(&account.mark, Mark::Login { claim, .. } if *claim == scope.claim);
+        of_login && !account.is_there && account.mark != *made
+    };
+    for left in marked.all().filter(is_left) {
+        roles::remove_mark(hold, &left.name, &left.mark).await?;
     }
     Ok(())
 }

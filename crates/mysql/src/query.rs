@@ -243,12 +243,12 @@ pub(crate) fn sessions(logins: &BTreeSet<LoginName>) -> Result<String, DatabaseE
     ))
 }
 
-/// Does a session in this database wait for a table, as DDL does behind a reader? Which table it is, and behind whom, not
+/// Does a session in this database, but the one of this number, wait for a table, as DDL does behind a reader? Which table it is, and behind whom, not
 /// every server tells; a look can be repeated. Others' sessions are seen with PROCESS alone.
-pub(crate) fn is_a_table_waited_for(database: &str) -> Result<String, DatabaseError> {
+pub(crate) fn is_a_table_waited_for(database: &str, but: u32) -> Result<String, DatabaseError> {
     Ok(format!(
         "SELECT EXISTS (SELECT 1 FROM information_schema.PROCESSLIST p \
-         WHERE p.DB = {} AND p.STATE LIKE 'Waiting for table%lock')",
+         WHERE p.ID <> {but} AND p.DB = {} AND p.STATE LIKE 'Waiting for table%lock')",
         text(database)?
     ))
 }

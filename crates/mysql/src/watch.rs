@@ -37,7 +37,7 @@ async fn watch(spare: &Spare, server: &Server, id: u32, way: &Way) -> Result<(),
     let hold = link.hold("watching a look at tables").await?;
     loop {
         let rows = hold
-            .rows(&query::is_a_table_waited_for(&server.database)?)
+            .rows(&query::is_a_table_waited_for(&server.database, id)?)
             .await?;
         if parse::boolean(hold.operation(), &rows)? {
             break;
