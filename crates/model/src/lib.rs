@@ -19,6 +19,7 @@ pub mod chain;
 pub mod dependent;
 pub mod fact;
 pub mod finding;
+mod fold;
 pub mod name;
 pub mod observation;
 pub mod operation;

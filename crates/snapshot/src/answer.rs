@@ -49,6 +49,11 @@ impl Snapshot {
                 set.relations.insert(name.clone(), unknown);
                 continue;
             }
+            if let FactRequest::Named { kind, name } = request {
+                let unknown = Fact::Unknown(Why::new(NEEDS_NAMES));
+                set.named.insert((*kind, name.clone()), unknown);
+                continue;
+            }
             let name = request.table();
             let state = set
                 .tables
@@ -72,6 +77,7 @@ impl Snapshot {
             | FactRequest::Storage(_)
             | FactRequest::Dependents(_)
             | FactRequest::Relation(_)
+            | FactRequest::Named { .. }
             | FactRequest::IndexNamed(_) => {}
             FactRequest::Writes(_) => facts.written = Fact::Unknown(Why::new(NEEDS_SESSIONS)),
             FactRequest::Blockers(_) => {

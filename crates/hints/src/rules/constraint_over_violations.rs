@@ -4,6 +4,8 @@
 //! effects; a condition that calls others is not tried, and stays unknown. Whether a key is unique is
 //! `unique-over-duplicates`, and NULL `not-null-over-nulls`.
 
+mod partitions;
+
 use std::collections::BTreeSet;
 
 use dbop_model::dependent::{NewColumn, RowProbe};
@@ -90,6 +92,16 @@ fn asked(step: &Step<'_>) -> Vec<Asked> {
                 .into_iter()
                 .collect()
         }
+        Operation::ChangeTable {
+            table,
+            change: TableChange::Partitioning(partitioning),
+        } => partitions::covered(partitioning)
+            .map(|condition| {
+                let probe = RowProbe::OutOfPartitions { condition };
+                own(probe, format!("the new partitions of {table}"))
+            })
+            .into_iter()
+            .collect(),
         Operation::ChangeTable {
             table,
             change:
@@ -343,6 +355,10 @@ fn ways_out(probe: &RowProbe) -> Vec<String> {
         ],
         RowProbe::Unconvertible { .. } => vec![
             "correct the values first, in batches, or write a USING that takes all of them"
+                .to_owned(),
+        ],
+        RowProbe::OutOfPartitions { .. } => vec![
+            "add a partition for those rows: VALUES LESS THAN MAXVALUE takes all that are above"
                 .to_owned(),
         ],
         RowProbe::Orphan { .. } | RowProbe::Violates { .. } | RowProbe::Unmet { .. } => vec![
