@@ -156,15 +156,15 @@ impl Partitioning {
 
     /// In a line, after the table's name.
     pub(super) fn words(&self) -> &'static str {
-        match self.verb {
-            PartitionVerb::Add => "add a partition",
-            PartitionVerb::Drop => "drop a partition",
-            PartitionVerb::Truncate => "truncate a partition",
-            PartitionVerb::Coalesce | PartitionVerb::Reorganize => "redistribute partitions",
-            PartitionVerb::Rebuild => "rebuild a partition",
-            PartitionVerb::Optimize | PartitionVerb::By | PartitionVerb::Remove => "partitioning",
-            PartitionVerb::Exchange | PartitionVerb::Move => "exchange a partition",
-            PartitionVerb::Check => "check a partition",
+        match (self.change(), self.verb) {
+            (_, PartitionVerb::Truncate) => "truncate a partition",
+            (PartitionChange::Add, _) => "add a partition",
+            (PartitionChange::Drop, _) => "drop a partition",
+            (PartitionChange::Redistribute, _) => "redistribute partitions",
+            (PartitionChange::Rebuild, _) => "rebuild a partition",
+            (PartitionChange::Whole, _) => "partitioning",
+            (PartitionChange::Exchange, _) => "exchange a partition",
+            (PartitionChange::Check, _) => "check a partition",
         }
     }
 }
