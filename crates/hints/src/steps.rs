@@ -469,7 +469,13 @@ impl<'a> Step<'a> {
         !self.place.columns.is_empty() || !self.place.not_null.is_empty()
     }
 
-    /// Has an operation before changed its partitions?
+    /// Has an operation before added partitions, or split some?
+    pub(crate) fn has_added_partitions(&self) -> bool {
+        self.is_made(&Object::PartitionBounds(self.names()))
+            .is_some()
+    }
+
+    /// Has an operation before changed its partitions in a way that leaves nothing known of them?
     pub(crate) fn has_repartitioned(&self) -> bool {
         self.is_made(&Object::Partitions(self.names())).is_some()
     }

@@ -38,10 +38,6 @@ fn needs(engine: Engine, operation: &Operation) -> Option<Vec<&ColumnName>> {
             ..
         } if engine == Engine::PostgreSql => None,
         Operation::ChangeTable {
-            change: TableChange::Order { columns },
-            ..
-        } => Some(columns.iter().collect()),
-        Operation::ChangeTable {
             change: TableChange::HideColumn { name },
             ..
         } => Some(vec![name]),

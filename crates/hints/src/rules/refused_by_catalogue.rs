@@ -101,6 +101,7 @@ const CHECKS: &[Check] = &[
     check(MYSQL,      nothing,                mysql::key_is_virtual),
     check(MYSQL,      nothing,                mysql::place_is_missing),
     check(MYSQL,      nothing,                mysql::every_column_goes),
+    check(MYSQL,      nothing,                mysql::order_is_missing),
     check(MYSQL,      nothing,                mysql::index_is_renamed_or_hidden),
     check(MYSQL,      nothing,                mysql::primary_key_is_missing),
     check(MYSQL,      mysql::wants_named,     mysql::name_of_the_database_is_taken),

@@ -2,7 +2,8 @@
 //! so that each operation knows what stands before it.
 
 use dbop_model::operation::{
-    Constraint, ConstraintKind, Index, Operation, ServerDefault, TableChange,
+    Constraint, ConstraintKind, Index, Operation, PartitionVerb, Partitioning, ServerDefault,
+    TableChange,
 };
 use dbop_model::table::{ColumnName, NamedKind, TableName};
 
@@ -29,7 +30,11 @@ pub(crate) enum Object {
     PrimaryKey(Vec<TableName>),
     /// A table as a partition.
     Partition(TableName),
-    /// The partitions of a table, said of them only that they were changed (MySQL, MariaDB).
+    /// A partition of a table by its name there (MySQL, MariaDB).
+    OwnPartition(Vec<TableName>, ColumnName),
+    /// The bounds of a table's partitions, said of them only that they were changed.
+    PartitionBounds(Vec<TableName>),
+    /// The partitions of a table, said of them only that they were changed altogether.
     Partitions(Vec<TableName>),
     /// A part of a table whose name is its database's.
     Named(NamedKind, TableName),
@@ -50,12 +55,14 @@ impl Object {
             (Object::Relation(one), Object::Relation(two))
             | (Object::Partition(one), Object::Partition(two)) => one.may_be(two),
             (Object::PrimaryKey(one), Object::PrimaryKey(two))
+            | (Object::PartitionBounds(one), Object::PartitionBounds(two))
             | (Object::Partitions(one), Object::Partitions(two)) => meet(one, two),
             (Object::Named(kind, one), Object::Named(other, two)) => {
                 kind == other && one.may_be(two)
             }
             (Object::Constraint(of, one), Object::Constraint(other, two))
             | (Object::Index(of, one), Object::Index(other, two))
+            | (Object::OwnPartition(of, one), Object::OwnPartition(other, two))
             | (Object::Column(of, one), Object::Column(other, two))
             | (Object::Trigger(of, one), Object::Trigger(other, two))
             | (Object::Default(of, one), Object::Default(other, two))
@@ -229,7 +236,7 @@ impl Ledger {
             TableChange::DropTrigger { name, .. } => {
                 self.gone(Object::Trigger(names, name.clone()));
             }
-            TableChange::Partitioning(_) => self.made(Object::Partitions(names)),
+            TableChange::Partitioning(it) => self.partitions(names, it),
             TableChange::CreatePartition { partition, .. }
             | TableChange::AttachPartition { partition, .. } => {
                 self.made(Object::Partition(partition.clone()));
@@ -241,6 +248,36 @@ impl Ledger {
                 self.made(Object::Filling(names, column.clone()));
             }
             _ => {}
+        }
+    }
+
+    fn partitions(&mut self, names: Vec<TableName>, it: &Partitioning) {
+        match it.verb {
+            PartitionVerb::Add | PartitionVerb::Reorganize if !it.makes.is_empty() => {
+                for gone in &it.of {
+                    self.gone(Object::OwnPartition(names.clone(), gone.clone()));
+                }
+                for made in &it.makes {
+                    self.made(Object::OwnPartition(names.clone(), made.name.clone()));
+                }
+                self.made(Object::PartitionBounds(names));
+            }
+            PartitionVerb::Drop => {
+                for gone in &it.of {
+                    self.gone(Object::OwnPartition(names.clone(), gone.clone()));
+                }
+            }
+            PartitionVerb::Truncate
+            | PartitionVerb::Rebuild
+            | PartitionVerb::Optimize
+            | PartitionVerb::Exchange
+            | PartitionVerb::Check => {}
+            PartitionVerb::Add
+            | PartitionVerb::Reorganize
+            | PartitionVerb::Coalesce
+            | PartitionVerb::Move
+            | PartitionVerb::By
+            | PartitionVerb::Remove => self.made(Object::Partitions(names)),
         }
     }
 

@@ -56,3 +56,19 @@ fn of_constraint(constraint: &mut Constraint) {
         .chain(&mut constraint.using_index)
         .for_each(fold);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_within_a_table_are_folded() {
+        let add = |name: &str| {
+            let column = Column::new(ColumnName::new(name).unwrap());
+            Operation::add_column("Users".parse().unwrap(), vec![column]).unwrap()
+        };
+        assert_ne!(add("Id"), add("id"));
+        assert_eq!(add("Id").ignoring_case(), add("ID").ignoring_case());
+        assert_eq!(add("Id").ignoring_case().to_string(), "addColumn Users.Id");
+    }
+}

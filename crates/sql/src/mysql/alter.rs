@@ -22,12 +22,15 @@ pub(super) fn table(at: &mut Cursor<'_>) -> Result<Read, Unread> {
     };
     let table = at.table()?;
     read.lock_timeout = at.wait()?;
-    let mut said_anything = false;
+    let (mut said_anything, mut comma) = (false, false);
     while !at.at_end() {
+        if comma && partition::comes(at) {
+            return Err("partitions stand behind all else, without a comma before them".to_owned());
+        }
         action(at, &table, &mut read)?;
         said_anything = true;
         // Options of the table may stand beside each other without a comma.
-        at.sign(",");
+        comma = at.sign(",");
     }
     if !said_anything {
         return Err("it alters nothing".to_owned());

@@ -9,7 +9,7 @@ mod partitions;
 #[cfg(test)]
 mod tests;
 
-pub(super) use columns::{every_column_goes, place_is_missing};
+pub(super) use columns::{every_column_goes, order_is_missing, place_is_missing};
 pub(super) use foreign_keys::{
     foreign_key_does_not_fit, foreign_key_holds_a_type, foreign_key_holds_letters,
     foreign_key_holds_the_engine, foreign_key_needs_an_index, foreign_key_sets_null,

@@ -27,6 +27,15 @@ const VERBS: [(&str, PartitionVerb); 14] = [
     ("convert", PartitionVerb::Move),
 ];
 
+/// Does a change of partitions come next?
+pub(super) fn comes(at: &Cursor<'_>) -> bool {
+    let by =
+        (at.is("partition") && at.is_then("by")) || (at.is("remove") && at.is_then("partitioning"));
+    by || VERBS
+        .iter()
+        .any(|(verb, _)| at.is(verb) && at.is_then("partition"))
+}
+
 /// A change of partitions, and the cursor goes to the end. `None`: something else comes, and it has not moved.
 pub(super) fn change(at: &mut Cursor<'_>) -> Result<Option<Partitioning>, Unread> {
     let verb = VERBS

@@ -1,6 +1,6 @@
 //! Places among columns, and a table without any.
 
-use dbop_model::operation::{Column, Operation};
+use dbop_model::operation::{Column, IndexKind, IndexPart, Operation, TableChange};
 use dbop_model::table::{ColumnName, TableFacts};
 
 use super::super::{Refusal, one, seen};
@@ -35,17 +35,54 @@ pub(in super::super) fn place_is_missing(case: &Case<'_>) -> Vec<Refusal> {
 }
 
 fn is_lost(case: &Case<'_>, facts: &TableFacts, column: &Column, after: &ColumnName) -> bool {
-    let operations = &case.step.statement.operations;
-    let dropped = operations
-        .iter()
-        .any(|one| matches!(one, Operation::DropColumn { columns, .. } if columns.contains(after)));
     // Of several that are added, one stands behind those before it; a rename counts wherever it stands.
-    let renamed = operations
+    let renamed = case
+        .step
+        .statement
+        .operations
         .iter()
         .any(|one| matches!(one, Operation::RenameColumn { to, .. } if to == after));
-    let there = !matches!(case.step.column(after, facts), ColumnStanding::Missing);
-    let added = matches!(case.step.column(after, facts), ColumnStanding::Added(_));
-    *after == column.name || !(renamed || there) || dropped && !added
+    let standing = case.step.column(after, facts);
+    let there = !matches!(standing, ColumnStanding::Missing);
+    let added = matches!(standing, ColumnStanding::Added(_));
+    *after == column.name || !(renamed || there) || case.frees(after) && !added && !renamed
+}
+
+/// `ORDER BY` a column that is not there; InnoDB keeps the order of its key, and looks at none.
+pub(in super::super) fn order_is_missing(case: &Case<'_>) -> Vec<Refusal> {
+    let (
+        Some(facts),
+        Operation::ChangeTable {
+            change: TableChange::Order { columns },
+            ..
+        },
+    ) = (case.present(), case.step.operation)
+    else {
+        return Vec::new();
+    };
+    let never_null = |part: &IndexPart| match part {
+        IndexPart::Column(name) => facts.columns.get(name).is_some_and(|of| !of.nullable),
+        IndexPart::Prefix(..) | IndexPart::Expression(_) => false,
+    };
+    let keyed = facts.indexes.known().is_none_or(|indexes| {
+        indexes
+            .iter()
+            .any(|index| index.kind == IndexKind::Unique && index.key.parts.iter().all(never_null))
+    });
+    if keyed {
+        return Vec::new();
+    }
+    let missing = columns
+        .iter()
+        .find(|name| matches!(case.step.column(name, facts), ColumnStanding::Missing));
+    one(missing.map(|name| {
+        seen(
+            case,
+            format!("{} columns, none of them {name}", facts.columns.len()),
+            format!("there is no column {name} in {}", case.table()),
+            vec!["correct the column's name".to_owned()],
+        )
+    }))
 }
 
 /// The last columns of a table cannot be dropped.

@@ -227,10 +227,10 @@ pub(in super::super) fn part_does_not_fit(case: &Case<'_>) -> Vec<Refusal> {
             let cut = match kind {
                 IndexKind::Plain if old_format => case.strict().is_known_and(|strict| !strict),
                 IndexKind::Plain => !mysql,
-                _ => !mysql && !primary && prefix.is_none(),
+                _ => !mysql && !primary,
             };
             if own > part_max && cut && kind == IndexKind::Unique {
-                return Vec::new();
+                return hashed(case, facts, &parts);
             }
             if own > part_max && !cut {
                 return refused(
@@ -242,16 +242,40 @@ pub(in super::super) fn part_does_not_fit(case: &Case<'_>) -> Vec<Refusal> {
         }
     }
     // MariaDB makes a hash of a unique key that is too long, but of the primary one.
-    let hashed = !mysql
+    let is_hashed = !mysql
         && kind == IndexKind::Unique
         && matches!(case.step.operation, Operation::CreateIndex { .. });
-    if bytes > KEY_BYTES_MAX && !hashed {
+    if bytes > KEY_BYTES_MAX && is_hashed {
+        return hashed(case, facts, &parts);
+    }
+    if bytes > KEY_BYTES_MAX {
         return refused(
             format!("it takes {bytes} bytes, and {KEY_BYTES_MAX} are allowed"),
             "leave a column out, or index the first characters",
         );
     }
     Vec::new()
+}
+
+/// A unique key that MariaDB makes a hash of: that cannot be over what counts on (error 4169).
+fn hashed(case: &Case<'_>, facts: &TableFacts, parts: &[IndexPart]) -> Vec<Refusal> {
+    let counts = facts
+        .storage
+        .known()
+        .and_then(|storage| storage.auto_increment.as_ref())
+        .filter(|name| parts.iter().any(|part| named(part) == Some(name)));
+    let refusal = counts.map(|name| {
+        seen(
+            case,
+            format!("{name} counts on (AUTO_INCREMENT)"),
+            format!(
+                "{} cannot be: it is so long that it becomes a hash, which is not over {name}, which counts on",
+                case.step.operation
+            ),
+            vec!["leave the column out, or index the first characters of the others".to_owned()],
+        )
+    });
+    refusal.into_iter().collect()
 }
 
 fn named(part: &IndexPart) -> Option<&ColumnName> {
@@ -324,16 +348,21 @@ pub(in super::super) fn key_is_virtual(case: &Case<'_>) -> Vec<Refusal> {
         return Vec::new();
     };
     let is_key = |constraint: &Constraint| constraint.kind() == ConstraintKind::PrimaryKey;
-    let is_new = |column: &&Column| {
-        matches!(
-            column.sql_type.as_ref().map(SqlType::filled),
-            Some(Filled::Virtual)
-        )
+    // MariaDB has none over a stored one, either.
+    let mariadb = case.server.engine == Engine::MariaDb;
+    let is_new = |column: &&Column| match column.sql_type.as_ref().map(SqlType::filled) {
+        Some(Filled::Virtual) => true,
+        Some(Filled::Stored) => mariadb,
+        _ => false,
     };
     let found = match case.step.operation {
         Operation::AddConstraint { constraint, .. } if is_key(constraint) => {
             let is_virtual = |name: &&ColumnName| match case.step.column(name, facts) {
-                ColumnStanding::Present(_, known) => known.generated == Some(Generated::Virtual),
+                ColumnStanding::Present(_, known) => match known.generated {
+                    Some(Generated::Virtual) => true,
+                    Some(Generated::Stored) => mariadb,
+                    None => false,
+                },
                 ColumnStanding::Added(column) => is_new(&column),
                 ColumnStanding::Missing => false,
             };
@@ -351,10 +380,10 @@ pub(in super::super) fn key_is_virtual(case: &Case<'_>) -> Vec<Refusal> {
             case,
             format!("virtual column {name}"),
             format!(
-                "the primary key of {} cannot be over {name}, which is virtual",
+                "the primary key of {} cannot be over {name}, which is generated",
                 case.table()
             ),
-            vec!["make the column a stored one, or a plain one".to_owned()],
+            vec!["make the column a plain one, or on MySQL a stored one".to_owned()],
         )
     });
     refusal.into_iter().collect()

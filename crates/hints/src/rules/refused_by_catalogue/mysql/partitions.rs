@@ -17,7 +17,7 @@ use super::super::{Refusal, of_table, one, seen};
 use super::foreign_keys::keys;
 use crate::case::Case;
 use crate::effect::mysql::Type;
-use crate::steps::Step;
+use crate::steps::{Object, Step};
 
 /// Why the server refuses, and a way out.
 type Why = Option<(String, &'static str)>;
@@ -93,9 +93,21 @@ fn managed(case: &Case<'_>, facts: &TableFacts, it: &Partitioning) -> Why {
     if method == PartitionMethod::Time {
         return None;
     }
-    missing(how, it)
-        .or_else(|| of_method(how, method, it))
-        .or_else(|| taken(how, it))
+    // Those that the migration has dropped before are gone.
+    let how = &Partitioned {
+        by: how.by.clone(),
+        partitions: how
+            .partitions
+            .iter()
+            .filter(|one| made_before(case, one.table.name()) != Some(false))
+            .cloned()
+            .collect(),
+    };
+    let names = missing(case, how, it).or_else(|| taken(case, how, it));
+    if names.is_some() || case.step.has_added_partitions() {
+        return names;
+    }
+    of_method(how, method, it)
         .or_else(|| bounds::misfit(method, how, it))
         .or_else(|| exchanged(case, facts, it))
 }
@@ -111,11 +123,21 @@ fn named<'a>(how: &'a Partitioned, name: &ColumnName) -> Option<&'a Partition> {
         .find(|one| one.table.name().to_lowercase() == name.as_str().to_lowercase())
 }
 
+/// Has the migration made a partition of this name before, or dropped it?
+fn made_before(case: &Case<'_>, name: &str) -> Option<bool> {
+    let name = ColumnName::ignoring_case(name).ok()?;
+    case.step
+        .is_made(&Object::OwnPartition(case.step.names(), name))
+}
+
 /// A partition that it is about, and that is not there.
-fn missing(how: &Partitioned, it: &Partitioning) -> Why {
+fn missing(case: &Case<'_>, how: &Partitioned, it: &Partitioning) -> Why {
     // Parts of partitions have names, too, which are not listed.
     let has_parts = how.by.contains("SUBPARTITION") && it.verb != PartitionVerb::Drop;
-    let gone = it.of.iter().find(|name| named(how, name).is_none());
+    let gone = it
+        .of
+        .iter()
+        .find(|name| named(how, name).is_none() && made_before(case, name.as_str()) != Some(true));
     gone.filter(|_| !has_parts).map(|name| {
         (
             format!("there is no partition {name}"),
@@ -159,10 +181,12 @@ fn of_method(how: &Partitioned, method: PartitionMethod, it: &Partitioning) -> W
 }
 
 /// Names of new partitions that others have, which stay.
-fn taken(how: &Partitioned, it: &Partitioning) -> Why {
+fn taken(case: &Case<'_>, how: &Partitioned, it: &Partitioning) -> Why {
     let taken = it.makes.iter().enumerate().find(|(at, made)| {
         let again = it.makes[..*at].iter().any(|other| other.name == made.name);
-        again || named(how, &made.name).is_some() && !it.of.contains(&made.name)
+        let there =
+            named(how, &made.name).is_some() || made_before(case, made.name.as_str()) == Some(true);
+        again || there && !it.of.contains(&made.name)
     });
     taken.map(|(_, made)| {
         (
@@ -233,7 +257,7 @@ pub(in super::super) fn partitioned_table_cannot_have(case: &Case<'_>) -> Vec<Re
         Operation::CreateIndex { index, .. } if index.kind == IndexKind::Spatial => {
             "it is partitioned, and has no SPATIAL index for that".to_owned()
         }
-        Operation::AddColumn { columns, .. } => {
+        Operation::AddColumn { columns, .. } if mysql => {
             let shape = columns.iter().find(|column| {
                 let of = column.sql_type.as_ref().map(|of| Type::read(of.name()));
                 of.flatten().is_some_and(|of| of.is_geometry())

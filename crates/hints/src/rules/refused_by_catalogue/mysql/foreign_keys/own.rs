@@ -108,9 +108,6 @@ impl<'a> Ends<'a> {
             return Some(format!("{} is partitioned", case.table()));
         }
         let (delete, update) = (constraint.on_delete, constraint.on_update);
-        if [delete, update].contains(&Referential::SetDefault) {
-            return Some("InnoDB has no SET DEFAULT".to_owned());
-        }
         let writes_null = [delete, update].contains(&Referential::SetNull);
         let writes = update != Referential::Refuse || delete == Referential::SetNull;
         self.columns.iter().find_map(|(name, end)| {
@@ -134,7 +131,8 @@ impl<'a> Ends<'a> {
                 () if is_long => {
                     format!("{name} is {}, which no foreign key is over", end.sql_type)
                 }
-                () if (writes || delete == Referential::Cascade)
+                () if case.server.engine == Engine::MySql
+                    && (writes || delete == Referential::Cascade)
                     && self.facts.is_some_and(|facts| is_under_stored(facts, name)) =>
                 {
                     format!("a stored generated column is computed of {name}, which it would write")

@@ -41,7 +41,7 @@ const NO_NUMBERS: [&str; 24] = [
     "vector",
 ];
 /// Types by whose values no table is split, by columns either.
-const NO_COLUMNS: [&str; 15] = [
+const NO_COLUMNS: [&str; 14] = [
     "tinytext",
     "text",
     "mediumtext",
@@ -51,7 +51,6 @@ const NO_COLUMNS: [&str; 15] = [
     "mediumblob",
     "longblob",
     "json",
-    "decimal",
     "float",
     "double",
     "timestamp",
@@ -100,7 +99,7 @@ fn table(case: &Case<'_>, facts: &TableFacts) -> Why {
     }
     let shape = facts.columns.iter().find(|(name, column)| {
         let of = Type::read(&column.sql_type);
-        of.is_some_and(|of| of.is_geometry()) && !case.frees(name)
+        mysql && of.is_some_and(|of| of.is_geometry()) && !case.frees(name)
     });
     shape.map(|(name, _)| {
         let why = format!("{name} is a geometry, and it would be partitioned");
