@@ -486,6 +486,14 @@ fn tables_come_and_go_and_change() {
             "changeTable shop.t trigger shop.x",
         ),
         (
+            "ALTER TABLE t ADD a int DEFAULT 5 PARTITION BY HASH (id) PARTITIONS 4",
+            "add t: a int default <5>; changeTable t partitioning",
+        ),
+        (
+            "ALTER TABLE t ADD a int, PARTITION BY HASH (id)",
+            "unread: partitions stand behind all else, without a comma before them",
+        ),
+        (
             "DROP TRIGGER IF EXISTS x",
             "changeTable x drop the trigger of this name",
         ),

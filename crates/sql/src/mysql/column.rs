@@ -8,7 +8,7 @@ use dbop_model::table::ColumnName;
 use super::cursor::{Cursor, Unread};
 
 /// What can come behind a type or a default in a definition.
-const ATTRIBUTES: [&str; 33] = [
+const ATTRIBUTES: [&str; 35] = [
     "not",
     "null",
     "default",
@@ -42,6 +42,9 @@ const ATTRIBUTES: [&str; 33] = [
     "charset",
     "compressed",
     "ref_system_id",
+    // What may stand behind all definitions of a statement.
+    "partition",
+    "remove",
 ];
 
 /// Words that a type's name is made of, behind its first.
@@ -64,7 +67,14 @@ const TYPE_WORDS: [&str; 12] = [
 pub(super) fn definition(at: &mut Cursor<'_>, name: ColumnName) -> Result<Column, Unread> {
     let mut column = Column::new(name);
     let mut sql_type = type_name(at, &mut column)?;
-    while !at.at_end() && !at.is_sign(",") && !at.is_sign(")") {
+    let ends = |at: &Cursor<'_>| {
+        at.at_end()
+            || at.is_sign(",")
+            || at.is_sign(")")
+            || (at.is("partition") && at.is_then("by"))
+            || (at.is("remove") && at.is_then("partitioning"))
+    };
+    while !ends(at) {
         attribute(at, &mut column, &mut sql_type)?;
     }
     column.sql_type = Some(

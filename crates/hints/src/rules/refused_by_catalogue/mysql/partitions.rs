@@ -254,7 +254,7 @@ pub(in super::super) fn partitioned_table_cannot_have(case: &Case<'_>) -> Vec<Re
         Operation::CreateIndex { index, .. } if mysql && index.kind == IndexKind::Fulltext => {
             "it is partitioned, and has no FULLTEXT index for that".to_owned()
         }
-        Operation::CreateIndex { index, .. } if index.kind == IndexKind::Spatial => {
+        Operation::CreateIndex { index, .. } if mysql && index.kind == IndexKind::Spatial => {
             "it is partitioned, and has no SPATIAL index for that".to_owned()
         }
         Operation::AddColumn { columns, .. } if mysql => {

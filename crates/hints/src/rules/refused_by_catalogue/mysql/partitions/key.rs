@@ -41,7 +41,7 @@ const NO_NUMBERS: [&str; 24] = [
     "vector",
 ];
 /// Types by whose values no table is split, by columns either.
-const NO_COLUMNS: [&str; 14] = [
+const NO_COLUMNS: [&str; 9] = [
     "tinytext",
     "text",
     "mediumtext",
@@ -51,14 +51,7 @@ const NO_COLUMNS: [&str; 14] = [
     "mediumblob",
     "longblob",
     "json",
-    "float",
-    "double",
-    "timestamp",
-    "enum",
-    "set",
 ];
-/// The first so many of these are none of a hash of columns, either.
-const NO_KEYS: usize = 9;
 
 /// Why a table cannot be split so.
 pub(super) fn misfit(case: &Case<'_>, facts: &TableFacts, it: &Partitioning) -> Why {
@@ -146,10 +139,9 @@ fn columns(case: &Case<'_>, facts: &TableFacts, by: &PartitionBy) -> Why {
                 of.flatten()
             }
         };
-        let refused: &[&str] = match (by.columns, by.method) {
-            (false, _) => &NO_NUMBERS,
-            (true, PartitionMethod::Key) => &NO_COLUMNS[..NO_KEYS],
-            (true, _) => &NO_COLUMNS,
+        let refused: &[&str] = match by.columns {
+            false => &NO_NUMBERS,
+            true => &NO_COLUMNS,
         };
         if let Some(of) = of.filter(|of| refused.contains(&of.base())) {
             let why = format!(
