@@ -14,8 +14,8 @@ async fn names_of_the_database_are_found() {
             &server,
             &[
                 "CREATE TABLE parent (Id int PRIMARY KEY)",
-                "CREATE TABLE t (a int, CONSTRAINT the_key FOREIGN KEY (a) REFERENCES parent (id) ON DELETE SET NULL, \
-                 CONSTRAINT the_check CHECK (a > 0))",
+                "CREATE TABLE t (a int, b int, CONSTRAINT the_key FOREIGN KEY (a) REFERENCES parent (id) ON DELETE SET NULL, \
+                 CONSTRAINT the_check CHECK (b > 0))",
                 "CREATE TRIGGER the_trigger BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1",
             ],
         )
