@@ -176,7 +176,17 @@ fn is_harmless(operation: &Operation) -> bool {
         Operation::CreateView { .. } => return true,
         _ => return false,
     };
-    matches!(change, TableChange::Catalogue | TableChange::Parameters)
+    matches!(
+        change,
+        TableChange::Catalogue
+            | TableChange::Parameters
+            | TableChange::RenameOwnIndex { .. }
+            | TableChange::HideIndex { .. }
+            | TableChange::Unenforce { .. }
+            | TableChange::HideColumn { .. }
+            | TableChange::AlterView
+            | TableChange::Template
+    )
 }
 
 fn is_online(operation: &Operation) -> bool {
@@ -215,7 +225,9 @@ impl Known {
                 self.indexes.retain(|_, (of, _)| of != table);
                 self.constraints.retain(|(of, _), _| of != table);
             }
-            Operation::RenameColumn { table, from, to } => {
+            Operation::RenameColumn {
+                table, from, to, ..
+            } => {
                 for (of, columns) in self.indexes.values_mut() {
                     let renamed = columns
                         .iter_mut()
@@ -350,6 +362,8 @@ fn column(column: &Column) -> Result<HintColumn, String> {
         if_not_exists: _,
         placed,
         redefined,
+        after: _,
+        if_exists: _,
     } = column;
     for (is_said, what) in [
         (

@@ -2,8 +2,10 @@
 
 use dbop_model::dependent::Relation;
 use dbop_model::finding::{Evidence, Finding, HintPolicy, Verdict};
-use dbop_model::operation::Algorithm;
-use dbop_model::table::{Settings, TableFacts, TableFactsSet, TableName, TableState};
+use dbop_model::operation::{Algorithm, Operation};
+use dbop_model::table::{
+    ColumnName, NamedKind, Settings, TableFacts, TableFactsSet, TableName, TableState,
+};
 use dbop_model::trial::Trial;
 use dbop_model::{Engine, Fact, ServerInfo, Why};
 
@@ -132,6 +134,31 @@ impl<'a> Case<'a> {
     /// What bears a name, where that was looked up.
     pub(crate) fn relations(&self, name: &TableName) -> Option<&'a Fact<Vec<Relation>>> {
         self.facts.relations.get(name)
+    }
+
+    /// Of which table something is whose name is its database's: where that was looked up, and can be said.
+    pub(crate) fn named(&self, kind: NamedKind, name: &TableName) -> Option<&'a Option<TableName>> {
+        self.facts.named.get(&(kind, name.clone()))?.known()
+    }
+
+    /// Does the statement give a column this name, wherever in it that stands? Its operations happen at once.
+    pub(crate) fn gives(&self, name: &ColumnName) -> bool {
+        let mut operations = self.step.statement.operations.iter();
+        operations.any(|operation| match operation {
+            Operation::AddColumn { columns, .. } => columns.iter().any(|one| one.name == *name),
+            Operation::RenameColumn { to, .. } => to == name,
+            _ => false,
+        })
+    }
+
+    /// Does the statement take this name away from a column, wherever in it that stands?
+    pub(crate) fn frees(&self, name: &ColumnName) -> bool {
+        let mut operations = self.step.statement.operations.iter();
+        operations.any(|operation| match operation {
+            Operation::DropColumn { columns, .. } => columns.contains(name),
+            Operation::RenameColumn { from, .. } => from == name,
+            _ => false,
+        })
     }
 
     /// Is it known that no table bears a name in today's catalogue?

@@ -56,6 +56,7 @@ mod expression;
 mod judge;
 mod pages;
 mod partition;
+mod passes;
 pub mod render;
 pub mod rules;
 mod size;
@@ -124,7 +125,7 @@ pub fn judge(
         not_tried: not_tried(statements, facts),
         taken_at: facts.taken_at,
     };
-    for case in &cases {
+    for case in cases.iter().filter(|case| !passes::is_passed_over(case)) {
         judgement.not_judged.extend(not_judged(case));
         for rule in RULES {
             judgement.findings.extend((rule.judge)(case));

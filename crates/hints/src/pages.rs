@@ -195,7 +195,7 @@ fn words(request: &FactRequest) -> &'static str {
         FactRequest::Duplicates { .. } => "whether two rows have the same key",
         FactRequest::IndexNamed(_) => "which table an index is of",
         FactRequest::Dependents(_) => "what hangs on it",
-        FactRequest::Relation(_) => "what bears a name",
+        FactRequest::Relation(_) | FactRequest::Named { .. } => "what bears a name",
         FactRequest::Rows { .. } => "whether a row does not fit",
     }
 }

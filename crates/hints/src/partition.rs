@@ -51,6 +51,20 @@ pub(crate) fn meet(one: &str, two: &str) -> Option<bool> {
     }
 }
 
+/// Which of two bounds is the lower one, values separated by commas; `None`: they cannot be compared here.
+pub(crate) fn compare(one: &str, two: &str) -> Option<Ordering> {
+    let (one, two) = (values(one)?, values(two)?);
+    order(&one, &two)
+}
+
+/// Have two lists a value in common?
+pub(crate) fn share(one: &str, two: &str) -> bool {
+    match (values(one), values(two)) {
+        (Some(one), Some(two)) => one.iter().any(|value| two.contains(value)),
+        _ => false,
+    }
+}
+
 fn order(one: &[Value], two: &[Value]) -> Option<Ordering> {
     for (one, two) in one.iter().zip(two) {
         let ordering = match (one, two) {
@@ -222,6 +236,26 @@ fn values(list: &str) -> Option<Vec<Value>> {
     parts.into_iter().map(value).collect()
 }
 
+/// The day that MySQL counts as 1970-01-01.
+const EPOCH_DAYS: f64 = 719_528.0;
+
+/// What functions of MySQL give for a date that is written out: by these, tables are split into months and days.
+fn computed(text: &str) -> Option<f64> {
+    let (function, rest) = text.split_once('(')?;
+    let inside = rest.trim().strip_suffix(')')?.trim();
+    let date = inside.strip_prefix('\'')?.strip_suffix('\'')?;
+    let date: jiff::civil::Date = date.get(..10)?.parse().ok()?;
+    match function.trim().to_ascii_uppercase().as_str() {
+        "TO_DAYS" => {
+            let epoch = jiff::civil::date(1970, 1, 1);
+            let days = epoch.until(date).ok()?.get_days();
+            Some(EPOCH_DAYS + f64::from(days))
+        }
+        "YEAR" => Some(f64::from(date.year())),
+        _ => None,
+    }
+}
+
 fn value(text: &str) -> Option<Value> {
     let text = text.trim();
     match text.to_ascii_uppercase().as_str() {
@@ -230,6 +264,9 @@ fn value(text: &str) -> Option<Value> {
         "NULL" => return Some(Value::Null),
         "TRUE" | "FALSE" => return Some(Value::Text(text.to_ascii_lowercase())),
         _ => {}
+    }
+    if let Some(number) = computed(text) {
+        return Some(Value::Number(number));
     }
     if let Some(inner) = text.strip_prefix('\'').and_then(|t| t.strip_suffix('\'')) {
         let inner = inner.replace("''", "'");
@@ -288,6 +325,23 @@ mod tests {
         check(&hash(4, 1), &hash(8, 5), Some(true));
         check(&hash(4, 1), &hash(8, 6), Some(false));
         check("FOR VALUES IN (lower('a'))", "DEFAULT", None);
+    }
+
+    #[test]
+    fn bounds_in_their_order() {
+        let less = Some(Ordering::Less);
+        assert_eq!(compare("10", "20"), less);
+        assert_eq!(compare("20", "MAXVALUE"), less);
+        assert_eq!(compare("1, 5", "1, MAXVALUE"), less);
+        assert_eq!(compare("739281", "TO_DAYS('2024-02-01')"), less);
+        assert_eq!(
+            compare("TO_DAYS('1970-01-01')", "719528"),
+            Some(Ordering::Equal)
+        );
+        assert_eq!(compare("year('2024-02-01')", "2025"), less);
+        assert_eq!(compare("UNIX_TIMESTAMP('2024-02-01')", "2025"), None);
+        assert!(share("1,2", "2,3"));
+        assert!(!share("'a'", "'b'"));
     }
 
     #[test]

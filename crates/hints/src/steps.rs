@@ -19,7 +19,7 @@ use dbop_model::table::{
 use dbop_model::{Fact, Why};
 
 use ledger::Ledger;
-pub(crate) use ledger::Object;
+pub(crate) use ledger::{NAMED, Object, beside};
 
 /// One operation, with what the operations before it did to its table.
 #[derive(Debug, Clone)]
@@ -30,14 +30,20 @@ pub(crate) struct Step<'a> {
     /// Which one of the migration that is, from 0.
     pub(crate) at: usize,
     place: Place<'a>,
+    /// The same before its statement: names that go are those of before it.
+    before: Place<'a>,
     /// Names in today's catalogue of the table at the other end: a foreign key's, a partition.
     others: Vec<TableName>,
     /// Constraints that the migration has added to those before.
     made_there: Vec<Made<'a>>,
+    /// Columns of the first of those, where the migration creates it and says them.
+    columns_there: &'a [Column],
     /// What the migration makes and takes away, all of it.
     ledger: Rc<Ledger>,
     /// How much of that happens before this operation.
     so_far: usize,
+    /// How much of that happens before its statement.
+    so_far_before: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -54,6 +60,8 @@ struct Place<'a> {
     indexes: Vec<&'a Index>,
     /// Columns that it has made NOT NULL so far.
     not_null: Vec<ColumnName>,
+    /// Of one that the migration creates: its columns, as far as they are said.
+    definition: &'a [Column],
 }
 
 /// A constraint of the same migration.
@@ -103,26 +111,55 @@ pub(crate) fn walk(statements: &[Statement]) -> Vec<Step<'_>> {
     let mut ledger = Ledger::default();
     let unwritten = Rc::new(Ledger::default());
     for (number, statement) in statements.iter().enumerate() {
-        for operation in &statement.operations {
+        let mut touched: Vec<(usize, Place<'_>)> = Vec::new();
+        let so_far_before = ledger.len();
+        for (nth, operation) in statement.operations.iter().enumerate() {
             let (mut others, mut made_there) = (Vec::new(), Vec::new());
+            let mut columns_there: &[Column] = &[];
             for other in others_of(operation) {
                 let at = find(&mut places, other);
+                if columns_there.is_empty() && places[at].columns.is_empty() {
+                    columns_there = places[at].definition;
+                }
                 others.extend(places[at].today().iter().cloned());
                 made_there.extend(places[at].constraints.iter().cloned());
             }
             let at = find(&mut places, operation.table());
+            let before = match touched.iter().find(|(of, _)| *of == at) {
+                Some((_, before)) => before.clone(),
+                None => {
+                    touched.push((at, places[at].clone()));
+                    places[at].clone()
+                }
+            };
             steps.push(Step {
                 operation,
                 statement,
                 at: number,
                 place: places[at].clone(),
+                before,
                 others,
                 made_there,
+                columns_there,
                 ledger: Rc::clone(&unwritten),
                 so_far: ledger.len(),
+                so_far_before,
             });
             ledger.write(&places[at].catalogue, operation);
-            apply(&mut places, at, operation);
+            match operation {
+                Operation::RenameColumn { .. } => {
+                    // They happen at once: a statement may swap two names.
+                    let is_rename =
+                        |one: &&Operation| matches!(one, Operation::RenameColumn { .. });
+                    if !statement.operations[..nth]
+                        .iter()
+                        .any(|one| is_rename(&one))
+                    {
+                        rename_columns(&mut places[at], statement);
+                    }
+                }
+                _ => apply(&mut places, at, operation),
+            }
         }
     }
     let ledger = Rc::new(ledger);
@@ -147,6 +184,10 @@ fn others_of(operation: &Operation) -> Vec<&TableName> {
                 | TableChange::DetachPartition { partition, .. },
             ..
         } => vec![partition],
+        Operation::ChangeTable {
+            change: TableChange::Partitioning(partitioning),
+            ..
+        } => partitioning.with.iter().collect(),
         _ => Vec::new(),
     }
 }
@@ -170,6 +211,7 @@ fn find<'a>(places: &mut Vec<Place<'a>>, name: &TableName) -> usize {
         constraints: Vec::new(),
         indexes: Vec::new(),
         not_null: Vec::new(),
+        definition: &[],
     });
     places.len() - 1
 }
@@ -188,9 +230,13 @@ fn apply<'a>(places: &mut Vec<Place<'a>>, at: usize, operation: &'a Operation) {
                 constraints: Vec::new(),
                 indexes: Vec::new(),
                 not_null: Vec::new(),
+                definition: columns_of(operation),
             })
         }
-        Operation::CreateTable { .. } | Operation::CreateView { .. } => places[at].created = true,
+        Operation::CreateTable { .. } | Operation::CreateView { .. } => {
+            places[at].created = true;
+            places[at].definition = columns_of(operation);
+        }
         Operation::DropTable { .. } | Operation::DropView { .. } => places[at].gone = true,
         Operation::RenameTable { table, to } => {
             let to = renamed_to(table, to);
@@ -227,16 +273,6 @@ fn apply<'a>(places: &mut Vec<Place<'a>>, at: usize, operation: &'a Operation) {
                 places[at].columns.push(dropped);
             }
         }
-        Operation::RenameColumn { from, to, .. } => {
-            let old = places[at].column(from);
-            let mut renamed = ColumnPlace {
-                name: to.clone(),
-                ..old.clone()
-            };
-            renamed.catalogue.push(to.clone());
-            places[at].columns.push(ColumnPlace { gone: true, ..old });
-            places[at].columns.push(renamed);
-        }
         Operation::AlterColumn { columns, .. } => {
             let not_null = columns.iter().filter(|c| c.nullable == Some(false));
             places[at].not_null.extend(not_null.map(|c| c.name.clone()));
@@ -262,7 +298,41 @@ fn apply<'a>(places: &mut Vec<Place<'a>>, at: usize, operation: &'a Operation) {
         Operation::DropConstraint { constraint, .. } => places[at].constraints.retain(|made| {
             made.constraint.name.is_none() || made.constraint.name != constraint.name
         }),
-        Operation::DropIndex { .. } | Operation::ChangeTable { .. } => {}
+        Operation::RenameColumn { .. }
+        | Operation::DropIndex { .. }
+        | Operation::ChangeTable { .. } => {}
+    }
+}
+
+/// The columns that a statement renames.
+fn rename_columns<'a>(place: &mut Place<'a>, statement: &'a Statement) {
+    let renames = statement.operations.iter().filter_map(|one| match one {
+        Operation::RenameColumn { from, to, .. } => Some((place.column(from), to)),
+        _ => None,
+    });
+    let renames: Vec<(ColumnPlace<'a>, &ColumnName)> = renames.collect();
+    for (old, _) in &renames {
+        let gone = ColumnPlace {
+            gone: true,
+            ..old.clone()
+        };
+        place.columns.push(gone);
+    }
+    for (old, to) in renames {
+        let mut renamed = ColumnPlace {
+            name: to.clone(),
+            ..old
+        };
+        renamed.catalogue.push(to.clone());
+        place.columns.push(renamed);
+    }
+}
+
+/// The columns that a new table is created with, as far as they are said.
+fn columns_of(operation: &Operation) -> &[Column] {
+    match operation {
+        Operation::CreateTable { columns, .. } => columns,
+        _ => &[],
     }
 }
 
@@ -296,9 +366,10 @@ impl<'a> Place<'a> {
 impl<'a> Step<'a> {
     /// Names in today's catalogue under which facts about the table are wanted.
     pub(crate) fn tables(&self) -> &[TableName] {
-        match self.index_named() {
-            Some(_) => &[],
-            None => self.place.today(),
+        if self.is_of_no_table() {
+            &[]
+        } else {
+            self.place.today()
         }
     }
 
@@ -318,6 +389,18 @@ impl<'a> Step<'a> {
         }
     }
 
+    /// Does another name than a table's stand in its place?
+    fn is_of_no_table(&self) -> bool {
+        let drops_trigger = matches!(
+            self.operation,
+            Operation::ChangeTable {
+                change: TableChange::DropNamedTrigger { .. },
+                ..
+            }
+        );
+        drops_trigger || self.index_named().is_some()
+    }
+
     /// All names that its table has had, in this migration or before.
     pub(crate) fn names(&self) -> Vec<TableName> {
         let mut names = self.place.catalogue.clone();
@@ -328,6 +411,11 @@ impl<'a> Step<'a> {
     /// Names in today's catalogue of the tables at the other end.
     pub(crate) fn others(&self) -> &[TableName] {
         &self.others
+    }
+
+    /// Columns of the table at the other end, where the migration creates it and says them.
+    pub(crate) fn columns_of_others(&self) -> &'a [Column] {
+        self.columns_there
     }
 
     /// Constraints that the migration has added before.
@@ -343,6 +431,11 @@ impl<'a> Step<'a> {
     /// Indexes that the migration has created before.
     pub(crate) fn created_indexes(&self) -> &[&'a Index] {
         &self.place.indexes
+    }
+
+    /// Was something there before the statement, after all statements before, as far as they tell?
+    pub(crate) fn was_made(&self, object: &Object) -> Option<bool> {
+        self.ledger.last(self.so_far_before, object)
     }
 
     /// Is something there after all operations before, as far as they tell? `None`: none of them says.
@@ -374,6 +467,23 @@ impl<'a> Step<'a> {
     /// Has an operation before added, dropped or changed columns of the table?
     pub(crate) fn has_altered(&self) -> bool {
         !self.place.columns.is_empty() || !self.place.not_null.is_empty()
+    }
+
+    /// Has an operation before added partitions, or split some?
+    pub(crate) fn has_added_partitions(&self) -> bool {
+        self.is_made(&Object::PartitionBounds(self.names()))
+            .is_some()
+    }
+
+    /// Has an operation before changed its partitions in a way that leaves nothing known of them?
+    pub(crate) fn has_repartitioned(&self) -> bool {
+        self.is_made(&Object::Partitions(self.names())).is_some()
+    }
+
+    /// Has it columns that an operation before has added?
+    pub(crate) fn has_added(&self) -> bool {
+        let mut columns = self.place.columns.iter();
+        columns.any(|column| column.added.is_some() && !column.gone)
     }
 
     /// Has an operation before dropped the default of a column?
@@ -461,14 +571,38 @@ impl<'a> Step<'a> {
 
     /// Where a column of the present table stands.
     pub(crate) fn column(&self, name: &ColumnName, table: &TableFacts) -> ColumnStanding<'a> {
-        let place = self.place.column(name);
+        self.place.standing_of(name, table)
+    }
+
+    /// Where it stood before the statement: what a statement drops or renames is called as before it.
+    pub(crate) fn column_before(
+        &self,
+        name: &ColumnName,
+        table: &TableFacts,
+    ) -> ColumnStanding<'a> {
+        self.before.standing_of(name, table)
+    }
+
+    /// The columns of a table that the same migration creates, as far as it says them.
+    pub(crate) fn columns_of_new(&self) -> &'a [Column] {
+        match self.place.columns.is_empty() {
+            true => self.place.definition,
+            // It was altered since.
+            false => &[],
+        }
+    }
+}
+
+impl<'a> Place<'a> {
+    fn standing_of(&self, name: &ColumnName, table: &TableFacts) -> ColumnStanding<'a> {
+        let place = self.column(name);
         if place.gone {
             return ColumnStanding::Missing;
         }
         for name in &place.catalogue {
             if let Some(facts) = table.columns.get(name) {
                 let mut facts = facts.clone();
-                facts.nullable &= !self.place.not_null.contains(&place.name);
+                facts.nullable &= !self.not_null.contains(&place.name);
                 return ColumnStanding::Present(name.clone(), facts);
             }
         }

@@ -143,6 +143,10 @@ pub(crate) fn facts_of(statements: &[Statement], table: TableFacts) -> TableFact
                 set.relations.insert(name.clone(), Fact::Known(Vec::new()));
                 continue;
             }
+            FactRequest::Named { kind, name } => {
+                set.named.insert((*kind, name.clone()), Fact::Known(None));
+                continue;
+            }
             _ => {}
         }
         let entry = set
@@ -186,7 +190,8 @@ pub(crate) fn facts_of(statements: &[Statement], table: TableFacts) -> TableFact
             | FactRequest::Blockers(_)
             | FactRequest::Dependents(_)
             | FactRequest::IndexNamed(_)
-            | FactRequest::Relation(_) => {}
+            | FactRequest::Relation(_)
+            | FactRequest::Named { .. } => {}
             FactRequest::Rows { probe, .. } => {
                 facts.probed.entry(probe).or_insert_with(|| {
                     Fact::Known(RowsProbed {

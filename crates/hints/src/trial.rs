@@ -509,6 +509,7 @@ mod tests {
             other: None,
             incoming: true,
             cascades: true,
+            sets_null: false,
         };
         assert!(is_like_its_copy(&present()));
         let referred = TableFacts {

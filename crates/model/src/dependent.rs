@@ -209,6 +209,11 @@ pub enum RowProbe {
         /// The bound, as a migration wrote it: `FOR VALUES FROM (1) TO (9)`.
         bound: String,
     },
+    /// Is there a row that would be in no partition of a table that is split anew (MySQL, MariaDB)?
+    OutOfPartitions {
+        /// What is true of rows that are in one.
+        condition: String,
+    },
     /// Is there a row in the default partition that would be in another one of these bounds?
     InDefault {
         /// The bound, as a migration wrote it.

@@ -20,6 +20,7 @@ pub mod conversion;
 pub mod dependent;
 pub mod fact;
 pub mod finding;
+mod fold;
 pub mod name;
 pub mod observation;
 pub mod operation;

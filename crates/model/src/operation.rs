@@ -6,7 +6,9 @@
 mod change;
 mod column;
 mod constraint;
+mod fold;
 mod index;
+mod partitioning;
 mod sql_type;
 mod statement;
 #[cfg(test)]
@@ -14,10 +16,14 @@ mod tests;
 
 use std::fmt;
 
-pub use change::{Filling, PartitionChange, TableChange};
+pub use change::{Filling, TableChange};
 pub use column::{Column, ServerDefault};
-pub use constraint::{Constraint, ConstraintKind, Validity};
+pub use constraint::{Constraint, ConstraintKind, Referential, Validity};
 pub use index::{Index, IndexKind, IndexPart};
+pub use partitioning::{
+    NewPartition, PartitionBound, PartitionBy, PartitionChange, PartitionMethod, PartitionVerb,
+    Partitioning,
+};
 pub use sql_type::{Filled, SqlType, SqlTypeError};
 pub use statement::{Algorithm, Around, Locking, Session, Statement};
 
@@ -96,6 +102,8 @@ pub enum Operation {
         from: ColumnName,
         /// Its name after.
         to: ColumnName,
+        /// Nothing happens where it is not there (`IF EXISTS`, MariaDB).
+        if_exists: bool,
     },
     /// Create an index.
     CreateIndex {
@@ -141,6 +149,8 @@ pub enum Operation {
         table: TableName,
         /// Nothing happens where one of its name is there (`IF NOT EXISTS`).
         if_not_exists: bool,
+        /// Its columns, as far as they are said (SQL of MySQL and MariaDB).
+        columns: Vec<Column>,
     },
     /// Drop a table.
     DropTable {

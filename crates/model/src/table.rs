@@ -4,8 +4,10 @@
 //! backend gathers them is not said here. No value of user data is ever kept: counts, sizes, types and
 //! the names in the catalogue are.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -164,22 +166,77 @@ impl fmt::Display for TableName {
     }
 }
 
-/// The name of a column, an index or a constraint as it stands in the catalogue (no case folding).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ColumnName(String);
+/// The name of a column, an index or a constraint as it stands in the catalogue, or as a statement writes it.
+///
+/// Of MySQL and MariaDB, which take `Id` and `id` for the same, it is made with [`ColumnName::ignoring_case`]: such
+/// names are equal whatever their letters' cases, and shown as they were written.
+#[derive(Debug, Clone)]
+pub struct ColumnName {
+    text: String,
+    /// In small letters, where that is what counts and is another text.
+    folded: Option<String>,
+}
 
 impl ColumnName {
-    /// Parses it.
+    /// Parses it; letters' cases count.
     ///
     /// # Errors
     /// [`IdentifierError`] where no server would take it.
     pub fn new(text: &str) -> Result<Self, IdentifierError> {
-        identifier(text).map(Self)
+        let text = identifier(text)?;
+        let folded = None;
+        Ok(Self { text, folded })
+    }
+
+    /// Parses it; letters' cases do not count.
+    ///
+    /// # Errors
+    /// [`IdentifierError`] where no server would take it.
+    pub fn ignoring_case(text: &str) -> Result<Self, IdentifierError> {
+        Ok(Self::new(text)?.folded())
+    }
+
+    /// The same name, whose letters' cases do not count.
+    #[must_use]
+    pub fn folded(self) -> Self {
+        let folded = Some(self.text.to_lowercase()).filter(|folded| *folded != self.text);
+        Self { folded, ..self }
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// What names are compared by.
+    fn key(&self) -> &str {
+        self.folded.as_deref().unwrap_or(&self.text)
+    }
+}
+
+impl PartialEq for ColumnName {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for ColumnName {}
+
+impl PartialOrd for ColumnName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ColumnName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(other.key())
+    }
+}
+
+impl Hash for ColumnName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
     }
 }
 
@@ -192,7 +249,7 @@ impl FromStr for ColumnName {
 
 impl fmt::Display for ColumnName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(&self.text)
     }
 }
 
@@ -249,6 +306,13 @@ pub enum FactRequest {
     Dependents(TableName),
     /// What bears this name: a table, a view, on PostgreSQL an index or a sequence.
     Relation(TableName),
+    /// Of what table something is whose name is one of its whole database's (MySQL, MariaDB).
+    Named {
+        /// What it is.
+        kind: NamedKind,
+        /// Its name.
+        name: TableName,
+    },
     /// Is there a row of which this holds? A probe.
     Rows {
         /// The table.
@@ -256,6 +320,28 @@ pub enum FactRequest {
         /// The question.
         probe: RowProbe,
     },
+}
+
+/// Parts of tables whose names can be their whole database's: each once in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NamedKind {
+    /// A foreign key.
+    ForeignKey,
+    /// A CHECK.
+    Check,
+    /// A trigger.
+    Trigger,
+}
+
+impl NamedKind {
+    /// In a sentence: "foreign key".
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NamedKind::ForeignKey => "foreign key",
+            NamedKind::Check => "CHECK",
+            NamedKind::Trigger => "trigger",
+        }
+    }
 }
 
 /// What a unique index or constraint is over.
@@ -304,6 +390,7 @@ impl FactRequest {
             | FactRequest::IndexNamed(table)
             | FactRequest::Dependents(table)
             | FactRequest::Relation(table)
+            | FactRequest::Named { name: table, .. }
             | FactRequest::Rows { table, .. } => table,
         }
     }
@@ -320,6 +407,9 @@ pub struct TableFactsSet {
     pub indexes: BTreeMap<TableName, Fact<Option<TableName>>>,
     /// What bears names that were looked up; without a schema in the name, in any of users'. None: nothing does.
     pub relations: BTreeMap<TableName, Fact<Vec<Relation>>>,
+    /// Of which tables things of these names are, in their whole database; `None`: there is none. Where names are only
+    /// their tables' own, nothing is said.
+    pub named: BTreeMap<(NamedKind, TableName), Fact<Option<TableName>>>,
     /// Settings of the server, as a migration's session has them.
     pub settings: Fact<Settings>,
     /// Statements that were tried on empty copies of their tables, by their numbers from 0; none, unless somebody asked.
@@ -334,6 +424,7 @@ impl TableFactsSet {
             tables: BTreeMap::new(),
             indexes: BTreeMap::new(),
             relations: BTreeMap::new(),
+            named: BTreeMap::new(),
             settings: Fact::Unknown(not_asked()),
             trials: BTreeMap::new(),
         }
@@ -489,7 +580,9 @@ pub enum TableKind {
     Ordinary,
     /// A partitioned table: its rows are in its partitions.
     Partitioned,
-    /// A view, a foreign table, or another relation whose rows are not looked at.
+    /// A view (MySQL, MariaDB).
+    View,
+    /// A foreign table, a view of PostgreSQL, or another relation whose rows are not looked at.
     Other,
 }
 
@@ -591,6 +684,8 @@ pub struct ConstraintFacts {
     pub incoming: bool,
     /// Of a foreign key: does a change of the one table change rows of the other (`CASCADE`, `SET NULL`)?
     pub cascades: bool,
+    /// Of a foreign key: does a change of the other table write NULL into its columns (`SET NULL`: MySQL, MariaDB)?
+    pub sets_null: bool,
 }
 
 /// How a table's rows are stored, where that decides what a change costs.
@@ -810,6 +905,18 @@ mod tests {
             parse(&"a".repeat(65)),
             Err(IdentifierError::TooLong { chars: 65 })
         );
+    }
+
+    #[test]
+    fn letters_cases_count_where_the_server_says_so() {
+        let exact = |text: &str| ColumnName::new(text).unwrap();
+        let folding = |text: &str| ColumnName::ignoring_case(text).unwrap();
+        assert_ne!(exact("Id"), exact("id"));
+        assert_eq!(folding("Id"), folding("iD"));
+        assert_eq!(folding("Größe"), folding("GRÖßE"));
+        assert_eq!(folding("Id").to_string(), "Id");
+        let known = BTreeMap::from([(folding("Id"), 1)]);
+        assert_eq!(known.get(&folding("ID")), Some(&1));
     }
 
     #[test]

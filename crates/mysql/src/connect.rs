@@ -60,8 +60,8 @@ pub(crate) struct Server {
     pub(crate) engine: Engine,
     /// How it keeps the passwords of accounts that are made.
     pub(crate) scheme: Scheme,
-    major: u32,
-    minor: u32,
+    pub(crate) major: u32,
+    pub(crate) minor: u32,
     /// `partial_revokes`: `_` and `%` in the name of a database are no wildcards in a GRANT.
     pub(crate) names_are_literal: bool,
     /// Does it count connections by account (`performance_schema`, `userstat`)?

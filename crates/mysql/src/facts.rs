@@ -16,7 +16,9 @@ mod dependents;
 mod duplicates;
 mod fits;
 mod indexes;
+mod named;
 mod parse;
+mod partitions;
 mod query;
 mod rows;
 mod settings;
@@ -78,6 +80,9 @@ pub(crate) async fn table_facts(
         if let FactRequest::IndexNamed(index) = request {
             let table = fact(look.table_of(index).await)?;
             set.indexes.insert(index.clone(), table);
+        } else if let FactRequest::Named { kind, name } = request {
+            let of = fact(look.named(*kind, name).await)?;
+            set.named.insert((*kind, name.clone()), of);
         } else if matches!(request, FactRequest::Relation(_)) {
             // Tables alone bear names here, and those are looked up as such.
         } else {
@@ -200,7 +205,9 @@ impl Look<'_> {
                     facts.probed.insert(probe.clone(), probed);
                 }
                 // They are about no table that is known yet.
-                FactRequest::IndexNamed(_) | FactRequest::Relation(_) => {}
+                FactRequest::IndexNamed(_)
+                | FactRequest::Relation(_)
+                | FactRequest::Named { .. } => {}
             }
         }
         Ok(Fact::Known(TableState::Present(Box::new(facts))))

@@ -151,7 +151,7 @@ async fn what_is_no_plain_table() {
         };
         assert_eq!(of("parts").kind, TableKind::Partitioned);
         assert_eq!(of("parts").any_row, Fact::Known(false));
-        assert_eq!(of("seen").kind, TableKind::Other);
+        assert_eq!(of("seen").kind, TableKind::View);
         assert!(of("seen").any_row.known().is_none(), "nobody's code is run");
         assert_eq!(of(odd).any_row, Fact::Known(false));
         assert!(of(odd).columns.contains_key(&column("a`b")));

@@ -99,6 +99,8 @@ pub(crate) async fn facts_giving_way(
                 let relations = fact(look.relations(name).await)?;
                 set.relations.insert(name.clone(), relations);
             }
+            // Names of constraints and triggers are their tables' own here.
+            FactRequest::Named { .. } => {}
             _ => {
                 let of_it = by_table.entry(request.table().clone()).or_default();
                 of_it.insert(request.clone());
@@ -211,7 +213,9 @@ impl Look<'_> {
                     facts.probed.insert(probe.clone(), found);
                 }
                 // They are about no table that is known yet.
-                FactRequest::IndexNamed(_) | FactRequest::Relation(_) => {}
+                FactRequest::IndexNamed(_)
+                | FactRequest::Relation(_)
+                | FactRequest::Named { .. } => {}
             }
         }
         Ok(Fact::Known(TableState::Present(Box::new(facts))))

@@ -53,6 +53,10 @@ impl Snapshot {
                     let unknown = Fact::Unknown(Why::new(NEEDS_NAMES));
                     set.relations.insert(name.clone(), unknown);
                 }
+                FactRequest::Named { kind, name } => {
+                    let unknown = Fact::Unknown(Why::new(NEEDS_NAMES));
+                    set.named.insert((*kind, name.clone()), unknown);
+                }
                 _ => {
                     of_tables.insert(request.clone());
                 }
@@ -82,6 +86,7 @@ impl Snapshot {
             | FactRequest::Storage(_)
             | FactRequest::Dependents(_)
             | FactRequest::Relation(_)
+            | FactRequest::Named { .. }
             | FactRequest::IndexNamed(_) => {}
             FactRequest::Writes(_) => facts.written = Fact::Unknown(Why::new(NEEDS_SESSIONS)),
             FactRequest::Blockers(_) => {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use dbop_model::catalogue::Catalogue;
-use dbop_model::table::{TableName, TypeFacts, Volatility};
+use dbop_model::table::{TableFacts, TableName, TypeFacts, Volatility};
 use dbop_model::{Engine, ServerInfo};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -228,6 +228,11 @@ pub fn read(text: &str) -> Result<Snapshot, SnapshotError> {
     let mut tables = BTreeMap::new();
     for (name, table) in told {
         let facts = table.try_into_fact(parts::Table::facts);
+        // Of these servers letters' cases do not count in the names of a table's parts.
+        let facts = facts.map(|table| match engine {
+            Words::PostgreSQL => table,
+            Words::MySQL | Words::MariaDB => table.map(TableFacts::ignoring_case),
+        });
         tables.insert(named(&name)?, facts.map_err(|error| error.at(&name))?);
     }
     let mut listed: Vec<TableName> = tables.keys().cloned().collect();

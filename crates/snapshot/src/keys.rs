@@ -59,6 +59,8 @@ pub(crate) struct Constraint {
     other: Option<String>,
     incoming: bool,
     cascades: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    sets_null: bool,
 }
 
 impl From<&IndexFacts> for Index {
@@ -139,6 +141,7 @@ impl From<&ConstraintFacts> for Constraint {
             other,
             incoming,
             cascades,
+            sets_null,
         } = facts;
         Constraint {
             name: name.to_string(),
@@ -149,6 +152,7 @@ impl From<&ConstraintFacts> for Constraint {
             other: other.as_ref().map(ToString::to_string),
             incoming: *incoming,
             cascades: *cascades,
+            sets_null: *sets_null,
         }
     }
 }
@@ -173,6 +177,7 @@ impl Constraint {
             other: other.transpose()?,
             incoming: self.incoming,
             cascades: self.cascades,
+            sets_null: self.sets_null,
         })
     }
 }

@@ -93,6 +93,7 @@ impl Snapshot {
             indexes: _,
             // What bears names that somebody asked for, and what came of statements that were tried.
             relations: _,
+            named: _,
             trials: _,
             settings,
         } = seen;

@@ -83,6 +83,7 @@ pub(crate) use words;
 words!(KindWord of TableKind {
     Ordinary = TableKind::Ordinary,
     Partitioned = TableKind::Partitioned,
+    View = TableKind::View,
     Other = TableKind::Other,
 });
 words!(SourceWord of RowSource {

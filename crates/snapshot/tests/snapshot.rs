@@ -84,6 +84,7 @@ fn users() -> TableFacts {
         other: Some(name("app.\"odd.name\"")),
         incoming: true,
         cascades: true,
+        sets_null: false,
     }]);
     facts.storage = Fact::Known(Storage {
         engine: "InnoDB".to_owned(),

@@ -167,11 +167,14 @@ fn is_same(hint: &Operation, said: &Operation) -> bool {
     let same_table = |one: &TableName, other: &TableName| one.may_be(other);
     match (hint, said) {
         (
-            Operation::RenameColumn { table, from, to },
+            Operation::RenameColumn {
+                table, from, to, ..
+            },
             Operation::RenameColumn {
                 table: other,
                 from: other_from,
                 to: other_to,
+                ..
             },
         ) => same_table(table, other) && from == other_from && to == other_to,
         (

@@ -1,22 +1,24 @@
 //! MySQL and MariaDB: from one statement to operations, by a reader of our own.
 //!
-//! What is no DDL is told by its first words; all DDL of tables and indexes is read to its last token. Definitions
-//! within CREATE TABLE are read for foreign keys alone: nobody uses the table yet.
+//! What is no DDL is told by its first words; all DDL of tables and indexes is read to its last token. Of the definitions
+//! within CREATE TABLE columns and foreign keys are read: nobody uses the table yet.
 
 mod alter;
 mod column;
 mod cursor;
 mod index;
+mod table;
 
 use dbop_model::Engine;
 use dbop_model::operation::{Algorithm, Dropping, IndexKind, Locking, Operation, TableChange};
+use dbop_model::table::TableName;
 
 use crate::Read;
 use crate::split::Piece;
 use cursor::{Cursor, Unread};
 
 /// First words of statements that do nothing to a table's definition.
-const NO_DDL: [&[&str]; 74] = [
+const NO_DDL: [&[&str]; 71] = [
     &["analyze"],
     &["begin"],
     &["binlog"],
@@ -72,7 +74,6 @@ const NO_DDL: [&[&str]; 74] = [
     &["alter", "function"],
     &["alter", "procedure"],
     &["alter", "server"],
-    &["alter", "view"],
     &["alter", "sequence"],
     &["alter", "instance"],
     &["create", "database"],
@@ -87,9 +88,7 @@ const NO_DDL: [&[&str]; 74] = [
     &["drop", "function"],
     &["drop", "procedure"],
     &["drop", "server"],
-    &["drop", "view"],
     &["drop", "sequence"],
-    &["drop", "trigger"],
     &["drop", "prepare"],
 ];
 
@@ -192,10 +191,7 @@ fn statement(at: &mut Cursor<'_>) -> Result<Read, Unread> {
 }
 
 /// Tables by their names, and MariaDB's `WAIT`, up to the end.
-fn each(
-    at: &mut Cursor<'_>,
-    operation: impl Fn(dbop_model::table::TableName) -> Operation,
-) -> Result<Read, Unread> {
+fn each(at: &mut Cursor<'_>, operation: impl Fn(TableName) -> Operation) -> Result<Read, Unread> {
     let mut read = Read::default();
     loop {
         read.operations.push(operation(at.table()?));
@@ -211,8 +207,8 @@ fn each(
 
 fn alter(at: &mut Cursor<'_>) -> Result<Read, Unread> {
     // ALTER ALGORITHM = ... DEFINER = ... VIEW, and events.
-    if at.is_any(&["algorithm", "definer", "sql"]) {
-        return Ok(Read::default());
+    if at.is_any(&["algorithm", "definer", "sql", "view"]) {
+        return altered_view(at);
     }
     let online = at.take(&["online"]);
     at.take(&["ignore"]);
@@ -226,6 +222,9 @@ fn alter(at: &mut Cursor<'_>) -> Result<Read, Unread> {
 
 fn create(at: &mut Cursor<'_>) -> Result<Read, Unread> {
     let replace = at.take(&["or", "replace"]);
+    if behind_clauses(at) == Some("view") {
+        return created_view(at, replace);
+    }
     if at.is_any(&[
         "definer",
         "algorithm",
@@ -247,10 +246,11 @@ fn create(at: &mut Cursor<'_>) -> Result<Read, Unread> {
         return Ok(Read::default());
     }
     if is_trigger(at) {
-        return trigger(at);
+        return trigger(at, replace);
     }
-    if at.take(&["temporary"]) || at.is("table") {
-        return create_table(at, replace);
+    let temporary = at.take(&["temporary"]);
+    if temporary || at.is("table") {
+        return table::create(at, replace, temporary);
     }
     let online = at.take(&["online"]);
     at.take(&["offline"]);
@@ -261,14 +261,14 @@ fn create(at: &mut Cursor<'_>) -> Result<Read, Unread> {
         () => IndexKind::Plain,
     };
     at.expect(&["index"])?;
-    let mut read = create_index(at, kind)?;
+    let mut read = create_index(at, kind, replace)?;
     if online {
         read.locking.get_or_insert(Locking::None);
     }
     Ok(read)
 }
 
-fn create_index(at: &mut Cursor<'_>, kind: IndexKind) -> Result<Read, Unread> {
+fn create_index(at: &mut Cursor<'_>, kind: IndexKind, replace: bool) -> Result<Read, Unread> {
     let mut read = Read::default();
     let if_not_exists = at.take(&["if", "not", "exists"]);
     let name = at.name()?;
@@ -278,6 +278,15 @@ fn create_index(at: &mut Cursor<'_>, kind: IndexKind) -> Result<Read, Unread> {
     read.lock_timeout = at.wait()?;
     let mut made = index::body(at, kind, Some(name))?;
     made.if_not_exists = if_not_exists;
+    // MariaDB: the one that is there goes first.
+    if let Some(name) = made.name.clone().filter(|_| replace) {
+        let dropping = Dropping {
+            if_exists: true,
+            cascade: false,
+        };
+        let dropped = alter::dropped_index(name, table.clone(), dropping);
+        read.operations.push(dropped);
+    }
     read.operations
         .push(Operation::CreateIndex { table, index: made });
     while alter::algorithm_or_lock(at, &mut read)? {
@@ -292,12 +301,12 @@ fn is_trigger(at: &Cursor<'_>) -> bool {
     at.is("trigger") || (at.is("definer") && at.ahead_of_name("trigger"))
 }
 
-fn trigger(at: &mut Cursor<'_>) -> Result<Read, Unread> {
+fn trigger(at: &mut Cursor<'_>, replace: bool) -> Result<Read, Unread> {
     while !at.take(&["trigger"]) {
         at.skip();
     }
-    at.take(&["if", "not", "exists"]);
-    at.table()?;
+    let or_there = at.take(&["if", "not", "exists"]) || replace;
+    let name = at.table()?;
     // BEFORE | AFTER, INSERT | UPDATE | DELETE, and MariaDB's several of them.
     while !at.take(&["on"]) {
         if at.at_end() {
@@ -306,70 +315,44 @@ fn trigger(at: &mut Cursor<'_>) -> Result<Read, Unread> {
         at.skip();
     }
     let table = at.table()?;
+    // It is in its table's database.
+    let name = TableName::new(name.schema().or(table.schema()), name.name()).unwrap_or(name);
     Ok(Read::of(vec![Operation::ChangeTable {
         table,
-        change: TableChange::Trigger,
+        change: TableChange::CreateTrigger { name, or_there },
     }]))
 }
 
-fn create_table(at: &mut Cursor<'_>, replace: bool) -> Result<Read, Unread> {
-    at.expect(&["table"])?;
-    let if_not_exists = at.take(&["if", "not", "exists"]);
-    let table = at.table()?;
-    let mut read = Read::default();
-    if replace {
-        read.operations.push(Operation::DropTable {
-            table: table.clone(),
-            dropping: Dropping {
-                if_exists: true,
-                cascade: false,
-            },
-        });
+/// What is created or altered behind the clauses that a view shares with routines: `ALGORITHM = MERGE DEFINER = a@b SQL
+/// SECURITY INVOKER VIEW`.
+fn behind_clauses(at: &Cursor<'_>) -> Option<&'static str> {
+    let kinds = ["view", "trigger", "function", "procedure", "event"];
+    if !at.is_any(&["algorithm", "definer", "sql", "view"]) {
+        return None;
     }
-    read.operations.push(Operation::CreateTable {
-        table: table.clone(),
-        if_not_exists,
-    });
-    if at.is_sign("(") && !at.is_then("like") && !at.is_then("select") && !at.is_then("with") {
-        at.sign("(");
-        foreign_keys(at, &table, &mut read)?;
-    }
-    at.skip_all();
-    Ok(read)
+    at.first_of(&kinds)
 }
 
-/// The foreign keys among a new table's definitions: they concern the other table.
-fn foreign_keys(
-    at: &mut Cursor<'_>,
-    table: &dbop_model::table::TableName,
-    read: &mut Read,
-) -> Result<(), Unread> {
-    while !at.sign(")") {
-        if at.at_end() {
-            return Err("a parenthesis is not closed".to_owned());
-        }
-        let is_key = at.is("foreign") || (at.is("constraint") && at.ahead_of_name("foreign"));
-        if is_key && let Some(key) = alter::indexed(at, table)? {
-            read.operations.push(key);
-        }
-        let column = at.place();
-        while !at.at_end() && !at.is_sign(",") && !at.is_sign(")") {
-            at.until(&["references"])?;
-            if at.is("references") {
-                let behind = at.place();
-                at.go_to(column);
-                let name = at.name()?;
-                at.go_to(behind);
-                let constraint = column::references(at, vec![name])?;
-                read.operations.push(Operation::AddConstraint {
-                    table: table.clone(),
-                    constraint,
-                });
-            }
-        }
-        at.sign(",");
+fn created_view(at: &mut Cursor<'_>, replace: bool) -> Result<Read, Unread> {
+    while !at.take(&["view"]) {
+        at.skip();
     }
-    Ok(())
+    let or_there = at.take(&["if", "not", "exists"]) || replace;
+    let table = at.table()?;
+    Ok(Read::of(vec![Operation::CreateView { table, or_there }]))
+}
+
+fn altered_view(at: &mut Cursor<'_>) -> Result<Read, Unread> {
+    if behind_clauses(at) != Some("view") {
+        return Ok(Read::default());
+    }
+    while !at.take(&["view"]) {
+        at.skip();
+    }
+    Ok(Read::of(vec![Operation::ChangeTable {
+        table: at.table()?,
+        change: TableChange::AlterView,
+    }]))
 }
 
 fn drop(at: &mut Cursor<'_>) -> Result<Read, Unread> {
@@ -377,6 +360,17 @@ fn drop(at: &mut Cursor<'_>) -> Result<Read, Unread> {
     if at.take_any(&["table", "tables"]) {
         let dropping = dropping(at);
         return each(at, |table| Operation::DropTable { table, dropping });
+    }
+    if at.take(&["view"]) {
+        let dropping = dropping(at);
+        return each(at, |table| Operation::DropView { table, dropping });
+    }
+    if at.take(&["trigger"]) {
+        let dropping = dropping(at);
+        return each(at, |table| Operation::ChangeTable {
+            table,
+            change: TableChange::DropNamedTrigger { dropping },
+        });
     }
     at.take_any(&["online", "offline"]);
     at.expect(&["index"])?;

@@ -320,6 +320,7 @@ fn created(table: TableName, if_not_exists: bool) -> Found {
     Ok(vec![Operation::CreateTable {
         table,
         if_not_exists,
+        columns: Vec::new(),
     }])
 }
 

@@ -135,6 +135,7 @@ fn operation(hint: &migration::SchemaHint, at: &str, gather: &mut Gather) -> Opt
                 table,
                 from: from?,
                 to: to?,
+                if_exists: false,
             });
         }
         migration::Op::CreateIndex => {
@@ -168,6 +169,7 @@ fn operation(hint: &migration::SchemaHint, at: &str, gather: &mut Gather) -> Opt
         migration::Op::CreateTable => Ok(Operation::CreateTable {
             table,
             if_not_exists: false,
+            columns: Vec::new(),
         }),
         migration::Op::DropTable => Ok(Operation::DropTable {
             table,

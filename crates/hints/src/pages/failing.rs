@@ -275,7 +275,7 @@ pub(crate) const REFUSED_BY_CATALOGUE: Page = Page {
         ),
         (
             "MySQL, MariaDB",
-            "foreign keys, generated columns, expressions of indexes, CHECKs and partition keys stop a drop or a change; there is no CASCADE",
+            "foreign keys, generated columns, expressions of indexes, CHECKs and partition keys stop a drop or a change; there is no CASCADE. Names of columns are the same in other letters; those of foreign keys, triggers and MySQL's CHECKs are the whole database's. A partition has to be there, above or beside the others, with its columns in every unique key",
         ),
     ],
     evidence: "Earlier statements of the same migration count: what they make is there, what they drop is gone, so that a \

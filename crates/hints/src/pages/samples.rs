@@ -42,6 +42,7 @@ pub(super) fn statements() -> Vec<Statement> {
         table: users.clone(),
         from: a.clone(),
         to: b.clone(),
+        if_exists: false,
     });
     for kind in [IndexKind::Plain, IndexKind::Unique, IndexKind::Fulltext] {
         for if_not_exists in [false, true] {

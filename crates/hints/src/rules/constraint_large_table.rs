@@ -176,6 +176,7 @@ mod tests {
             other: None,
             incoming: false,
             cascades: false,
+            sets_null: false,
         }]);
         checked.partitioned = Fact::Known(Some(Partitioned {
             by: "RANGE (id)".to_owned(),

@@ -4,6 +4,8 @@
 //! effects; a condition that calls others is not tried, and stays unknown. Whether a key is unique is
 //! `unique-over-duplicates`, and NULL `not-null-over-nulls`.
 
+mod partitions;
+
 use std::collections::BTreeSet;
 
 use dbop_model::dependent::{NewColumn, RowProbe};
@@ -90,6 +92,16 @@ fn asked(step: &Step<'_>) -> Vec<Asked> {
                 .into_iter()
                 .collect()
         }
+        Operation::ChangeTable {
+            table,
+            change: TableChange::Partitioning(partitioning),
+        } => partitions::covered(partitioning)
+            .map(|condition| {
+                let probe = RowProbe::OutOfPartitions { condition };
+                own(probe, format!("the new partitions of {table}"))
+            })
+            .into_iter()
+            .collect(),
         Operation::ChangeTable {
             table,
             change:
@@ -235,7 +247,14 @@ fn is_held(case: &Case<'_>, probe: &RowProbe) -> bool {
     let is_off = |setting: Fact<bool>| setting.is_known_and(|on| !on);
     match (case.server.engine, probe) {
         (Engine::PostgreSql, _) => true,
-        (_, RowProbe::Orphan { .. }) => !is_off(case.foreign_key_checks()),
+        // Storage engines but InnoDB read a foreign key and forget it.
+        (_, RowProbe::Orphan { .. }) => {
+            let forgotten = case.present().is_some_and(|facts| {
+                let innodb = |engine: &str| engine.eq_ignore_ascii_case("innodb");
+                facts.storage.is_known_and(|it| !innodb(&it.engine))
+            });
+            !forgotten && !is_off(case.foreign_key_checks())
+        }
         (_, RowProbe::Unconvertible { .. }) => !is_off(case.strict()),
         (Engine::MariaDb, RowProbe::Violates { with: Some(_), .. }) => false,
         _ => true,
@@ -343,6 +362,10 @@ fn ways_out(probe: &RowProbe) -> Vec<String> {
         ],
         RowProbe::Unconvertible { .. } => vec![
             "correct the values first, in batches, or write a USING that takes all of them"
+                .to_owned(),
+        ],
+        RowProbe::OutOfPartitions { .. } => vec![
+            "add a partition for those rows: VALUES LESS THAN MAXVALUE takes all that are above"
                 .to_owned(),
         ],
         RowProbe::Orphan { .. } | RowProbe::Violates { .. } | RowProbe::Unmet { .. } => vec![

@@ -73,7 +73,9 @@ fn ways_out(case: &Case<'_>) -> Vec<String> {
             dialect.table(table),
             dialect.table(to)
         )],
-        Operation::RenameColumn { table, from, to } => vec![format!(
+        Operation::RenameColumn {
+            table, from, to, ..
+        } => vec![format!(
             "add {} beside {} in {}, have a trigger keep both alike, have the application use it, \
              and drop the old one in a later migration",
             dialect.column(to),
@@ -111,6 +113,7 @@ mod tests {
             table: "users".parse().unwrap(),
             from: name("email"),
             to: name("mail"),
+            if_exists: false,
         }];
         check(
             RULE.id,

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeSet;
 
+use dbop_model::Engine;
 use dbop_model::finding::{Finding, Verdict};
 use dbop_model::operation::{Operation, TableChange};
-use dbop_model::table::{ColumnName, FactRequest};
+use dbop_model::table::{ColumnName, FactRequest, TableFacts};
 
 use crate::case::Case;
 use crate::rules::Rule;
@@ -21,16 +22,25 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 /// The columns that an operation needs to be there; `None`: it does not even need its table.
-fn needs(operation: &Operation) -> Option<Vec<&ColumnName>> {
+fn needs(engine: Engine, operation: &Operation) -> Option<Vec<&ColumnName>> {
     match operation {
         // It may name an index, a view or another object of the catalogue.
         Operation::ChangeTable {
             change:
                 TableChange::Reindex { by_name: true, .. }
                 | TableChange::RenameIndex { .. }
-                | TableChange::Catalogue,
+                | TableChange::DropNamedTrigger { .. },
             ..
         } => None,
+        // MySQL and MariaDB say so of tables alone.
+        Operation::ChangeTable {
+            change: TableChange::Catalogue,
+            ..
+        } if engine == Engine::PostgreSql => None,
+        Operation::ChangeTable {
+            change: TableChange::HideColumn { name },
+            ..
+        } => Some(vec![name]),
         Operation::AddColumn { .. }
         | Operation::RenameTable { .. }
         | Operation::ChangeTable { .. } => Some(Vec::new()),
@@ -49,7 +59,7 @@ fn needs(operation: &Operation) -> Option<Vec<&ColumnName>> {
 }
 
 fn wants(step: &Step<'_>, wanted: &mut BTreeSet<FactRequest>) {
-    if needs(step.operation).is_some() {
+    if needs(Engine::MySql, step.operation).is_some() {
         wanted.extend(step.tables().iter().cloned().map(FactRequest::Table));
     }
     if let Operation::RenameTable { table, to } = step.operation {
@@ -74,8 +84,25 @@ fn is_done(case: &Case<'_>) -> bool {
     }
 }
 
+/// What a statement renames is called as before it; indexes and constraints are over columns that it makes, too.
+fn is_missing(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> bool {
+    match case.step.operation {
+        Operation::RenameColumn { .. } => matches!(
+            case.step.column_before(column, facts),
+            ColumnStanding::Missing
+        ),
+        operation => {
+            let made = matches!(
+                operation,
+                Operation::CreateIndex { .. } | Operation::AddConstraint { .. }
+            ) && case.gives(column);
+            !made && matches!(case.step.column(column, facts), ColumnStanding::Missing)
+        }
+    }
+}
+
 fn judge(case: &Case<'_>) -> Vec<Finding> {
-    let Some(columns) = needs(case.step.operation) else {
+    let Some(columns) = needs(case.server.engine, case.step.operation) else {
         return Vec::new();
     };
     if is_done(case) {
@@ -100,7 +127,7 @@ fn judge(case: &Case<'_>) -> Vec<Finding> {
         }
         Standing::Present(facts) => columns
             .into_iter()
-            .filter(|column| matches!(case.step.column(column, facts), ColumnStanding::Missing))
+            .filter(|column| is_missing(case, facts, column))
             .map(|column| {
                 let claim = format!("there is no column {column} in {table}");
                 let mut finding = case.finding(RULE.id, Verdict::WillFail, claim);
@@ -171,6 +198,7 @@ mod tests {
         let create = Operation::CreateTable {
             table: "users".parse().unwrap(),
             if_not_exists: false,
+            columns: Vec::new(),
         };
         check_tables(&[create], &missing, &[]);
         let drop = Operation::DropTable {
@@ -225,6 +253,7 @@ mod tests {
             table: "users".parse().unwrap(),
             from: name("mail"),
             to: name("email"),
+            if_exists: false,
         };
         check(ID, &[rename], &present(), "");
     }

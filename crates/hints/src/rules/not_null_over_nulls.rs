@@ -461,6 +461,7 @@ mod tests {
             table: "users".parse().unwrap(),
             from: name("phone"),
             to: name("mobile"),
+            if_exists: false,
         };
         let operations = [rename, not_null("mobile")];
         let facts = facts_of(&statements(&operations), present());

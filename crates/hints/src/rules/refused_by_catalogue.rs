@@ -68,6 +68,7 @@ const CHECKS: &[Check] = &[
     //    where       needs                   finds
     check(ALL,        nothing,                names::column_is_there),
     check(ALL,        nothing,                names::column_is_missing),
+    check(ALL,        nothing,                names::table_is_missing),
     check(ALL,        names::wants_new_name,  names::name_is_taken),
     check(ALL,        names::wants_dropped,   names::relation_is_missing),
     check(ALL,        nothing,                names::index_is_missing),
@@ -94,6 +95,20 @@ const CHECKS: &[Check] = &[
     check(MYSQL,      nothing,                mysql::foreign_key_holds_a_type),
     check(MYSQL,      nothing,                mysql::foreign_key_needs_an_index),
     check(MYSQL,      keys::wants_other,      mysql::foreign_key_does_not_fit),
+    check(MYSQL,      nothing,                mysql::foreign_key_holds_letters),
+    check(MYSQL,      nothing,                mysql::foreign_key_holds_the_engine),
+    check(MYSQL,      nothing,                mysql::foreign_key_sets_null),
+    check(MYSQL,      nothing,                mysql::key_is_virtual),
+    check(MYSQL,      nothing,                mysql::place_is_missing),
+    check(MYSQL,      nothing,                mysql::every_column_goes),
+    check(MYSQL,      nothing,                mysql::order_is_missing),
+    check(MYSQL,      nothing,                mysql::index_is_renamed_or_hidden),
+    check(MYSQL,      nothing,                mysql::primary_key_is_missing),
+    check(MYSQL,      mysql::wants_named,     mysql::name_of_the_database_is_taken),
+    check(MYSQL,      nothing,                mysql::named_trigger_is_missing),
+    check(MYSQL,      mysql::wants_replaced,  mysql::is_of_another_kind),
+    check(MYSQL,      mysql::wants_partitions, mysql::partitions_do_not_fit),
+    check(MYSQL,      nothing,                mysql::partitioned_table_cannot_have),
 ];
 
 fn nothing(_step: &Step<'_>, _wanted: &mut BTreeSet<FactRequest>) {}

@@ -2,9 +2,10 @@
 //! so that each operation knows what stands before it.
 
 use dbop_model::operation::{
-    Constraint, ConstraintKind, Index, Operation, ServerDefault, TableChange,
+    Constraint, ConstraintKind, Index, Operation, PartitionVerb, Partitioning, ServerDefault,
+    TableChange,
 };
-use dbop_model::table::{ColumnName, TableName};
+use dbop_model::table::{ColumnName, NamedKind, TableName};
 
 use super::renamed_to;
 
@@ -29,9 +30,23 @@ pub(crate) enum Object {
     PrimaryKey(Vec<TableName>),
     /// A table as a partition.
     Partition(TableName),
+    /// A partition of a table by its name there (MySQL, MariaDB).
+    OwnPartition(Vec<TableName>, ColumnName),
+    /// The bounds of a table's partitions, said of them only that they were changed.
+    PartitionBounds(Vec<TableName>),
+    /// The partitions of a table, said of them only that they were changed altogether.
+    Partitions(Vec<TableName>),
+    /// A part of a table whose name is its database's.
+    Named(NamedKind, TableName),
 }
 
 impl Object {
+    /// A part of a table whose name is its database's, whatever its letters' cases.
+    pub(crate) fn named(kind: NamedKind, name: &TableName) -> Self {
+        let folded = TableName::new(name.schema(), &name.name().to_lowercase());
+        Object::Named(kind, folded.unwrap_or_else(|_| name.clone()))
+    }
+
     fn is(&self, other: &Object) -> bool {
         let meet = |one: &[TableName], two: &[TableName]| {
             one.iter().any(|one| two.iter().any(|two| one.may_be(two)))
@@ -39,9 +54,15 @@ impl Object {
         match (self, other) {
             (Object::Relation(one), Object::Relation(two))
             | (Object::Partition(one), Object::Partition(two)) => one.may_be(two),
-            (Object::PrimaryKey(one), Object::PrimaryKey(two)) => meet(one, two),
+            (Object::PrimaryKey(one), Object::PrimaryKey(two))
+            | (Object::PartitionBounds(one), Object::PartitionBounds(two))
+            | (Object::Partitions(one), Object::Partitions(two)) => meet(one, two),
+            (Object::Named(kind, one), Object::Named(other, two)) => {
+                kind == other && one.may_be(two)
+            }
             (Object::Constraint(of, one), Object::Constraint(other, two))
             | (Object::Index(of, one), Object::Index(other, two))
+            | (Object::OwnPartition(of, one), Object::OwnPartition(other, two))
             | (Object::Column(of, one), Object::Column(other, two))
             | (Object::Trigger(of, one), Object::Trigger(other, two))
             | (Object::Default(of, one), Object::Default(other, two))
@@ -150,8 +171,17 @@ impl Ledger {
                     self.gone(Object::PrimaryKey(names.clone()));
                 }
                 if let Some(name) = &constraint.name {
-                    self.gone(Object::Relation(beside(table, name)));
-                    self.gone(Object::Index(names.clone(), name.clone()));
+                    // A foreign key or a CHECK has no index of its own, whatever bears its name.
+                    let indexed = !constraint.kind_said || is_indexed(constraint.kind());
+                    if indexed {
+                        self.gone(Object::Relation(beside(table, name)));
+                        self.gone(Object::Index(names.clone(), name.clone()));
+                    }
+                    for (kind, of) in NAMED {
+                        if !constraint.kind_said || constraint.kind() == of {
+                            self.gone(Object::named(kind, &beside(table, name)));
+                        }
+                    }
                     self.gone(Object::Constraint(names, name.clone()));
                 }
             }
@@ -193,9 +223,20 @@ impl Ledger {
                 self.made(Object::Constraint(names, to.clone()));
             }
             TableChange::Trigger => self.events.push(Event::Unnamed(names)),
+            TableChange::RenameOwnIndex { from, to, .. } => {
+                self.gone(Object::Index(names.clone(), from.clone()));
+                self.made(Object::Index(names, to.clone()));
+            }
+            TableChange::CreateTrigger { name, .. } => {
+                self.made(Object::named(NamedKind::Trigger, name));
+            }
+            TableChange::DropNamedTrigger { .. } => {
+                self.gone(Object::named(NamedKind::Trigger, table));
+            }
             TableChange::DropTrigger { name, .. } => {
                 self.gone(Object::Trigger(names, name.clone()));
             }
+            TableChange::Partitioning(it) => self.partitions(names, it),
             TableChange::CreatePartition { partition, .. }
             | TableChange::AttachPartition { partition, .. } => {
                 self.made(Object::Partition(partition.clone()));
@@ -207,6 +248,36 @@ impl Ledger {
                 self.made(Object::Filling(names, column.clone()));
             }
             _ => {}
+        }
+    }
+
+    fn partitions(&mut self, names: Vec<TableName>, it: &Partitioning) {
+        match it.verb {
+            PartitionVerb::Add | PartitionVerb::Reorganize if !it.makes.is_empty() => {
+                for gone in &it.of {
+                    self.gone(Object::OwnPartition(names.clone(), gone.clone()));
+                }
+                for made in &it.makes {
+                    self.made(Object::OwnPartition(names.clone(), made.name.clone()));
+                }
+                self.made(Object::PartitionBounds(names));
+            }
+            PartitionVerb::Drop => {
+                for gone in &it.of {
+                    self.gone(Object::OwnPartition(names.clone(), gone.clone()));
+                }
+            }
+            PartitionVerb::Truncate
+            | PartitionVerb::Rebuild
+            | PartitionVerb::Optimize
+            | PartitionVerb::Exchange
+            | PartitionVerb::Check => {}
+            PartitionVerb::Add
+            | PartitionVerb::Reorganize
+            | PartitionVerb::Coalesce
+            | PartitionVerb::Move
+            | PartitionVerb::By
+            | PartitionVerb::Remove => self.made(Object::Partitions(names)),
         }
     }
 
@@ -222,11 +293,10 @@ impl Ledger {
 
     /// A constraint has the name that it is given, and so has the index that it brings or takes.
     fn constraint(&mut self, names: Vec<TableName>, table: &TableName, constraint: &Constraint) {
-        use ConstraintKind::{Exclude, PrimaryKey, Unique};
-        if constraint.kind() == PrimaryKey {
+        if constraint.kind() == ConstraintKind::PrimaryKey {
             self.made(Object::PrimaryKey(names.clone()));
         }
-        let indexed = matches!(constraint.kind(), Unique | PrimaryKey | Exclude);
+        let indexed = is_indexed(constraint.kind());
         if let Some(index) = &constraint.using_index {
             self.gone(Object::Relation(beside(table, index)));
             self.gone(Object::Index(names.clone(), index.clone()));
@@ -240,6 +310,11 @@ impl Ledger {
             self.made(Object::Relation(beside(table, name)));
             self.made(Object::Index(names.clone(), name.clone()));
         }
+        for (kind, of) in NAMED {
+            if constraint.kind() == of {
+                self.made(Object::named(kind, &beside(table, name)));
+            }
+        }
         self.made(Object::Constraint(names, name.clone()));
     }
 
@@ -252,7 +327,18 @@ impl Ledger {
     }
 }
 
+/// Constraints whose names are their database's, on some servers.
+pub(crate) const NAMED: [(NamedKind, ConstraintKind); 2] = [
+    (NamedKind::ForeignKey, ConstraintKind::ForeignKey),
+    (NamedKind::Check, ConstraintKind::Check),
+];
+
+fn is_indexed(kind: ConstraintKind) -> bool {
+    use ConstraintKind::{Exclude, PrimaryKey, Unique};
+    matches!(kind, Unique | PrimaryKey | Exclude)
+}
+
 /// A name in a table's schema.
-fn beside(table: &TableName, name: &ColumnName) -> TableName {
+pub(crate) fn beside(table: &TableName, name: &ColumnName) -> TableName {
     TableName::new(table.schema(), name.as_str()).unwrap_or_else(|_| table.clone())
 }

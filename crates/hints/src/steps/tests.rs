@@ -20,6 +20,7 @@ fn create(name: &str) -> Operation {
     Operation::CreateTable {
         table: table(name),
         if_not_exists: false,
+        columns: Vec::new(),
     }
 }
 
@@ -102,6 +103,7 @@ fn columns_are_followed_too() {
         table: table("t"),
         from: name("a"),
         to: name("b"),
+        if_exists: false,
     };
     let drop = Operation::drop_column(table("t"), vec![name("b")]).unwrap();
     let operations = [rename, add("t", "x"), drop, add("t", "b")];

@@ -1,6 +1,6 @@
 //! What SQL does to a table besides the operations that hints can say.
 
-use super::Dropping;
+use super::{Dropping, Partitioning};
 use crate::table::{ColumnName, TableName};
 
 /// What SQL does to a table besides the operations that hints can say.
@@ -92,55 +92,65 @@ pub enum TableChange {
         collation: Option<String>,
     },
     /// Put the rows into another order (`ORDER BY`), which lasts until they change.
-    Order,
+    Order {
+        /// By these columns.
+        columns: Vec<ColumnName>,
+    },
     /// Another storage engine than InnoDB (`ENGINE=`), or whatever is written so.
     Engine {
         /// Its name.
         engine: String,
     },
-    /// `RENAME INDEX` (MySQL, MariaDB), a comment, an owner, a default for new columns: the catalogue alone.
+    /// A comment, an owner, a default for new columns: the catalogue alone.
     Catalogue,
+    /// `RENAME INDEX` of a table's index (MySQL, MariaDB).
+    RenameOwnIndex {
+        /// The index.
+        from: ColumnName,
+        /// Its new name.
+        to: ColumnName,
+        /// Nothing happens where it is not there (`IF EXISTS`).
+        if_exists: bool,
+    },
+    /// `ALTER INDEX ... INVISIBLE`, `IGNORED`: whether queries use an index (MySQL, MariaDB).
+    HideIndex {
+        /// The index.
+        name: ColumnName,
+        /// Do they not?
+        hidden: bool,
+        /// Nothing happens where it is not there (`IF EXISTS`).
+        if_exists: bool,
+    },
+    /// `ALTER CHECK ... NOT ENFORCED` (MySQL).
+    Unenforce {
+        /// The constraint.
+        name: ColumnName,
+    },
+    /// `ALTER COLUMN ... SET INVISIBLE`: whether `*` stands for a column, too (MySQL).
+    HideColumn {
+        /// The column.
+        name: ColumnName,
+    },
+    /// `CREATE TRIGGER`, of a server whose triggers' names are their database's (MySQL, MariaDB).
+    CreateTrigger {
+        /// The trigger.
+        name: TableName,
+        /// One of its name is no obstacle (`OR REPLACE`, `IF NOT EXISTS`).
+        or_there: bool,
+    },
+    /// `DROP TRIGGER`, of such a server: the trigger's name stands where the table's does.
+    DropNamedTrigger {
+        /// What is said of one that is not there.
+        dropping: Dropping,
+    },
+    /// `ALTER VIEW`, of a view whose name is one among tables' (MySQL, MariaDB).
+    AlterView,
+    /// Its definition becomes another table's, too (`CREATE TABLE ... LIKE`); nothing happens to it.
+    Template,
     /// `PARTITION BY` and what else MySQL and MariaDB do to partitions.
-    Partitioning(PartitionChange),
+    Partitioning(Partitioning),
     /// Take rows out of sight, or give them back: row security, rules.
     RowSecurity,
-}
-
-/// What is done to the partitions of a table (MySQL 8.4 manual, section 26.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PartitionChange {
-    /// `ADD PARTITION` of further values, which no row has yet.
-    Add,
-    /// `DROP PARTITION`, with its rows.
-    Drop,
-    /// `TRUNCATE PARTITION`.
-    Truncate,
-    /// Rows of some partitions are put into others: `REORGANIZE`, `COALESCE`, `ADD PARTITION` to a hash.
-    Redistribute,
-    /// Some partitions are written anew: `REBUILD PARTITION`.
-    Rebuild,
-    /// The whole table is written anew: `PARTITION BY`, `REMOVE PARTITIONING`, `OPTIMIZE PARTITION`.
-    Whole,
-    /// `EXCHANGE PARTITION` and the like, whose rows come from another table or go to one.
-    Exchange,
-    /// `ANALYZE`, `CHECK`, `REPAIR PARTITION`: rows stay where they are.
-    Check,
-}
-
-impl PartitionChange {
-    /// Its name in a line.
-    fn words(self) -> &'static str {
-        match self {
-            PartitionChange::Add => "add a partition",
-            PartitionChange::Drop => "drop a partition",
-            PartitionChange::Truncate => "truncate a partition",
-            PartitionChange::Redistribute => "redistribute partitions",
-            PartitionChange::Rebuild => "rebuild a partition",
-            PartitionChange::Whole => "partitioning",
-            PartitionChange::Exchange => "exchange a partition",
-            PartitionChange::Check => "check a partition",
-        }
-    }
 }
 
 impl TableChange {
@@ -174,10 +184,21 @@ impl TableChange {
             TableChange::Filling { column, change } => format!("{column} {}", change.as_str()),
             TableChange::Parameters => "parameters".to_owned(),
             TableChange::ConvertCharset { charset, .. } => format!("convert to {charset}"),
-            TableChange::Order => "order".to_owned(),
+            TableChange::Order { .. } => "order".to_owned(),
             TableChange::Engine { engine } => format!("change its engine to {engine}"),
             TableChange::Catalogue => "catalogue".to_owned(),
-            TableChange::Partitioning(change) => change.words().to_owned(),
+            TableChange::RenameOwnIndex { from, to, .. } => format!("rename index {from} to {to}"),
+            TableChange::HideIndex { name, hidden, .. } => {
+                let verb = if *hidden { "hide" } else { "show" };
+                format!("{verb} index {name}")
+            }
+            TableChange::Unenforce { name } => format!("constraint {name} not enforced"),
+            TableChange::HideColumn { name } => format!("visibility of {name}"),
+            TableChange::CreateTrigger { name, .. } => format!("trigger {name}"),
+            TableChange::DropNamedTrigger { .. } => "drop the trigger of this name".to_owned(),
+            TableChange::AlterView => "alter the view".to_owned(),
+            TableChange::Template => "template".to_owned(),
+            TableChange::Partitioning(partitioning) => partitioning.words().to_owned(),
             TableChange::RowSecurity => "row security".to_owned(),
         }
     }

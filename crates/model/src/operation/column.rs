@@ -26,10 +26,14 @@ pub struct Column {
     pub constraints: Vec<Constraint>,
     /// Is its place among the columns said (`FIRST`, `AFTER`)?
     pub placed: bool,
+    /// The column behind which its place is (`AFTER`), where that is said.
+    pub after: Option<ColumnName>,
     /// Is it defined anew (`MODIFY`, `CHANGE`), so that what is not said is dropped?
     pub redefined: bool,
     /// Of one that is added: nothing happens where one of its name is there (`IF NOT EXISTS`).
     pub if_not_exists: bool,
+    /// Of one that is changed: nothing happens where it is not there (`IF EXISTS`, MariaDB).
+    pub if_exists: bool,
 }
 
 impl Column {
@@ -45,8 +49,10 @@ impl Column {
             using: None,
             constraints: Vec::new(),
             placed: false,
+            after: None,
             redefined: false,
             if_not_exists: false,
+            if_exists: false,
         }
     }
 

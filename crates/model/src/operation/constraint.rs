@@ -9,13 +9,17 @@ use crate::table::{ColumnName, TableName};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Constraint {
     kind: ConstraintKind,
-    columns: Vec<ColumnName>,
+    pub(super) columns: Vec<ColumnName>,
     /// Its name, where it is said.
     pub name: Option<ColumnName>,
     /// Of a foreign key: the table that it refers to, where it is said.
     pub references: Option<TableName>,
     /// Of a foreign key: the columns that it refers to; none: the other table's primary key.
     pub referenced: Vec<ColumnName>,
+    /// Of a foreign key: what becomes of its rows where the row is deleted that they refer to.
+    pub on_delete: Referential,
+    /// Of a foreign key: what becomes of its rows where the value is changed that they refer to.
+    pub on_update: Referential,
     /// Of a check: its condition; of an exclusion: its elements; where it is said.
     pub expression: Option<String>,
     /// Which rows it is held against.
@@ -42,6 +46,20 @@ pub enum Validity {
     NoRow,
 }
 
+/// What a foreign key does with its rows where the other table's row goes or changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Referential {
+    /// It refuses that, or nothing is said (`RESTRICT`, `NO ACTION`).
+    #[default]
+    Refuse,
+    /// They go or change, too (`CASCADE`).
+    Cascade,
+    /// They get NULL (`SET NULL`).
+    SetNull,
+    /// They get their default (`SET DEFAULT`).
+    SetDefault,
+}
+
 impl Constraint {
     /// A kind, and the columns that it binds (a check or an exclusion may name none).
     ///
@@ -66,6 +84,8 @@ impl Constraint {
             name: None,
             references: None,
             referenced: Vec::new(),
+            on_delete: Referential::default(),
+            on_update: Referential::default(),
             expression: None,
             validity: Validity::AllRows,
             using_index: None,

@@ -17,12 +17,13 @@ const ROWS_MAX: usize = 5000;
 const CASCADES: &str = "('CASCADE', 'SET NULL', 'SET DEFAULT')";
 
 /// Keys of a table, a row for each of their columns: name, kind, column, database and table at the other end, is it
-/// that table's, changes rows at the other end. A foreign key can have been added unchecked (`foreign_key_checks=0`).
+/// that table's, changes rows at the other end, writes NULL. A foreign key can have been added unchecked (`foreign_key_checks=0`).
 fn keys(table: &Located) -> Result<String, DatabaseError> {
     let (database, name) = (text(&table.database)?, text(table.name.name())?);
     Ok(format!(
         "SELECT t.CONSTRAINT_NAME, t.CONSTRAINT_TYPE, k.COLUMN_NAME, k.REFERENCED_TABLE_SCHEMA, \
-         k.REFERENCED_TABLE_NAME, 0, COALESCE(r.UPDATE_RULE IN {CASCADES} OR r.DELETE_RULE IN {CASCADES}, 0) \
+         k.REFERENCED_TABLE_NAME, 0, COALESCE(r.UPDATE_RULE IN {CASCADES} OR r.DELETE_RULE IN {CASCADES}, 0), \
+         COALESCE('SET NULL' IN (r.UPDATE_RULE, r.DELETE_RULE), 0) \
          FROM information_schema.TABLE_CONSTRAINTS t \
          JOIN information_schema.KEY_COLUMN_USAGE k ON k.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA \
          AND k.CONSTRAINT_NAME = t.CONSTRAINT_NAME AND k.TABLE_SCHEMA = t.TABLE_SCHEMA \
@@ -41,7 +42,8 @@ fn incoming(table: &Located) -> Result<String, DatabaseError> {
     let (database, name) = (text(&table.database)?, text(table.name.name())?);
     Ok(format!(
         "SELECT k.CONSTRAINT_NAME, 'FOREIGN KEY', k.REFERENCED_COLUMN_NAME, k.TABLE_SCHEMA, k.TABLE_NAME, 1, \
-         r.UPDATE_RULE IN {CASCADES} OR r.DELETE_RULE IN {CASCADES} \
+         r.UPDATE_RULE IN {CASCADES} OR r.DELETE_RULE IN {CASCADES}, \
+         'SET NULL' IN (r.UPDATE_RULE, r.DELETE_RULE) \
          FROM information_schema.KEY_COLUMN_USAGE k \
          JOIN information_schema.REFERENTIAL_CONSTRAINTS r ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA \
          AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME AND r.TABLE_NAME = k.TABLE_NAME \
@@ -118,6 +120,7 @@ fn key(columns: &mut Columns<'_>) -> Result<Option<ConstraintFacts>, DatabaseErr
         other: other.map_err(|error| columns.unreadable(&format!("a table's name {error}")))?,
         incoming: columns.boolean()?,
         cascades: columns.boolean()?,
+        sets_null: columns.boolean()?,
     }))
 }
 
@@ -125,7 +128,10 @@ fn check(columns: &mut Columns<'_>) -> Result<ConstraintFacts, DatabaseError> {
     let name = parse::column_name(columns)?;
     let condition = columns.text()?.to_owned();
     let validated = columns.boolean()?;
-    let column = columns.nullable()?.map(ColumnName::new).transpose();
+    let column = columns
+        .nullable()?
+        .map(ColumnName::ignoring_case)
+        .transpose();
     let column = column.map_err(|error| columns.unreadable(&format!("a column's name {error}")))?;
     Ok(ConstraintFacts {
         name,
@@ -136,5 +142,6 @@ fn check(columns: &mut Columns<'_>) -> Result<ConstraintFacts, DatabaseError> {
         other: None,
         incoming: false,
         cascades: false,
+        sets_null: false,
     })
 }

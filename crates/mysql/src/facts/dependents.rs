@@ -64,7 +64,10 @@ fn reads(columns: &mut Columns<'_>) -> Result<Reads, DatabaseError> {
         "index" => DependentKind::Index,
         _ => DependentKind::Other,
     };
-    let name = columns.nullable()?.map(ColumnName::new).transpose();
+    let name = columns
+        .nullable()?
+        .map(ColumnName::ignoring_case)
+        .transpose();
     let name = name.map_err(|error| columns.unreadable(&format!("a name {error}")))?;
     let text = columns.nullable()?.unwrap_or_default().to_owned();
     Ok(Reads { kind, name, text })
@@ -82,10 +85,11 @@ impl Look<'_> {
         let partitioned = found
             .iter()
             .find(|one| one.kind == DependentKind::PartitionKey)
-            .map(|one| Partitioned {
-                by: one.text.clone(),
-                partitions: Vec::new(),
-            });
+            .map(|one| one.text.clone());
+        let partitioned = match partitioned {
+            Some(_) => self.partitioned(table).await?,
+            None => None,
+        };
         let constraints = self.constraints(table).await?;
         found.extend(constraints.iter().filter_map(check));
         let mut dependents = Vec::new();

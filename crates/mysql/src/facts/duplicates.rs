@@ -26,7 +26,7 @@ const KEY: &str = "the key's expression";
 /// The server's own functions that give the same for the same, and do nothing else (MySQL 8.4 manual, chapter 14), as
 /// far as keys are made of them. Nothing that sleeps, locks, reads files or other rows; nothing that one of the two
 /// servers lacks in some version (MD5 and SHA1 have left MySQL 9), for there the name is anybody's to take.
-const FUNCTIONS: [&str; 58] = [
+const FUNCTIONS: [&str; 65] = [
     "abs",
     "ascii",
     "bin",
@@ -41,7 +41,9 @@ const FUNCTIONS: [&str; 58] = [
     "convert",
     "crc32",
     "date",
+    "datediff",
     "dayofmonth",
+    "dayofweek",
     "dayofyear",
     "floor",
     "greatest",
@@ -81,10 +83,15 @@ const FUNCTIONS: [&str; 58] = [
     "sign",
     "substr",
     "substring",
+    "time_to_sec",
+    "to_days",
+    "to_seconds",
     "trim",
     "ucase",
     "unhex",
     "upper",
+    "weekday",
+    "yearweek",
 ];
 /// What stands before a parenthesis and is part of the grammar, or a type with a length.
 const GRAMMAR: [&str; 24] = [

@@ -91,7 +91,10 @@ fn with_part(mut index: IndexFacts, part: IndexPart) -> IndexFacts {
 fn part(columns: &mut Columns<'_>) -> Result<(IndexFacts, IndexPart), DatabaseError> {
     let name = parse::column_name(columns)?;
     let not_unique = columns.boolean()?;
-    let column = columns.nullable()?.map(ColumnName::new).transpose();
+    let column = columns
+        .nullable()?
+        .map(ColumnName::ignoring_case)
+        .transpose();
     let column = column.map_err(|error| columns.unreadable(&format!("a column's name {error}")))?;
     let length: Option<u32> = columns.nullable()?.and_then(|length| length.parse().ok());
     let kind = columns.text()?;

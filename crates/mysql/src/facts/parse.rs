@@ -56,6 +56,7 @@ fn kind_of(kind: &str, engine: &str, options: &str) -> TableKind {
             TableKind::Partitioned
         }
         "BASE TABLE" | "SYSTEM VERSIONED" => TableKind::Ordinary,
+        "VIEW" | "SYSTEM VIEW" => TableKind::View,
         _ => TableKind::Other,
     }
 }
@@ -106,7 +107,7 @@ pub(super) fn column(
         collation: collation.map(str::to_owned),
         generated,
     };
-    let name = ColumnName::new(name).map_err(|error| DatabaseError::Unreadable {
+    let name = ColumnName::ignoring_case(name).map_err(|error| DatabaseError::Unreadable {
         operation: "looking at tables",
         detail: format!("a column's name {error}"),
     })?;
@@ -116,7 +117,7 @@ pub(super) fn column(
 /// The next column, the name of a column, an index or a constraint.
 pub(super) fn column_name(columns: &mut Columns<'_>) -> Result<ColumnName, DatabaseError> {
     let name = columns.text()?;
-    ColumnName::new(name).map_err(|error| columns.unreadable(&format!("a name {error}")))
+    ColumnName::ignoring_case(name).map_err(|error| columns.unreadable(&format!("a name {error}")))
 }
 
 /// Functions that are known here, in the order of their names. Within one statement the clock stands still, chance does
@@ -210,7 +211,8 @@ mod tests {
             TableKind::Ordinary
         );
         assert_eq!(kind_of("BASE TABLE", "FEDERATED", ""), TableKind::Other);
-        for other in ["VIEW", "SYSTEM VIEW", "SEQUENCE", ""] {
+        assert_eq!(kind_of("VIEW", "", ""), TableKind::View);
+        for other in ["SEQUENCE", ""] {
             assert_eq!(kind_of(other, "InnoDB", ""), TableKind::Other);
         }
     }

@@ -29,6 +29,7 @@ impl Look<'_> {
             RowProbe::Violates { condition, with } => {
                 self.violates(table, condition, with.as_ref()).await
             }
+            RowProbe::OutOfPartitions { condition } => self.violates(table, condition, None).await,
             RowProbe::Unmet { constraint } => self.unmet(table, constraint).await,
             RowProbe::Orphan {
                 columns,

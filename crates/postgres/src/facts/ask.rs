@@ -39,7 +39,7 @@ impl Look<'_> {
     pub(super) fn readable(&self, table: &Located) -> Answer<()> {
         match table.kind {
             TableKind::Ordinary | TableKind::Partitioned => Ok(()),
-            TableKind::Other => unknown(format!(
+            TableKind::View | TableKind::Other => unknown(format!(
                 "{} is a view or a foreign table, whose rows are not looked at",
                 table.name
             )),

@@ -69,5 +69,6 @@ fn constraint(row: &Row) -> Option<ConstraintFacts> {
         },
         incoming: row.try_get(3).ok()?,
         cascades: row.try_get(7).ok()?,
+        sets_null: false,
     })
 }

@@ -65,6 +65,7 @@ impl Look<'_> {
             }
             RowProbe::Unmet { constraint } => self.unmet(table, constraint).await,
             RowProbe::OutOfBound { parent, bound } => self.out_of_bound(table, parent, bound).await,
+            RowProbe::OutOfPartitions { .. } => unknown("no table of this server is split anew"),
             RowProbe::NoValueOf { with } => self.no_value_of(table, with).await,
             RowProbe::InDefault { bound } => self.in_default(table, bound).await,
             RowProbe::Orphan {

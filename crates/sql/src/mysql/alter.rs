@@ -22,12 +22,15 @@ pub(super) fn table(at: &mut Cursor<'_>) -> Result<Read, Unread> {
     };
     let table = at.table()?;
     read.lock_timeout = at.wait()?;
-    let mut said_anything = false;
+    let (mut said_anything, mut comma) = (false, false);
     while !at.at_end() {
+        if comma && partition::comes(at) {
+            return Err("partitions stand behind all else, without a comma before them".to_owned());
+        }
         action(at, &table, &mut read)?;
         said_anything = true;
         // Options of the table may stand beside each other without a comma.
-        at.sign(",");
+        comma = at.sign(",");
     }
     if !said_anything {
         return Err("it alters nothing".to_owned());
@@ -43,7 +46,7 @@ fn action(at: &mut Cursor<'_>, table: &TableName, read: &mut Read) -> Result<(),
         table: table.clone(),
         change,
     };
-    let operations = if let Some(partitions) = partition::added_or_dropped(at) {
+    let operations = if let Some(partitions) = partition::change(at)? {
         vec![changed(TableChange::Partitioning(partitions))]
     } else if at.take(&["add"]) {
         add(at, table)?
@@ -51,9 +54,9 @@ fn action(at: &mut Cursor<'_>, table: &TableName, read: &mut Read) -> Result<(),
         vec![drop(at, table)?]
     } else if at.take(&["modify"]) {
         at.take(&["column"]);
-        at.take(&["if", "exists"]);
+        let if_exists = at.take(&["if", "exists"]);
         let name = at.column()?;
-        redefine(at, table, name)?
+        redefine(at, table, name, if_exists)?
     } else if at.take(&["change"]) {
         change(at, table)?
     } else if at.take(&["alter"]) {
@@ -65,8 +68,8 @@ fn action(at: &mut Cursor<'_>, table: &TableName, read: &mut Read) -> Result<(),
     } else if at.take(&["force"]) {
         vec![changed(TableChange::Rebuild)]
     } else if at.take(&["order", "by"]) {
-        order(at)?;
-        vec![changed(TableChange::Order)]
+        let columns = order(at)?;
+        vec![changed(TableChange::Order { columns })]
     } else if at.take_any(&["enable", "disable"]) {
         at.expect(&["keys"])?;
         vec![changed(TableChange::Catalogue)]
@@ -78,8 +81,6 @@ fn action(at: &mut Cursor<'_>, table: &TableName, read: &mut Read) -> Result<(),
         return Err(
             "its rows are put away or exchanged, and what that does is not said".to_owned(),
         );
-    } else if let Some(partitions) = partition::change(at) {
-        vec![changed(TableChange::Partitioning(partitions))]
     } else {
         vec![changed(option::option(at)?)]
     };
@@ -173,7 +174,7 @@ pub(super) fn indexed(at: &mut Cursor<'_>, table: &TableName) -> Result<Option<O
     if at.is("vector") && (at.is_then("index") || at.is_then("key") || at.is_then("(")) {
         return Err("a VECTOR index is not known yet".to_owned());
     }
-    let constraint_name = named(at)?;
+    let (constraint_name, constraint_passes) = named(at)?;
     if at.take(&["primary", "key"]) {
         index::using(at)?;
         let parts = index::parts(at)?;
@@ -200,12 +201,13 @@ pub(super) fn indexed(at: &mut Cursor<'_>, table: &TableName) -> Result<Option<O
         let columns = at.names()?;
         let mut key = references(at, columns)?;
         key.name = constraint_name.or(name);
-        key.if_not_exists = if_not_exists;
+        key.if_not_exists = if_not_exists || constraint_passes;
         return Ok(Some(constrained(key)));
     }
     if at.is("check") && (constraint_name.is_some() || at.is_then("(")) {
         let mut check = check(at, Vec::new())?;
         check.name = constraint_name;
+        check.if_not_exists = constraint_passes;
         return Ok(Some(constrained(check)));
     }
     let kind = match () {
@@ -226,7 +228,7 @@ pub(super) fn indexed(at: &mut Cursor<'_>, table: &TableName) -> Result<Option<O
     };
     let name = at.name_unless(keywords)?;
     let mut made = index::body(at, kind, name.or(constraint_name))?;
-    made.if_not_exists = if_not_exists;
+    made.if_not_exists = if_not_exists || constraint_passes;
     Ok(Some(created(made)))
 }
 
@@ -308,9 +310,11 @@ fn redefine(
     at: &mut Cursor<'_>,
     table: &TableName,
     name: ColumnName,
+    if_exists: bool,
 ) -> Result<Vec<Operation>, Unread> {
     let mut column = definition(at, name)?;
     column.redefined = true;
+    column.if_exists = if_exists;
     let is_key = |constraint: &Constraint| constraint.kind() != ConstraintKind::Check;
     let (keys, checks) = std::mem::take(&mut column.constraints)
         .into_iter()
@@ -334,14 +338,15 @@ fn redefine(
 /// `CHANGE old new definition`.
 fn change(at: &mut Cursor<'_>, table: &TableName) -> Result<Vec<Operation>, Unread> {
     at.take(&["column"]);
-    at.take(&["if", "exists"]);
+    let if_exists = at.take(&["if", "exists"]);
     let (from, to) = (at.column()?, at.column()?);
-    let mut operations = redefine(at, table, to.clone())?;
-    if from != to {
+    let mut operations = redefine(at, table, to.clone(), if_exists)?;
+    if from.as_str() != to.as_str() {
         let renamed = Operation::RenameColumn {
             table: table.clone(),
             from,
             to,
+            if_exists,
         };
         operations.insert(0, renamed);
     }
@@ -354,30 +359,36 @@ fn alter(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
         change,
     };
     if at.take_any(&["index", "key"]) {
-        at.take(&["if", "exists"]);
-        at.name()?;
-        if !(at.take_any(&["visible", "invisible", "ignored"]) || at.take(&["not", "ignored"])) {
+        let if_exists = at.take(&["if", "exists"]);
+        let name = at.name()?;
+        let hidden = at.take_any(&["invisible", "ignored"]);
+        if !(hidden || at.take(&["visible"]) || at.take(&["not", "ignored"])) {
             return Err(at.unexpected("VISIBLE or INVISIBLE"));
         }
-        return Ok(changed(TableChange::Catalogue));
+        return Ok(changed(TableChange::HideIndex {
+            name,
+            hidden,
+            if_exists,
+        }));
     }
     if at.take_any(&["check", "constraint"]) {
         let name = at.name()?;
         if at.take(&["not", "enforced"]) {
-            return Ok(changed(TableChange::Catalogue));
+            return Ok(changed(TableChange::Unenforce { name }));
         }
         at.expect(&["enforced"])?;
         return Ok(changed(TableChange::ValidateConstraint { name }));
     }
     at.take(&["column"]);
-    at.take(&["if", "exists"]);
+    let if_exists = at.take(&["if", "exists"]);
     let mut column = Column::new(at.column()?);
+    column.if_exists = if_exists;
     if at.take(&["set", "default"]) {
         column.default = ServerDefault::Expression(expression(at)?);
     } else if at.take(&["drop", "default"]) {
         column.default = ServerDefault::Absent;
     } else if at.take(&["set", "visible"]) || at.take(&["set", "invisible"]) {
-        return Ok(changed(TableChange::Catalogue));
+        return Ok(changed(TableChange::HideColumn { name: column.name }));
     } else {
         return Err(at.unexpected("SET DEFAULT or DROP DEFAULT"));
     }
@@ -386,23 +397,27 @@ fn alter(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
 
 fn rename(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
     if at.take(&["column"]) {
-        at.take(&["if", "exists"]);
+        let if_exists = at.take(&["if", "exists"]);
         let from = at.column()?;
         at.expect(&["to"])?;
         return Ok(Operation::RenameColumn {
             table: table.clone(),
             from,
             to: at.column()?,
+            if_exists,
         });
     }
     if at.take_any(&["index", "key"]) {
-        at.take(&["if", "exists"]);
-        at.name()?;
+        let if_exists = at.take(&["if", "exists"]);
+        let from = at.name()?;
         at.expect(&["to"])?;
-        at.name()?;
         return Ok(Operation::ChangeTable {
             table: table.clone(),
-            change: TableChange::Catalogue,
+            change: TableChange::RenameOwnIndex {
+                from,
+                to: at.name()?,
+                if_exists,
+            },
         });
     }
     if !at.take_any(&["to", "as"]) {
@@ -415,12 +430,13 @@ fn rename(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
 }
 
 /// The columns of `ORDER BY`, up to the end: their commas are no ends of actions.
-fn order(at: &mut Cursor<'_>) -> Result<(), Unread> {
+fn order(at: &mut Cursor<'_>) -> Result<Vec<ColumnName>, Unread> {
+    let mut columns = Vec::new();
     loop {
-        at.column()?;
+        columns.push(at.column()?);
         at.take_any(&["asc", "desc"]);
         if !at.sign(",") {
-            return Ok(());
+            return Ok(columns);
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Column definitions (MySQL 8.4 manual, sections 15.1.20 and 15.1.9; MariaDB, CREATE TABLE).
 
-use dbop_model::operation::{Column, Constraint, ConstraintKind, ServerDefault, Validity};
+use dbop_model::operation::{
+    Column, Constraint, ConstraintKind, Referential, ServerDefault, Validity,
+};
 use dbop_model::table::ColumnName;
 
 use super::cursor::{Cursor, Unread};
 
 /// What can come behind a type or a default in a definition.
-const ATTRIBUTES: [&str; 33] = [
+const ATTRIBUTES: [&str; 35] = [
     "not",
     "null",
     "default",
@@ -40,6 +42,9 @@ const ATTRIBUTES: [&str; 33] = [
     "charset",
     "compressed",
     "ref_system_id",
+    // What may stand behind all definitions of a statement.
+    "partition",
+    "remove",
 ];
 
 /// Words that a type's name is made of, behind its first.
@@ -62,7 +67,14 @@ const TYPE_WORDS: [&str; 12] = [
 pub(super) fn definition(at: &mut Cursor<'_>, name: ColumnName) -> Result<Column, Unread> {
     let mut column = Column::new(name);
     let mut sql_type = type_name(at, &mut column)?;
-    while !at.at_end() && !at.is_sign(",") && !at.is_sign(")") {
+    let ends = |at: &Cursor<'_>| {
+        at.at_end()
+            || at.is_sign(",")
+            || at.is_sign(")")
+            || (at.is("partition") && at.is_then("by"))
+            || (at.is("remove") && at.is_then("partitioning"))
+    };
+    while !ends(at) {
         attribute(at, &mut column, &mut sql_type)?;
     }
     column.sql_type = Some(
@@ -154,14 +166,14 @@ fn attribute(
         let name = column.name.clone();
         column.constraints.push(references(at, vec![name])?);
     } else if at.is_any(&["constraint", "check"]) {
-        let named = named(at)?;
+        let (named, _) = named(at)?;
         let mut check = check(at, vec![column.name.clone()])?;
         check.name = named;
         column.constraints.push(check);
     } else if at.take(&["first"]) {
         column.placed = true;
     } else if at.take(&["after"]) {
-        at.name()?;
+        column.after = Some(at.column()?);
         column.placed = true;
     } else if at.take_any(&["visible", "invisible"]) {
         // Who reads `*` sees it or not; its rows are the same.
@@ -205,12 +217,14 @@ fn of_column(kind: ConstraintKind, column: &Column) -> Result<Constraint, Unread
     Constraint::new(kind, vec![column.name.clone()]).map_err(|error| error.to_string())
 }
 
-/// `CONSTRAINT [name]`, where it comes next.
-pub(super) fn named(at: &mut Cursor<'_>) -> Result<Option<ColumnName>, Unread> {
+/// `CONSTRAINT [IF NOT EXISTS] [name]`, where it comes next; and whether one of the name is passed over.
+pub(super) fn named(at: &mut Cursor<'_>) -> Result<(Option<ColumnName>, bool), Unread> {
     if !at.take(&["constraint"]) {
-        return Ok(None);
+        return Ok((None, false));
     }
-    at.name_unless(&["primary", "unique", "foreign", "check"])
+    let passes = at.take(&["if", "not", "exists"]);
+    let name = at.name_unless(&["primary", "unique", "foreign", "check"])?;
+    Ok((name, passes))
 }
 
 /// `CHECK (...) [[NOT] ENFORCED]`.
@@ -242,15 +256,23 @@ pub(super) fn references(
     loop {
         if at.take(&["match"]) {
             at.skip();
-        } else if at.take(&["on", "delete"]) || at.take(&["on", "update"]) {
-            let known = at.take(&["set", "null"])
-                || at.take(&["set", "default"])
-                || at.take(&["no", "action"]);
-            if !known && !at.take_any(&["cascade", "restrict"]) {
-                return Err(at.unexpected("what ON DELETE or ON UPDATE does"));
-            }
+        } else if at.take(&["on", "delete"]) {
+            key.on_delete = referential(at)?;
+        } else if at.take(&["on", "update"]) {
+            key.on_update = referential(at)?;
         } else {
             return Ok(key);
         }
     }
+}
+
+/// Behind `ON DELETE` and `ON UPDATE`.
+fn referential(at: &mut Cursor<'_>) -> Result<Referential, Unread> {
+    Ok(match () {
+        () if at.take(&["set", "null"]) => Referential::SetNull,
+        () if at.take(&["set", "default"]) => Referential::SetDefault,
+        () if at.take(&["cascade"]) => Referential::Cascade,
+        () if at.take(&["restrict"]) || at.take(&["no", "action"]) => Referential::Refuse,
+        () => return Err(at.unexpected("what ON DELETE or ON UPDATE does")),
+    })
 }

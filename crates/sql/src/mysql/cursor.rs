@@ -154,7 +154,7 @@ impl<'a> Cursor<'a> {
     /// The name of a column, an index or a constraint.
     pub(super) fn name(&mut self) -> Result<ColumnName, Unread> {
         let name = self.raw_name()?;
-        ColumnName::new(&name).map_err(|error| format!("a name {error}"))
+        ColumnName::ignoring_case(&name).map_err(|error| format!("a name {error}"))
     }
 
     /// The same where it is there: any keyword of `not_names` is none.
@@ -191,6 +191,25 @@ impl<'a> Cursor<'a> {
     pub(super) fn parentheses(&mut self) -> Result<String, Unread> {
         let (start, end) = self.range()?;
         Ok(self.text(start, end))
+    }
+
+    /// Names between the parentheses that come next: what stands there and is neither called nor a string. Keywords of
+    /// expressions are among them.
+    pub(super) fn names_in_parentheses(&self) -> Vec<ColumnName> {
+        let mut inside = Cursor { ..*self };
+        let Ok((start, end)) = inside.range() else {
+            return Vec::new();
+        };
+        let is_name = |at: &usize| {
+            let kind = self.piece.tokens[*at].kind;
+            let called = self.piece.of(&self.piece.tokens[*at + 1]) == "(";
+            matches!(kind, Kind::Word | Kind::Quoted) && !called
+        };
+        let name = |at: usize| {
+            let text = self.piece.of(&self.piece.tokens[at]);
+            ColumnName::ignoring_case(&text.trim_matches('`').replace("``", "`")).ok()
+        };
+        (start..end).filter(is_name).filter_map(name).collect()
     }
 
     /// The same, as a cursor of its own over the tokens between them.
@@ -268,6 +287,15 @@ impl<'a> Cursor<'a> {
             .take_while(|token| self.piece.of(token) != "(")
             .count();
         (self.at..self.at + before).any(|at| self.piece.is_word(at, word))
+    }
+
+    /// The first of these keywords that comes, not far ahead.
+    pub(super) fn first_of(&self, words: &[&'static str]) -> Option<&'static str> {
+        let ahead = self.at..(self.at + 24).min(self.piece.tokens.len());
+        ahead
+            .into_iter()
+            .find_map(|at| words.iter().find(|word| self.piece.is_word(at, word)))
+            .copied()
     }
 
     /// Names between parentheses: `(a, b)`.

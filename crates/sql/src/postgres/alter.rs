@@ -1,7 +1,7 @@
 //! `ALTER TABLE`, one operation for each of its actions, and what else alters tables unnamed.
 
 use dbop_model::operation::{
-    Column, Constraint, Filling, Operation, PartitionChange, ServerDefault, TableChange,
+    Column, Constraint, Filling, Operation, PartitionVerb, Partitioning, ServerDefault, TableChange,
 };
 use dbop_model::table::{ColumnName, TableName};
 use squawk_syntax::ast::{self, AlterColumnOption, AlterTableAction, AstNode};
@@ -52,6 +52,7 @@ fn action(it: &AlterTableAction, table: TableName, names: &Names<'_>) -> Result<
             table,
             from: name(it.column_name_ref().as_ref().map(AstNode::syntax))?,
             to: name(it.column_name().as_ref().map(AstNode::syntax))?,
+            if_exists: false,
         }),
         AlterTableAction::DropConstraint(it) => {
             let constraint = Constraint::only_named(constraint_name(it.constraint_name_ref())?);
@@ -104,9 +105,9 @@ fn action(it: &AlterTableAction, table: TableName, names: &Names<'_>) -> Result<
         AlterTableAction::SetTablespace(_) | AlterTableAction::SetAccessMethod(_) => {
             changed(TableChange::Move)
         }
-        AlterTableAction::MergePartitions(_) | AlterTableAction::SplitPartition(_) => {
-            changed(TableChange::Partitioning(PartitionChange::Redistribute))
-        }
+        AlterTableAction::MergePartitions(_) | AlterTableAction::SplitPartition(_) => changed(
+            TableChange::Partitioning(Partitioning::new(PartitionVerb::Reorganize)),
+        ),
         AlterTableAction::EnableTrigger(_)
         | AlterTableAction::DisableTrigger(_)
         | AlterTableAction::EnableAlwaysTrigger(_)

@@ -16,6 +16,7 @@ pub(super) fn create(it: &ast::CreateTable, names: &Names<'_>) -> Found {
     let mut operations = vec![Operation::CreateTable {
         table: table.clone(),
         if_not_exists: it.if_not_exists().is_some(),
+        columns: Vec::new(),
     }];
     for argument in it.table_arg_list().into_iter().flat_map(|list| list.args()) {
         match argument {

@@ -48,6 +48,10 @@ pub(super) fn looked_at(
                 .insert(asked.clone(), Fact::Known(named(tables, asked)));
             continue;
         }
+        // Its names are those of tables alone.
+        if matches!(request, FactRequest::Named { .. }) {
+            continue;
+        }
         let name = request.table();
         let state = set.tables.entry(name.clone()).or_insert_with(|| {
             Fact::Known(match tables.get(&qualified(name)) {
@@ -147,6 +151,7 @@ fn made(name: &TableName) -> TableFacts {
         other: None,
         incoming: false,
         cascades: false,
+        sets_null: false,
     }]);
     facts.storage = Fact::Known(Storage {
         engine: "heap".to_owned(),

@@ -4,7 +4,7 @@ use dbop_model::operation::{
     Column, Constraint, ConstraintKind, Filled, Index, IndexKind, IndexPart, Operation,
     PartitionChange, SqlType, TableChange, Validity,
 };
-use dbop_model::table::{ColumnName, Generated, TableFacts, TableKind};
+use dbop_model::table::{ColumnName, Generated, NamedKind, TableFacts, TableKind};
 use dbop_model::{Engine, Fact, Why};
 
 use super::Form;
@@ -14,6 +14,7 @@ use super::types::{Implicit, Type};
 use super::ways::Shape;
 use crate::case::Case;
 use crate::effect::{Class, ON_NEW_TABLE};
+use crate::passes::is_passed_over;
 use crate::steps::Standing;
 
 /// What MySQL writes into rows that are there for a NOT NULL column of this type without a default.
@@ -92,6 +93,22 @@ const COPIED: [&str; 2] = ["MyISAM", "Aria"];
 
 /// The forms of an operation.
 pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
+    if is_passed_over(case) {
+        return Class::one(
+            Form::Metadata,
+            "it is done already, and the statement says that nothing happens then",
+        );
+    }
+    if let Operation::ChangeTable {
+        table,
+        change: TableChange::DropNamedTrigger { .. },
+    } = case.step.operation
+    {
+        return match case.named(NamedKind::Trigger, table) {
+            Some(_) => Class::one(Form::Metadata, "a trigger only changes the catalogue"),
+            None => Class::Undecided(Why::new("the trigger was not looked up"), None),
+        };
+    }
     let facts = match (&case.standing, case.step.operation) {
         (Standing::New, _) | (_, Operation::CreateTable { .. } | Operation::CreateView { .. }) => {
             return Class::one(Form::NewTable, ON_NEW_TABLE);
@@ -105,7 +122,16 @@ pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
         (Standing::Unknown(why), _) => return Class::Undecided(why.clone(), None),
         (Standing::Present(facts), _) => facts,
     };
-    if facts.kind == TableKind::Other {
+    let of_views = matches!(
+        case.step.operation,
+        Operation::DropView { .. }
+            | Operation::RenameTable { .. }
+            | Operation::ChangeTable {
+                change: TableChange::AlterView,
+                ..
+            }
+    );
+    if matches!(facts.kind, TableKind::View | TableKind::Other) && !of_views {
         return Class::Undecided(Why::new(format!("{} is a view", case.table())), None);
     }
     match case.step.operation {
@@ -308,18 +334,28 @@ fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Cl
         TableChange::ConvertCharset { charset, collation } => {
             convert_charset(case, facts, charset, collation.as_deref())
         }
-        TableChange::Order => Class::one(Form::Copied, "every row is copied in that order"),
+        TableChange::Order { .. } => Class::one(Form::Copied, "every row is copied in that order"),
         TableChange::Engine { engine } => Class::one(
             Form::Copied,
             format!("every row is copied to the storage engine {engine}"),
         ),
-        TableChange::Catalogue | TableChange::Parameters => {
+        TableChange::Catalogue
+        | TableChange::Parameters
+        | TableChange::RenameOwnIndex { .. }
+        | TableChange::HideIndex { .. }
+        | TableChange::Unenforce { .. }
+        | TableChange::HideColumn { .. } => {
             Class::one(Form::Catalogue, "it only changes the catalogue")
         }
-        TableChange::Trigger | TableChange::DropTrigger { .. } => {
+        TableChange::AlterView => Class::one(Form::Metadata, "a view has no rows of its own"),
+        TableChange::Template => Class::one(Form::NewTable, "only its definition is read"),
+        TableChange::Trigger
+        | TableChange::CreateTrigger { .. }
+        | TableChange::DropTrigger { .. }
+        | TableChange::DropNamedTrigger { .. } => {
             Class::one(Form::Metadata, "a trigger only changes the catalogue")
         }
-        TableChange::Partitioning(partitions) => change_partitions(*partitions),
+        TableChange::Partitioning(partitions) => change_partitions(partitions.change()),
         TableChange::ValidateConstraint { .. } if case.server.engine == Engine::MySql => {
             Class::one(
                 Form::Check,
@@ -348,7 +384,7 @@ fn change_partitions(change: PartitionChange) -> Class<Form> {
         PartitionChange::Add => {
             Class::one(Form::PartitionFiles, "a partition without rows is added")
         }
-        PartitionChange::Drop | PartitionChange::Truncate => Class::one(
+        PartitionChange::Drop => Class::one(
             Form::PartitionFiles,
             "a partition's file goes, whatever its size",
         ),

@@ -308,6 +308,7 @@ fn dropping_and_renaming_columns() {
         table: users(),
         from: name("plain"),
         to: name("plainer"),
+        if_exists: false,
     };
     check(rename, "I I I I");
     let mut with_virtual = table();

@@ -63,6 +63,16 @@ pub(super) fn looked_up(column: &Column) -> Option<&str> {
 
 /// The forms of an operation.
 pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
+    if let Operation::ChangeTable {
+        change: TableChange::DropNamedTrigger { .. },
+        ..
+    } = case.step.operation
+    {
+        return Class::refused(
+            "PostgreSQL drops a trigger of a table",
+            "name the table: DROP TRIGGER ... ON ...",
+        );
+    }
     let facts = match (&case.standing, case.step.operation) {
         (Standing::New, _) | (_, Operation::CreateTable { .. } | Operation::CreateView { .. }) => {
             return Class::one(Form::NewTable, ON_NEW_TABLE);
@@ -447,7 +457,15 @@ fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Cl
         }
         TableChange::ConvertCharset { .. }
         | TableChange::Partitioning(_)
-        | TableChange::Order
+        | TableChange::Order { .. }
+        | TableChange::RenameOwnIndex { .. }
+        | TableChange::HideIndex { .. }
+        | TableChange::Unenforce { .. }
+        | TableChange::HideColumn { .. }
+        | TableChange::CreateTrigger { .. }
+        | TableChange::DropNamedTrigger { .. }
+        | TableChange::AlterView
+        | TableChange::Template
         | TableChange::Engine { .. } => Class::refused(
             "PostgreSQL has no such statement",
             "write the statement for PostgreSQL",

@@ -124,6 +124,7 @@ fn table() -> TableFacts {
         other: None,
         incoming: false,
         cascades: false,
+        sets_null: false,
     }]);
     facts
 }
@@ -221,6 +222,7 @@ fn changing_columns() {
             table: users(),
             from: name("email"),
             to: name("mail"),
+            if_exists: false,
         },
         INSTANT,
     );

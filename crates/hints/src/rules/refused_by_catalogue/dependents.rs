@@ -93,7 +93,7 @@ pub(super) fn stop_a_drop(case: &Case<'_>) -> Vec<Refusal> {
     let Some(facts) = case.present() else {
         return Vec::new();
     };
-    let today = |column: &ColumnName| match case.step.column(column, facts) {
+    let today = |column: &ColumnName| match case.step.column_before(column, facts) {
         ColumnStanding::Present(today, _) => Some(today),
         ColumnStanding::Added(_) | ColumnStanding::Missing => None,
     };
@@ -203,7 +203,12 @@ pub(super) fn stop_a_change(case: &Case<'_>) -> Vec<Refusal> {
     };
     let rename = matches!(case.step.operation, Operation::RenameColumn { .. });
     let refusals = columns.into_iter().filter_map(|column| {
-        let ColumnStanding::Present(today, _) = case.step.column(column, facts) else {
+        // What is renamed is called as before the statement.
+        let standing = match rename {
+            true => case.step.column_before(column, facts),
+            false => case.step.column(column, facts),
+        };
+        let ColumnStanding::Present(today, _) = standing else {
             return None;
         };
         let part = PartOf::Column(today);

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use dbop_model::Fact;
 use dbop_model::dependent::{DependentKind, PartOf};
 use dbop_model::operation::{Constraint, ConstraintKind, IndexKind, IndexPart, Operation};
 use dbop_model::table::{ColumnName, FactRequest, IndexFacts, TableFacts, TableKind};
+use dbop_model::{Engine, Fact};
 
 use super::dependents::known;
 use super::{Refusal, one, seen};
@@ -185,7 +185,9 @@ pub(super) fn without_partition_key(case: &Case<'_>) -> Vec<Refusal> {
     }
     let by_expression = facts
         .partitioned
-        .is_known_and(|how| how.as_ref().is_some_and(|how| computed(&how.by)));
+        .is_known_and(|how| how.as_ref().is_some_and(|how| computed(&how.by)))
+        // MySQL and MariaDB ask for the columns that the expression reads.
+        && case.server.engine == Engine::PostgreSql;
     let key_columns = || {
         known(facts)
             .iter()
@@ -281,6 +283,7 @@ pub(super) fn wants_other(step: &Step<'_>, wanted: &mut BTreeSet<FactRequest>) {
         for other in step.others() {
             wanted.insert(FactRequest::Table(other.clone()));
             wanted.insert(FactRequest::Indexes(other.clone()));
+            wanted.insert(FactRequest::Storage(other.clone()));
         }
     }
 }

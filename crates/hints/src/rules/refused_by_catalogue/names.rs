@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 
 use dbop_model::dependent::{Relation, RelationKind};
-use dbop_model::operation::{Constraint, ConstraintKind, Operation, TableChange};
-use dbop_model::table::{ColumnName, FactRequest, TableFacts, TableName};
+use dbop_model::operation::{Constraint, ConstraintKind, IndexKind, Operation, TableChange};
+use dbop_model::table::{ColumnName, FactRequest, TableFacts, TableKind, TableName};
 use dbop_model::{Engine, Fact};
 
 use super::{Refusal, one, seen};
 use crate::case::Case;
+use crate::passes::{constraint_stands, index_stands};
 use crate::steps::{ColumnStanding, Object, Standing, Step, renamed_to};
 
 const ACCEPT: &str = "or accept the finding, if the migration's tool skips what it has done before";
@@ -37,7 +38,10 @@ pub(super) fn column_is_there(case: &Case<'_>) -> Vec<Refusal> {
     match case.step.operation {
         Operation::AddColumn { columns, .. } if case.step.statement.is_sql() => columns
             .iter()
-            .filter(|column| !column.if_not_exists && there(&column.name))
+            .filter(|column| {
+                let name = &column.name;
+                !column.if_not_exists && there(name) && !case.frees(name)
+            })
             .map(|column| {
                 let advice = match case.server.engine {
                     Engine::MySql => "leave it out, or give the column another name",
@@ -48,12 +52,38 @@ pub(super) fn column_is_there(case: &Case<'_>) -> Vec<Refusal> {
                 taken(&column.name, advice.to_owned())
             })
             .collect(),
-        Operation::RenameColumn { from, to, .. } if there(from) && there(to) && from != to => {
+        Operation::RenameColumn { from, to, .. } if is_renamed_to_taken(case, facts, from, to) => {
             let advice = "choose another name, or drop that column before".to_owned();
             vec![taken(to, advice)]
         }
         _ => Vec::new(),
     }
+}
+
+/// Is the name that a column gets another's, which keeps it, or one that the same statement gives a second time?
+fn is_renamed_to_taken(
+    case: &Case<'_>,
+    facts: &TableFacts,
+    from: &ColumnName,
+    to: &ColumnName,
+) -> bool {
+    let stands = |name: &ColumnName| {
+        !matches!(
+            case.step.column_before(name, facts),
+            ColumnStanding::Missing
+        )
+    };
+    let given = case
+        .step
+        .statement
+        .operations
+        .iter()
+        .filter(|one| match one {
+            Operation::AddColumn { columns, .. } => columns.iter().any(|column| column.name == *to),
+            Operation::RenameColumn { to: other, .. } => other == to,
+            _ => false,
+        });
+    stands(from) && from != to && (stands(to) && !case.frees(to) || given.count() > 1)
 }
 
 /// A column that is dropped, or whose filling is changed, and that is not there.
@@ -63,6 +93,11 @@ pub(super) fn column_is_missing(case: &Case<'_>) -> Vec<Refusal> {
     };
     let missing =
         |name: &&ColumnName| matches!(case.step.column(name, facts), ColumnStanding::Missing);
+    // What is dropped is called as before the statement, and goes once.
+    let undroppable = |name: &&ColumnName| {
+        let before = case.step.column_before(name, facts);
+        missing(name) || matches!(before, ColumnStanding::Missing)
+    };
     let refusal = |name: &ColumnName, advice: &str| {
         seen(
             case,
@@ -76,7 +111,7 @@ pub(super) fn column_is_missing(case: &Case<'_>) -> Vec<Refusal> {
             columns, dropping, ..
         } if !dropping.if_exists => columns
             .iter()
-            .filter(missing)
+            .filter(undroppable)
             .map(|name| refusal(name, drop_advice(case)))
             .collect(),
         Operation::ChangeTable {
@@ -94,6 +129,28 @@ fn drop_advice(case: &Case<'_>) -> &'static str {
     }
 }
 
+/// A table of which something is dropped, and that is not there.
+pub(super) fn table_is_missing(case: &Case<'_>) -> Vec<Refusal> {
+    let drops = matches!(
+        case.step.operation,
+        Operation::DropColumn { .. }
+            | Operation::DropIndex { by_name: false, .. }
+            | Operation::DropConstraint { .. }
+    );
+    let missing = matches!(case.standing, Standing::Missing);
+    let refused =
+        drops && missing && case.step.statement.is_sql() && !case.step.statement.if_table_exists;
+    let table = case.table();
+    one(refused.then(|| {
+        seen(
+            case,
+            format!("no table {table}"),
+            format!("there is no table {table}"),
+            vec!["correct the table's name".to_owned()],
+        )
+    }))
+}
+
 /// The name among those of tables that an operation gives to something: in what schema it is depends on the table.
 fn new_name(step: &Step<'_>, postgresql: bool) -> Option<(TableName, bool)> {
     let beside = |table: &TableName, name: &ColumnName| {
@@ -103,6 +160,7 @@ fn new_name(step: &Step<'_>, postgresql: bool) -> Option<(TableName, bool)> {
         Operation::CreateTable {
             table,
             if_not_exists: false,
+            ..
         }
         | Operation::CreateView {
             table,
@@ -174,9 +232,14 @@ pub(super) fn name_is_taken(case: &Case<'_>) -> Vec<Refusal> {
         None => {}
     }
     if case.server.engine != Engine::PostgreSql {
+        let kind = case.facts_of(&name).map(|facts| facts.kind);
+        let what = match kind {
+            Some(TableKind::View) => "view",
+            _ => "table",
+        };
         return one(case
             .is_present(&name)
-            .then(|| taken(format!("table {name}"))));
+            .then(|| taken(format!("{what} {name}"))));
     }
     let Some(Fact::Known(found)) = case.relations(&name) else {
         return Vec::new();
@@ -220,15 +283,20 @@ pub(super) fn constraint_name_is_taken(case: &Case<'_>) -> Vec<Refusal> {
     let Some(facts) = case.present().filter(|_| case.step.statement.is_sql()) else {
         return Vec::new();
     };
-    let name = match case.step.operation {
-        Operation::AddConstraint { constraint, .. } => constraint.name.as_ref(),
+    let constraint = match case.step.operation {
+        Operation::AddConstraint { constraint, .. } if !constraint.if_not_exists => {
+            constraint.clone()
+        }
         Operation::ChangeTable {
             change: TableChange::RenameConstraint { to, .. },
             ..
-        } => Some(to),
-        _ => None,
+        } => Constraint::only_named(to.clone()),
+        _ => return Vec::new(),
     };
-    let taken = name.filter(|name| constraint_stands(case, facts, name) == Some(true));
+    let goes = |one: &Operation| matches!(one, Operation::DropConstraint { constraint: gone, .. } if gone.name == constraint.name);
+    let dropped = case.step.statement.operations.iter().any(goes);
+    let name = constraint.name.as_ref().filter(|_| !dropped);
+    let taken = name.filter(|_| constraint_stands(case, facts, &constraint) == Some(true));
     one(taken.map(|name| {
         seen(
             case,
@@ -240,27 +308,6 @@ pub(super) fn constraint_name_is_taken(case: &Case<'_>) -> Vec<Refusal> {
             ],
         )
     }))
-}
-
-/// Is a constraint of this name there before the operation? `None`: it is not known.
-pub(super) fn constraint_stands(
-    case: &Case<'_>,
-    facts: &TableFacts,
-    name: &ColumnName,
-) -> Option<bool> {
-    let object = Object::Constraint(case.step.names(), name.clone());
-    if let Some(made) = case.step.is_made(&object) {
-        return Some(made);
-    }
-    let constraints = facts.constraints.known()?;
-    let found = constraints
-        .iter()
-        .find(|known| !known.incoming && known.name == *name);
-    Some(match found {
-        Some(found) => !found.columns.iter().any(|c| case.step.is_dropped(c)),
-        None if case.step.has_unnamed() => return None,
-        None => false,
-    })
 }
 
 pub(super) fn wants_dropped(step: &Step<'_>, wanted: &mut BTreeSet<FactRequest>) {
@@ -311,8 +358,19 @@ pub(super) fn relation_is_missing(case: &Case<'_>) -> Vec<Refusal> {
         None => {}
     }
     if case.server.engine != Engine::PostgreSql {
-        let gone = matches!(case.standing, Standing::Missing) && !is_view;
-        return if gone { missing() } else { Vec::new() };
+        let kind = case.present().map(|facts| facts.kind);
+        let other = match (&case.standing, kind) {
+            (Standing::Missing, _) => return missing(),
+            (_, Some(TableKind::View)) if !is_view && !dropping.if_exists => "view",
+            (_, Some(TableKind::Ordinary | TableKind::Partitioned)) if is_view => "table",
+            _ => return Vec::new(),
+        };
+        return vec![seen(
+            case,
+            format!("{other} {name}"),
+            format!("{name} is no {what}: it is a {other}"),
+            vec![format!("write DROP {} {name}", other.to_uppercase())],
+        )];
     }
     let Some(Fact::Known(found)) = case.relations(name) else {
         return Vec::new();
@@ -375,23 +433,30 @@ pub(super) fn index_is_missing(case: &Case<'_>) -> Vec<Refusal> {
             vec![refusal(format!("no index {index}"), drop_advice(case))]
         };
     }
-    let (Operation::DropIndex { name, dropping, .. }, Some(facts)) =
-        (case.step.operation, case.present())
-    else {
+    let Some(facts) = case.present() else {
         return Vec::new();
     };
-    let (Some(name), Fact::Known(indexes)) = (name, &facts.indexes) else {
-        return Vec::new();
+    let (name, if_exists) = match case.step.operation {
+        Operation::DropIndex {
+            name: Some(name),
+            dropping,
+            ..
+        } => (name, dropping.if_exists),
+        Operation::ChangeTable {
+            change:
+                TableChange::RenameOwnIndex {
+                    from: name,
+                    if_exists,
+                    ..
+                }
+                | TableChange::HideIndex {
+                    name, if_exists, ..
+                },
+            ..
+        } => (name, *if_exists),
+        _ => return Vec::new(),
     };
-    let alike = |known: &ColumnName| known.as_str().eq_ignore_ascii_case(name.as_str());
-    let there = match case
-        .step
-        .is_made(&Object::Index(case.step.names(), name.clone()))
-    {
-        Some(made) => made,
-        None => indexes.iter().any(|known| alike(&known.name)) || case.step.has_unnamed(),
-    };
-    if there || dropping.if_exists {
+    if index_stands(case, facts, name) != Some(false) || if_exists {
         return Vec::new();
     }
     let what = format!("no index {name} on {table}");
@@ -403,31 +468,36 @@ pub(super) fn constraint_is_missing(case: &Case<'_>) -> Vec<Refusal> {
     let Some(facts) = case.present().filter(|_| case.step.statement.is_sql()) else {
         return Vec::new();
     };
-    let (name, passes, advice) = match case.step.operation {
+    let (constraint, passes, advice) = match case.step.operation {
         Operation::DropConstraint {
             constraint,
             dropping,
             ..
-        } => (
-            constraint.name.as_ref(),
-            dropping.if_exists,
-            drop_advice(case),
-        ),
+        } => (constraint.clone(), dropping.if_exists, drop_advice(case)),
         Operation::ChangeTable {
             change:
                 TableChange::ValidateConstraint { name }
-                | TableChange::RenameConstraint { from: name, .. },
+                | TableChange::RenameConstraint { from: name, .. }
+                | TableChange::Unenforce { name },
             ..
-        } => (Some(name), false, "correct the constraint's name"),
+        } => {
+            let named = Constraint::only_named(name.clone());
+            (named, false, "correct the constraint's name")
+        }
         _ => return Vec::new(),
     };
-    let missing = name
-        .filter(|name| !passes && constraint_stands(case, facts, name) == Some(false))
-        // MySQL and MariaDB know a unique constraint by its index.
+    let missing = constraint
+        .name
+        .as_ref()
+        .filter(|_| !passes && constraint_stands(case, facts, &constraint) == Some(false))
+        // MySQL and MariaDB know a unique constraint by its index, and drop it as a constraint.
         .filter(|name| {
             !facts.indexes.is_known_and(|indexes| {
                 case.server.engine != Engine::PostgreSql
-                    && indexes.iter().any(|index| index.name == **name)
+                    && !constraint.kind_said
+                    && indexes
+                        .iter()
+                        .any(|index| index.name == **name && index.kind == IndexKind::Unique)
             })
         });
     one(missing.map(|name| {

@@ -54,6 +54,7 @@ fn table() -> TableFacts {
         other: None,
         incoming: false,
         cascades: false,
+        sets_null: false,
     };
     facts.constraints = Fact::Known(vec![
         constraint("users_pkey", ConstraintKind::PrimaryKey, &["id"]),
@@ -223,6 +224,7 @@ fn columns_that_are_there_or_are_not() {
         table: users(),
         from: name(from),
         to: name(to),
+        if_exists: false,
     };
     check(&[rename("email", "id")], &["users has a column id already"]);
     check_hints(&[rename("email", "id")], &["users has a column id already"]);
@@ -299,6 +301,7 @@ fn names_that_are_taken() {
     let create = |text: &str, if_not_exists| Operation::CreateTable {
         table: text.parse().unwrap(),
         if_not_exists,
+        columns: Vec::new(),
     };
     check(
         &[create("users", false)],

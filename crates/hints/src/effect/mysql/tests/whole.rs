@@ -88,6 +88,7 @@ fn foreign_keys_that_cascade_forbid_an_online_copy() {
             other: Some("other".parse().unwrap()),
             incoming,
             cascades: true,
+            sets_null: false,
         }]);
         facts
     };
@@ -128,6 +129,7 @@ fn an_alter_takes_the_slowest_way_of_its_actions() {
         table: users(),
         from: name("plain"),
         to: name("plainer"),
+        if_exists: false,
     };
     let index_on = |column: &str| index(IndexKind::Plain, column);
     check_statement(&of(vec![column(), index_on("filled")]), &table(), "R R R R");

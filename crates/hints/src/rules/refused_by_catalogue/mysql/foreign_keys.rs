@@ -1,20 +1,22 @@
 //! What a foreign key asks of the columns and indexes at both its ends (MySQL 8.4 manual, section 15.1.20.5; errors 1506,
-//! 1553, 1832, 1833, 3780; MariaDB, Foreign Keys).
+//! 1553, 1830, 1832, 1833, 3104, 3733, 3776, 3780; MariaDB, Foreign Keys).
 
-use dbop_model::operation::{Constraint, ConstraintKind, IndexPart, Operation};
-use dbop_model::table::{
-    ColumnFacts, ColumnName, ConstraintFacts, IndexFacts, TableFacts, TableKind,
-};
+mod other;
+mod own;
+
+use dbop_model::operation::{Constraint, ConstraintKind, IndexPart, Operation, TableChange};
+use dbop_model::table::{ColumnName, ConstraintFacts, IndexFacts, TableFacts};
 use dbop_model::{Engine, Fact};
 
-use super::super::{Refusal, seen};
+use super::super::{Refusal, one, seen};
 use crate::case::Case;
 use crate::effect::Form as AnyForm;
-use crate::effect::mysql::{Form, Type};
+use crate::effect::mysql::Form;
 use crate::steps::{ColumnStanding, Object};
+use own::Ends;
 
 /// Foreign keys of the table, at either end, that the migration has not dropped.
-fn keys<'a>(
+pub(super) fn keys<'a>(
     case: &'a Case<'_>,
     facts: &'a TableFacts,
 ) -> impl Iterator<Item = &'a ConstraintFacts> {
@@ -90,7 +92,7 @@ pub(in super::super) fn foreign_key_needs_an_index(case: &Case<'_>) -> Vec<Refus
     let dropped = |index: &IndexFacts, operation: &Operation| match operation {
         Operation::DropIndex {
             name: Some(name), ..
-        } => index.name.as_str().eq_ignore_ascii_case(name.as_str()),
+        } => index.name == *name,
         Operation::DropConstraint { constraint, .. } if primary(constraint) => index.primary,
         _ => false,
     };
@@ -162,17 +164,120 @@ fn begins(parts: &[IndexPart], columns: &[ColumnName]) -> bool {
             .all(|(part, column)| matches!(part, IndexPart::Column(name) if name == column))
 }
 
-/// A foreign key whose two ends do not fit each other.
-pub(in super::super) fn foreign_key_does_not_fit(case: &Case<'_>) -> Vec<Refusal> {
+/// Other letters of a table whose texts refer, or are referred to.
+pub(in super::super) fn foreign_key_holds_letters(case: &Case<'_>) -> Vec<Refusal> {
+    let (
+        Some(facts),
+        Operation::ChangeTable {
+            change: TableChange::ConvertCharset { charset, collation },
+            ..
+        },
+    ) = (case.present(), case.step.operation)
+    else {
+        return Vec::new();
+    };
+    // MariaDB asks for it even where foreign_key_checks is off.
+    let unchecked = case.foreign_key_checks().is_known_and(|on| !on);
+    if unchecked && case.server.engine == Engine::MySql {
+        return Vec::new();
+    }
+    let changes = |column: &ColumnName| {
+        let Some(known) = facts.columns.get(column) else {
+            return false;
+        };
+        let other_charset = known
+            .charset
+            .as_ref()
+            .is_some_and(|own| !own.eq_ignore_ascii_case(charset));
+        let other_collation = match (&known.collation, collation) {
+            (Some(own), Some(new)) => !own.eq_ignore_ascii_case(new),
+            _ => false,
+        };
+        other_charset || other_collation
+    };
+    let held = keys(case, facts).find_map(|key| {
+        let column = key.columns.iter().find(|column| changes(column))?;
+        Some((key.name.clone(), column.clone()))
+    });
+    one(held.map(|(key, column)| {
+        refused(
+            case,
+            format!("foreign key {key}"),
+            format!(
+                "{} cannot be converted to {charset}: the foreign key {key} is over {column}",
+                case.table()
+            ),
+            "drop the foreign key first, convert both tables, and make it anew",
+        )
+    }))
+}
+
+/// Another storage engine for a table with foreign keys.
+pub(in super::super) fn foreign_key_holds_the_engine(case: &Case<'_>) -> Vec<Refusal> {
+    let (
+        Some(facts),
+        Operation::ChangeTable {
+            change: TableChange::Engine { engine },
+            ..
+        },
+    ) = (case.present(), case.step.operation)
+    else {
+        return Vec::new();
+    };
+    let held = keys(case, facts).next();
+    one(held.map(|key| {
+        refused(
+            case,
+            format!("foreign key {}", key.name),
+            format!(
+                "{} cannot get the storage engine {engine}: the foreign key {} is of InnoDB",
+                case.table(),
+                key.name
+            ),
+            "drop the foreign keys first",
+        )
+    }))
+}
+
+/// NOT NULL of a column into which a foreign key writes NULL (error 1830).
+pub(in super::super) fn foreign_key_sets_null(case: &Case<'_>) -> Vec<Refusal> {
     let Some(facts) = case.present() else {
         return Vec::new();
     };
+    let held = case
+        .step
+        .operation
+        .becoming_not_null()
+        .into_iter()
+        .find_map(|column| {
+            let ColumnStanding::Present(today, _) = case.step.column(column, facts) else {
+                return None;
+            };
+            let key = keys(case, facts)
+                .find(|key| key.sets_null && !key.incoming && key.columns.contains(&today))?;
+            Some((column, key.name.clone()))
+        });
+    one(held.map(|(column, key)| {
+        refused(
+            case,
+            format!("foreign key {key} with SET NULL"),
+            format!("{column} cannot be NOT NULL: the foreign key {key} writes NULL into it"),
+            "make the foreign key anew without SET NULL first",
+        )
+    }))
+}
+
+/// A foreign key whose two ends do not fit each other.
+pub(in super::super) fn foreign_key_does_not_fit(case: &Case<'_>) -> Vec<Refusal> {
     let constraints: Vec<&Constraint> = match case.step.operation {
         Operation::AddConstraint { constraint, .. } => vec![constraint],
+        // Before MySQL 9 what a column refers to is read and forgotten.
+        _ if forgets_references(case) => return Vec::new(),
         Operation::AddColumn { columns, .. } => {
-            let new = columns
-                .iter()
-                .filter(|column| !facts.columns.contains_key(&column.name));
+            let new = columns.iter().filter(|column| {
+                case.present()
+                    .is_none_or(|facts| !facts.columns.contains_key(&column.name))
+            });
             new.flat_map(|column| &column.constraints).collect()
         }
         _ => return Vec::new(),
@@ -180,7 +285,7 @@ pub(in super::super) fn foreign_key_does_not_fit(case: &Case<'_>) -> Vec<Refusal
     constraints
         .into_iter()
         .filter(|constraint| constraint.kind() == ConstraintKind::ForeignKey)
-        .filter_map(|constraint| misfit(case, facts, constraint))
+        .filter_map(|constraint| misfit(case, constraint))
         .map(|why| {
             refused(
                 case,
@@ -192,70 +297,27 @@ pub(in super::super) fn foreign_key_does_not_fit(case: &Case<'_>) -> Vec<Refusal
         .collect()
 }
 
-fn misfit(case: &Case<'_>, facts: &TableFacts, constraint: &Constraint) -> Option<String> {
-    let references = constraint.references.as_ref()?;
-    if facts.kind == TableKind::Partitioned {
-        return Some(format!("{} is partitioned", case.table()));
-    }
-    let itself = case.step.operation.table().may_be(references);
-    let found = case
-        .step
-        .others()
-        .iter()
-        .find_map(|name| case.facts_of(name));
-    let other = if itself { Some(facts) } else { found };
-    let Some(other) = other else {
-        let others = case.step.others();
-        let missing = !others.is_empty() && others.iter().all(|name| case.is_missing(name));
-        let unchecked = case.foreign_key_checks().is_known_and(|on| !on);
-        return (missing && !unchecked).then(|| format!("there is no table {references}"));
-    };
-    match other.kind {
-        TableKind::Partitioned => return Some(format!("{references} is partitioned")),
-        TableKind::Other => return Some(format!("{references} is a view")),
-        TableKind::Ordinary => {}
-    }
-    if case.step.has_changed(references) {
-        return None;
-    }
-    for (column, to) in constraint.columns().iter().zip(&constraint.referenced) {
-        let Some(target) = other.columns.get(to) else {
-            return Some(format!("{references} has no column {to}"));
-        };
-        if let ColumnStanding::Present(_, own) = case.step.column(column, facts)
-            && differ(&own, target)
-        {
-            return Some(format!(
-                "{column} is {}, and {to} of {references} is {}",
-                own.sql_type, target.sql_type
-            ));
-        }
-    }
-    let Fact::Known(indexes) = &other.indexes else {
-        return None;
-    };
-    // MySQL 8.4 and later want a unique key of these columns and no others (restrict_fk_on_non_standard_key).
-    let standard =
-        case.server.engine == Engine::MySql && (case.server.major, case.server.minor) >= (8, 4);
-    let wanted = &constraint.referenced;
-    let is_key = indexes.iter().any(|index| {
-        begins(&index.key.parts, wanted)
-            && (!standard
-                || index.key.parts.len() == wanted.len()
-                    && (index.primary || index.kind == dbop_model::operation::IndexKind::Unique))
-    });
-    (!wanted.is_empty() && !is_key).then(|| {
-        let columns: Vec<&str> = wanted.iter().map(ColumnName::as_str).collect();
-        format!("no key of {references} is over {}", columns.join(", "))
-    })
+fn forgets_references(case: &Case<'_>) -> bool {
+    case.server.engine == Engine::MySql && case.server.major < 9
 }
 
-/// Can one not refer to the other? Lengths of texts may differ.
-fn differ(one: &ColumnFacts, two: &ColumnFacts) -> bool {
-    let (Some(first), Some(second)) = (Type::read(&one.sql_type), Type::read(&two.sql_type)) else {
-        return false;
-    };
-    !first.is_alike(&second) || one.charset != two.charset || one.collation != two.collation
+fn misfit(case: &Case<'_>, constraint: &Constraint) -> Option<String> {
+    let references = constraint.references.as_ref()?;
+    let own = Ends::own(case, constraint)?;
+    let unchecked = case.foreign_key_checks().is_known_and(|on| !on);
+    own.misfit(case, constraint)
+        .or_else(|| {
+            let (columns, referenced) = (constraint.columns(), &constraint.referenced);
+            let differ = !referenced.is_empty() && columns.len() != referenced.len();
+            differ.then(|| {
+                format!(
+                    "it is over {} columns, and refers to {}",
+                    columns.len(),
+                    referenced.len()
+                )
+            })
+        })
+        .or_else(|| other::misfit(case, &own, constraint, references, unchecked))
 }
 
 fn refused(case: &Case<'_>, value: String, claim: String, advice: &str) -> Refusal {

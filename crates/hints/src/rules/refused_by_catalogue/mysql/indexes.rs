@@ -1,9 +1,10 @@
 //! Indexes and AUTO_INCREMENT that MySQL and MariaDB refuse by what the columns are.
 
 use dbop_model::operation::{
-    Column, ConstraintKind, Filled, Index, IndexKind, IndexPart, Operation, SqlType,
+    Column, Constraint, ConstraintKind, Filled, Index, IndexKind, IndexPart, Operation, SqlType,
+    TableChange,
 };
-use dbop_model::table::{ColumnFacts, ColumnName, IndexFacts, TableFacts};
+use dbop_model::table::{ColumnFacts, ColumnName, Generated, IndexFacts, TableFacts};
 use dbop_model::{Engine, Fact};
 
 use super::super::{Refusal, seen};
@@ -63,10 +64,21 @@ pub(in super::super) fn index_name_is_taken(case: &Case<'_>) -> Vec<Refusal> {
             vec!["choose another name".to_owned()],
         )];
     }
-    let dropped =
-        case.step.statement.operations.iter().any(
-            |other| matches!(other, Operation::DropIndex { name: Some(gone), .. } if alike(gone)),
-        );
+    let dropped = case
+        .step
+        .statement
+        .operations
+        .iter()
+        .any(|other| match other {
+            Operation::DropIndex {
+                name: Some(gone), ..
+            } => alike(gone),
+            Operation::ChangeTable {
+                change: TableChange::RenameOwnIndex { from, .. },
+                ..
+            } => alike(from),
+            _ => false,
+        });
     let object = Object::Index(case.step.names(), name.clone());
     let there = match case.step.is_made(&object) {
         Some(made) => made,
@@ -83,8 +95,8 @@ pub(in super::super) fn index_name_is_taken(case: &Case<'_>) -> Vec<Refusal> {
     )]
 }
 
-fn primary() -> ColumnName {
-    ColumnName::new("PRIMARY").unwrap_or_else(|_| unreachable!("it is a name"))
+pub(super) fn primary() -> ColumnName {
+    ColumnName::ignoring_case("PRIMARY").unwrap_or_else(|_| unreachable!("it is a name"))
 }
 
 /// Parts that no index of the kind can have.
@@ -110,6 +122,7 @@ pub(in super::super) fn part_does_not_fit(case: &Case<'_>) -> Vec<Refusal> {
         )]
     };
     let mut bytes = 0;
+    let mut first_collation: Option<(&ColumnName, String)> = None;
     let old_format = facts.storage.is_known_and(|storage| {
         storage
             .row_format
@@ -130,13 +143,32 @@ pub(in super::super) fn part_does_not_fit(case: &Case<'_>) -> Vec<Refusal> {
         if parts[..at].iter().any(|other| named(other) == Some(name)) {
             return refused(format!("{name} is in it twice"), "name each column once");
         }
-        let Some((of, charset, nullable)) = described(case, facts, name) else {
+        let Some(Described {
+            of,
+            charset,
+            collation,
+            nullable,
+        }) = described(case, facts, name)
+        else {
             continue;
         };
         let base = of.base();
         match kind {
             IndexKind::Fulltext if !is_text(base) => {
                 return refused(format!("{name} is no text"), "leave the column out");
+            }
+            IndexKind::Fulltext => {
+                match (&first_collation, &collation) {
+                    (Some((first, one)), Some(two)) if one != two => {
+                        return refused(
+                            format!("{first} is of the collation {one}, and {name} of {two}"),
+                            "make an index for each, or give all of them one collation first",
+                        );
+                    }
+                    (None, Some(two)) => first_collation = Some((name, two.clone())),
+                    _ => {}
+                }
+                continue;
             }
             IndexKind::Spatial if !of.is_geometry() => {
                 return refused(format!("{name} is no geometry"), "leave the column out");
@@ -147,7 +179,7 @@ pub(in super::super) fn part_does_not_fit(case: &Case<'_>) -> Vec<Refusal> {
                     "make the column NOT NULL first",
                 );
             }
-            IndexKind::Fulltext | IndexKind::Spatial => continue,
+            IndexKind::Spatial => continue,
             IndexKind::Plain | IndexKind::Unique => {}
         }
         let long = is_long(base);
@@ -188,9 +220,19 @@ pub(in super::super) fn part_does_not_fit(case: &Case<'_>) -> Vec<Refusal> {
         };
         if let (Some(length), Some(widest)) = (length, widest) {
             let own = length * widest;
-            // Of a plain index too long, MariaDB takes the first characters, and MySQL none.
-            let cut = !mysql && kind == IndexKind::Plain && !old_format;
-            if own > part_max && !cut && !(old_format && kind == IndexKind::Plain) {
+            // Of a plain index too long, MariaDB takes the first characters, and a unique one becomes a hash of the whole;
+            // MySQL takes neither. A session that is not strict takes the first bytes.
+            let primary = matches!(case.step.operation, Operation::AddConstraint { constraint, .. }
+                if constraint.kind() == ConstraintKind::PrimaryKey);
+            let cut = match kind {
+                IndexKind::Plain if old_format => case.strict().is_known_and(|strict| !strict),
+                IndexKind::Plain => !mysql,
+                _ => !mysql && !primary,
+            };
+            if own > part_max && cut && kind == IndexKind::Unique {
+                return hashed(case, facts, &parts);
+            }
+            if own > part_max && !cut {
                 return refused(
                     format!("{name} takes {own} bytes of it, and {part_max} are allowed"),
                     "index its first characters: name(100)",
@@ -199,6 +241,13 @@ pub(in super::super) fn part_does_not_fit(case: &Case<'_>) -> Vec<Refusal> {
             bytes += own.min(part_max);
         }
     }
+    // MariaDB makes a hash of a unique key that is too long, but of the primary one.
+    let is_hashed = !mysql
+        && kind == IndexKind::Unique
+        && matches!(case.step.operation, Operation::CreateIndex { .. });
+    if bytes > KEY_BYTES_MAX && is_hashed {
+        return hashed(case, facts, &parts);
+    }
     if bytes > KEY_BYTES_MAX {
         return refused(
             format!("it takes {bytes} bytes, and {KEY_BYTES_MAX} are allowed"),
@@ -206,6 +255,27 @@ pub(in super::super) fn part_does_not_fit(case: &Case<'_>) -> Vec<Refusal> {
         );
     }
     Vec::new()
+}
+
+/// A unique key that MariaDB makes a hash of: that cannot be over what counts on (error 4169).
+fn hashed(case: &Case<'_>, facts: &TableFacts, parts: &[IndexPart]) -> Vec<Refusal> {
+    let counts = facts
+        .storage
+        .known()
+        .and_then(|storage| storage.auto_increment.as_ref())
+        .filter(|name| parts.iter().any(|part| named(part) == Some(name)));
+    let refusal = counts.map(|name| {
+        seen(
+            case,
+            format!("{name} counts on (AUTO_INCREMENT)"),
+            format!(
+                "{} cannot be: it is so long that it becomes a hash, which is not over {name}, which counts on",
+                case.step.operation
+            ),
+            vec!["leave the column out, or index the first characters of the others".to_owned()],
+        )
+    });
+    refusal.into_iter().collect()
 }
 
 fn named(part: &IndexPart) -> Option<&ColumnName> {
@@ -236,16 +306,23 @@ fn is_long(base: &str) -> bool {
     )
 }
 
-/// What a column is, from the catalogue or from the statement that adds it: type, character set, may it hold NULL.
-fn described(
-    case: &Case<'_>,
-    facts: &TableFacts,
-    name: &ColumnName,
-) -> Option<(Type, Option<String>, bool)> {
+/// What a column is, from the catalogue or from the statement that adds it.
+struct Described {
+    of: Type,
+    charset: Option<String>,
+    /// Where it is known.
+    collation: Option<String>,
+    nullable: bool,
+}
+
+fn described(case: &Case<'_>, facts: &TableFacts, name: &ColumnName) -> Option<Described> {
     match case.step.column(name, facts) {
-        ColumnStanding::Present(_, known) => {
-            Some((Type::read(&known.sql_type)?, known.charset, known.nullable))
-        }
+        ColumnStanding::Present(_, known) => Some(Described {
+            of: Type::read(&known.sql_type)?,
+            charset: known.charset,
+            collation: known.collation,
+            nullable: known.nullable,
+        }),
         ColumnStanding::Added(column) => {
             let sql_type = column.sql_type.as_ref()?;
             let table = || {
@@ -254,15 +331,62 @@ fn described(
                     .known()
                     .and_then(|storage| storage.charset.clone())
             };
-            let charset = column.charset.clone().or_else(table);
-            Some((
-                Type::read(sql_type.name())?,
-                charset,
-                column.nullable != Some(false),
-            ))
+            Some(Described {
+                of: Type::read(sql_type.name())?,
+                charset: column.charset.clone().or_else(table),
+                collation: column.collation.clone(),
+                nullable: column.nullable != Some(false),
+            })
         }
         ColumnStanding::Missing => None,
     }
+}
+
+/// A primary key over a column whose values are not kept (errors 3106 and 1903).
+pub(in super::super) fn key_is_virtual(case: &Case<'_>) -> Vec<Refusal> {
+    let Some(facts) = case.present() else {
+        return Vec::new();
+    };
+    let is_key = |constraint: &Constraint| constraint.kind() == ConstraintKind::PrimaryKey;
+    // MariaDB has none over a stored one, either.
+    let mariadb = case.server.engine == Engine::MariaDb;
+    let is_new = |column: &&Column| match column.sql_type.as_ref().map(SqlType::filled) {
+        Some(Filled::Virtual) => true,
+        Some(Filled::Stored) => mariadb,
+        _ => false,
+    };
+    let found = match case.step.operation {
+        Operation::AddConstraint { constraint, .. } if is_key(constraint) => {
+            let is_virtual = |name: &&ColumnName| match case.step.column(name, facts) {
+                ColumnStanding::Present(_, known) => match known.generated {
+                    Some(Generated::Virtual) => true,
+                    Some(Generated::Stored) => mariadb,
+                    None => false,
+                },
+                ColumnStanding::Added(column) => is_new(&column),
+                ColumnStanding::Missing => false,
+            };
+            constraint.columns().iter().find(is_virtual)
+        }
+        Operation::AddColumn { columns, .. } => columns
+            .iter()
+            .filter(|column| column.constraints.iter().any(is_key))
+            .find(is_new)
+            .map(|column| &column.name),
+        _ => None,
+    };
+    let refusal = found.map(|name| {
+        seen(
+            case,
+            format!("virtual column {name}"),
+            format!(
+                "the primary key of {} cannot be over {name}, which is generated",
+                case.table()
+            ),
+            vec!["make the column a plain one, or on MySQL a stored one".to_owned()],
+        )
+    });
+    refusal.into_iter().collect()
 }
 
 /// A column that counts on needs an index that begins with it, and a table has one such column (MySQL 8.4 manual, section

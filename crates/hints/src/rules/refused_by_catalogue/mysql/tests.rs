@@ -59,6 +59,7 @@ fn table() -> TableFacts {
         other: Some("people".parse().unwrap()),
         incoming: false,
         cascades: false,
+        sets_null: false,
     }]);
     facts.storage = Fact::Known(Storage {
         engine: "InnoDB".to_owned(),
@@ -67,8 +68,10 @@ fn table() -> TableFacts {
         row_versions: Some(0),
         ..Storage::default()
     });
-    facts
+    facts.ignoring_case()
 }
+
+mod said;
 
 /// The claims on MySQL 9.7 and on MariaDB 11.4.
 #[track_caller]
