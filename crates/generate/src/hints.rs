@@ -176,7 +176,13 @@ fn is_harmless(operation: &Operation) -> bool {
         Operation::CreateView { .. } => return true,
         _ => return false,
     };
-    matches!(change, TableChange::Catalogue | TableChange::Parameters)
+    matches!(
+        change,
+        TableChange::Catalogue
+            | TableChange::Parameters
+            | TableChange::Options
+            | TableChange::DefaultCharset { .. }
+    )
 }
 
 fn is_online(operation: &Operation) -> bool {

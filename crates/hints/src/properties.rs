@@ -128,6 +128,14 @@ fn any_change() -> impl Strategy<Value = TableChange> {
             collation: None,
         }),
         Just(TableChange::Catalogue),
+        Just(TableChange::Options),
+        Just(TableChange::Versioning),
+        any::<bool>().prop_map(|enable| TableChange::Keys { enable }),
+        Just(TableChange::DefaultCharset {
+            charset: Some("latin1".to_owned()),
+            collation: Some("utf8mb4_bin".to_owned()),
+        }),
+        Just(TableChange::Partitioning(PartitionChange::Rehash)),
         Just(TableChange::Engine {
             engine: "MyISAM".to_owned()
         }),

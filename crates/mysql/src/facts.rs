@@ -11,6 +11,7 @@
 mod ask;
 mod blockers;
 mod catalogue;
+mod computed;
 mod constraints;
 mod dependents;
 mod duplicates;
@@ -18,6 +19,7 @@ mod fits;
 mod indexes;
 mod parse;
 mod query;
+mod retyped;
 mod rows;
 mod settings;
 mod storage;

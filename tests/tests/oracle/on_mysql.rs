@@ -96,7 +96,11 @@ impl MySql {
         if seen.error.is_none() {
             let after = self.ids(case).await;
             // Where only some partitions are others, the table as a whole is not written anew.
-            seen.rewrite = !before.is_empty()
+            seen.rewrite = case
+                .statements
+                .iter()
+                .any(|statement| keeps_table(statement))
+                && !before.is_empty()
                 && !after.is_empty()
                 && !before.iter().any(|id| after.contains(id));
             seen.invented = had_rows && self.invented(case, &nulls).await;
@@ -113,7 +117,7 @@ impl MySql {
     /// What follows from algorithm and lock: the server works for as long as the table is large wherever it writes the
     /// table anew, or reads it to build something.
     fn conclude(&self, case: &Case, copied: bool, seen: &mut Observation) {
-        if seen.lock.is_none() {
+        if case.expect.lock.is_some() {
             seen.lock.clone_from(&case.expect.lock);
         }
         // InnoDB knows nothing of other engines' tables.
@@ -339,11 +343,24 @@ fn worst(seen: &mut Observation, rank: usize, algorithm: &str, lock: &str) {
     }
 }
 
+/// Is the table of a name the same one after a statement? Not where another takes its name.
+fn keeps_table(statement: &str) -> bool {
+    let upper = statement.to_uppercase();
+    let others = [
+        "RENAME TABLE",
+        "DROP TABLE",
+        "CREATE TABLE",
+        "CREATE OR REPLACE TABLE",
+    ];
+    !others.iter().any(|words| upper.starts_with(words))
+}
+
 /// Does a statement build an index from the rows of the table, wherever it writes the rest?
 fn builds(statement: &str) -> bool {
     let upper = statement.to_uppercase();
     let words = [
         "CREATE INDEX",
+        "CREATE OR REPLACE INDEX",
         "CREATE UNIQUE INDEX",
         "CREATE FULLTEXT INDEX",
         "CREATE SPATIAL INDEX",

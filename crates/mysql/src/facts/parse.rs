@@ -93,6 +93,7 @@ pub(super) fn column(
         extra if extra.contains("VIRTUAL GENERATED") => Some(Generated::Virtual),
         _ => None,
     };
+    let computed = columns.nullable()?;
     let quoted = query::name(name)?;
     let proof = checks
         .iter()
@@ -105,6 +106,7 @@ pub(super) fn column(
         charset: charset.map(str::to_owned),
         collation: collation.map(str::to_owned),
         generated,
+        computed: computed.map(str::to_owned),
     };
     let name = ColumnName::new(name).map_err(|error| DatabaseError::Unreadable {
         operation: "looking at tables",

@@ -67,9 +67,11 @@ fn action(at: &mut Cursor<'_>, table: &TableName, read: &mut Read) -> Result<(),
     } else if at.take(&["order", "by"]) {
         order(at)?;
         vec![changed(TableChange::Order)]
-    } else if at.take_any(&["enable", "disable"]) {
+    } else if at.is_any(&["enable", "disable"]) {
+        let enable = at.is("enable");
+        at.skip();
         at.expect(&["keys"])?;
-        vec![changed(TableChange::Catalogue)]
+        vec![changed(TableChange::Keys { enable })]
     } else if at.take_any(&["with", "without"]) {
         // WITH VALIDATION: of a generated column that is added, or of a partition that is exchanged.
         at.expect(&["validation"])?;
@@ -122,7 +124,7 @@ fn add(at: &mut Cursor<'_>, table: &TableName) -> Result<Vec<Operation>, Unread>
         }
         return Ok(vec![Operation::ChangeTable {
             table: table.clone(),
-            change: TableChange::Rebuild,
+            change: TableChange::Versioning,
         }]);
     }
     if let Some(operation) = indexed(at, table)? {
@@ -240,7 +242,7 @@ fn drop(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
         at.until(&[]).ok();
         return Ok(Operation::ChangeTable {
             table: table.clone(),
-            change: TableChange::Rebuild,
+            change: TableChange::Versioning,
         });
     }
     if at.take(&["primary", "key"]) {

@@ -7,7 +7,7 @@ use super::super::cursor::Cursor;
 /// What is done by a verb before `PARTITION`.
 const VERBS: [(&str, PartitionChange); 12] = [
     ("truncate", PartitionChange::Truncate),
-    ("coalesce", PartitionChange::Redistribute),
+    ("coalesce", PartitionChange::Rehash),
     ("reorganize", PartitionChange::Redistribute),
     ("exchange", PartitionChange::Exchange),
     ("analyze", PartitionChange::Check),
@@ -36,7 +36,7 @@ pub(super) fn added_or_dropped(at: &mut Cursor<'_>) -> Option<PartitionChange> {
         (false, _) => PartitionChange::Drop,
         (true, true) => PartitionChange::Add,
         // A hash has no values of its own: rows of the others go to the new one.
-        (true, false) => PartitionChange::Redistribute,
+        (true, false) => PartitionChange::Rehash,
     })
 }
 
