@@ -181,6 +181,7 @@ fn is_harmless(operation: &Operation) -> bool {
         TableChange::Catalogue
             | TableChange::Parameters
             | TableChange::Options
+            | TableChange::Keys { .. }
             | TableChange::DefaultCharset { .. }
     )
 }

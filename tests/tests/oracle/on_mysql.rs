@@ -68,7 +68,7 @@ impl MySql {
     /// Runs a case that is prepared.
     pub(crate) async fn observe(&mut self, case: &Case) -> Observation {
         let mut seen = Observation::default();
-        let before = self.ids(case).await;
+        let before = self.ids(&case.table).await;
         let nulls = self.nulls(case).await;
         let had_rows = self.has_rows(case).await;
         let mut works = false;
@@ -94,7 +94,8 @@ impl MySql {
             }
         }
         if seen.error.is_none() {
-            let after = self.ids(case).await;
+            let last = case.statements.last().map_or("", String::as_str);
+            let after = self.ids(renamed(last).unwrap_or(&case.table)).await;
             // Where only some partitions are others, the table as a whole is not written anew.
             seen.rewrite = case
                 .statements
@@ -240,9 +241,9 @@ impl MySql {
     }
 
     /// The numbers that InnoDB gives to the files of the table and of its partitions: others, if it is written anew.
-    async fn ids(&mut self, case: &Case) -> Vec<String> {
+    async fn ids(&mut self, table: &str) -> Vec<String> {
         let name = self.database.name();
-        let (tables, table) = (self.tables, &case.table);
+        let tables = self.tables;
         let sql = format!(
             "SELECT TABLE_ID FROM {tables} WHERE NAME = '{name}/{table}' OR NAME LIKE '{name}/{table}#p#%' ORDER BY 1"
         );
@@ -341,6 +342,14 @@ fn worst(seen: &mut Observation, rank: usize, algorithm: &str, lock: &str) {
     if seen.lock.as_deref().and_then(at) < at(lock) {
         seen.lock = Some(lock.to_owned());
     }
+}
+
+/// What an ALTER calls its table from then on.
+fn renamed(statement: &str) -> Option<&str> {
+    let at = statement.to_uppercase().find(" RENAME TO ")?;
+    statement[at + " RENAME TO ".len()..]
+        .split([',', ' '])
+        .next()
 }
 
 /// Is the table of a name the same one after a statement? Not where another takes its name.

@@ -10,6 +10,7 @@ mod columns;
 mod computed;
 mod definition;
 mod forms;
+mod functions;
 mod known;
 mod types;
 mod ways;

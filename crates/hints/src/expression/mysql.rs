@@ -35,10 +35,11 @@ const BARE_CALLS: [&str; 9] = [
     "utc_timestamp",
 ];
 /// Further words of these servers' grammar that name no column where they stand without quotes.
-const WORDS: [&str; 78] = [
+const WORDS: [&str; 80] = [
     "against",
     "all",
     "any",
+    "as",
     "asc",
     "binary",
     "bit",
@@ -107,6 +108,7 @@ const WORDS: [&str; 78] = [
     "timestamp",
     "trailing",
     "unsigned",
+    "using",
     "values",
     "varchar",
     "with",

@@ -19,7 +19,7 @@ use crate::effect::mysql::{Relettered, Type, converted_to, relettered};
 use crate::rules::Rule;
 use crate::size::age_in_words;
 use crate::steps::{ColumnStanding, Standing, Step};
-use asked::{Asked, asked};
+use asked::{Asked, asked, checked_with};
 
 pub(crate) const RULE: Rule = Rule {
     id: "constraint-over-violations",
@@ -65,17 +65,27 @@ fn is_held(case: &Case<'_>, probe: &RowProbe) -> bool {
         ) => false,
         (Engine::PostgreSql, _) => true,
         (_, RowProbe::Orphan { .. }) => !is_off(case.foreign_key_checks()),
+        // What is JSON there, a CHECK of the column says.
+        (Engine::MariaDb, probe) if of_column && is_check(probe) => {
+            let effect = case.prediction.effect.known();
+            effect.is_none_or(|effect| effect.algorithm == Some(Algorithm::Copy))
+        }
         (
             _,
             RowProbe::Unconvertible { .. }
             | RowProbe::Unsayable { .. }
             | RowProbe::Uncomputable { .. },
         ) => !is_off(case.strict()),
-        (Engine::MariaDb, RowProbe::Violates { .. }) if of_column => {
-            let effect = case.prediction.effect.known();
-            effect.is_none_or(|effect| effect.algorithm == Some(Algorithm::Copy))
-        }
         _ => true,
+    }
+}
+
+/// Is it a CHECK of a column, that of a type perhaps?
+fn is_check(probe: &RowProbe) -> bool {
+    match probe {
+        RowProbe::Violates { .. } => true,
+        RowProbe::Uncomputable { with } => with.sql_type.eq_ignore_ascii_case("json"),
+        _ => false,
     }
 }
 
@@ -135,6 +145,13 @@ fn is_settled(case: &Case<'_>, facts: &TableFacts, probe: &RowProbe) -> bool {
         | RowProbe::Orphan {
             with: Some(column), ..
         } => facts.columns.contains_key(&column.name),
+        RowProbe::Violates { with: None, .. } => {
+            let made = match case.step.operation {
+                Operation::AddConstraint { constraint, .. } => checked_with(&case.step, constraint),
+                _ => None,
+            };
+            made.is_some_and(|column| !facts.columns.contains_key(&column.name))
+        }
         RowProbe::Unmet { constraint } => facts.constraints.is_known_and(|constraints| {
             // One that is valid is not looked at again; one that is not there is `refused-by-catalogue`.
             constraints

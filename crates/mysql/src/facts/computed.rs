@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use dbop_database::answer::{Answer, Failure, unknown};
+use dbop_database::expression::{Grammar, read};
 use dbop_model::dependent::{NewColumn, RowsProbed};
+use dbop_model::table::TableFacts;
 use mysql_async::Column;
 use mysql_async::consts::{ColumnFlags, ColumnType};
 
@@ -15,7 +17,7 @@ use super::ask::{CATALOGUE_TIMEOUT, unasked};
 use super::duplicates::only_computes;
 use super::fits::{Fit, fit};
 use super::parse::{self, Located};
-use crate::query::qualified;
+use crate::query::{name, qualified};
 use dbop_database::DatabaseError;
 
 /// The character set of bytes.
@@ -25,6 +27,7 @@ impl Look<'_> {
     pub(super) async fn uncomputable(
         &self,
         table: &Located,
+        facts: &TableFacts,
         with: &NewColumn,
     ) -> Answer<RowsProbed> {
         let Some(text) = &with.value else {
@@ -50,7 +53,8 @@ impl Look<'_> {
             }
         };
         let absent = (!with.nullable).then(|| format!("{value} IS NULL"));
-        let conditions: Vec<String> = [absent, misfit].into_iter().flatten().collect();
+        let by_zero = divided_by_zero(text, &value, facts)?;
+        let conditions: Vec<String> = [absent, misfit, by_zero].into_iter().flatten().collect();
         if conditions.is_empty() {
             return Ok(RowsProbed {
                 found: false,
@@ -72,6 +76,27 @@ impl Look<'_> {
             Err(error) => Err(Failure::Unknown(parse::refusal(&error, CATALOGUE_TIMEOUT))),
         }
     }
+}
+
+/// The condition of rows that divide by zero, which a strict server refuses (`ERROR_FOR_DIVISION_BY_ZERO`): there is no
+/// value though there is one of each column. What calls a function or chooses between cases may mean to have none.
+fn divided_by_zero(text: &str, value: &str, facts: &TableFacts) -> Answer<Option<String>> {
+    let Ok(found) = read(text, Grammar::MySql) else {
+        return Ok(None);
+    };
+    let has = |word: &str| found.words.contains(word);
+    let divides = text.contains(['/', '%']) || has("div") || has("mod");
+    if !divides || has("case") || has("null") || !found.calls.is_empty() {
+        return Ok(None);
+    }
+    let mut conditions = vec![format!("{value} IS NULL")];
+    for column in facts.columns.keys() {
+        if has(&column.as_str().to_lowercase()) {
+            let quoted = name(column.as_str()).map_err(unasked)?;
+            conditions.push(format!("dbop_row.{quoted} IS NOT NULL"));
+        }
+    }
+    Ok(Some(format!("({})", conditions.join(" AND "))))
 }
 
 /// As a statement would write it; of texts the longest, for a result does not say what a value cannot be.

@@ -46,7 +46,7 @@ impl Look<'_> {
                 unknown("no table becomes a partition on this server")
             }
             RowProbe::NoValueOf { .. } => unknown("this server has no domains"),
-            RowProbe::Uncomputable { with } => self.uncomputable(table, with).await,
+            RowProbe::Uncomputable { with } => self.uncomputable(table, facts, with).await,
             RowProbe::Unsayable { text } => self.unsayable(table, facts, text).await,
             RowProbe::Alike { columns } => self.alike(table, facts, columns).await,
         }

@@ -286,6 +286,10 @@ fn add_constraint(case: &Case<'_>, facts: &TableFacts, constraint: &Constraint) 
             Form::AddIndex,
             "its unique index is built while writes go on",
         ),
+        (ConstraintKind::PrimaryKey, _) if has_computed(case, facts, constraint) => Class::refused(
+            "a primary key cannot be over a computed column (errors 1903, 3106)",
+            "make it a unique index, or fill a plain column",
+        ),
         (ConstraintKind::PrimaryKey, _) => Class::one(
             Form::AddPrimaryKey,
             "every row is written anew in the key's order, while writes go on",
@@ -323,6 +327,19 @@ fn add_constraint(case: &Case<'_>, facts: &TableFacts, constraint: &Constraint) 
             "leave it to the application",
         ),
     }
+}
+
+/// Is a key over a column that is computed: a virtual one, and of MariaDB any?
+fn has_computed(case: &Case<'_>, facts: &TableFacts, constraint: &Constraint) -> bool {
+    let any = case.server.engine == Engine::MariaDb;
+    constraint.columns().iter().any(|name| {
+        let column = facts.columns.get(name);
+        match column.and_then(|column| column.generated) {
+            Some(Generated::Virtual) => true,
+            Some(Generated::Stored) => any,
+            None => false,
+        }
+    })
 }
 
 fn drop_constraint(facts: &TableFacts, constraint: &Constraint) -> Class<Form> {

@@ -188,14 +188,11 @@ fn gets_zero_date(case: &Case<'_>, column: &Column) -> bool {
 /// Functions that give another server other values, so that a statement is not safe to be replayed (MySQL 8.4 manual,
 /// section 19.2.1.3).
 fn differs_by_server(function: &str) -> bool {
-    const DIFFER: [&str; 12] = [
-        "found_rows",
-        "load_file",
+    const DIFFER: [&str; 9] = [
+        "current_user",
         "rand",
         "random_bytes",
-        "row_count",
         "session_user",
-        "sleep",
         "sysdate",
         "system_user",
         "user",

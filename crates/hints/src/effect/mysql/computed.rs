@@ -6,9 +6,10 @@
 
 use dbop_model::operation::{Column, Filled, Operation, ServerDefault, SqlType};
 use dbop_model::table::{ColumnName, Generated, TableFacts};
-use dbop_model::{Engine, Fact};
+use dbop_model::{Engine, Fact, Why};
 
 use super::Form;
+use super::functions;
 use crate::case::Case;
 use crate::effect::Class;
 use crate::expression;
@@ -26,8 +27,7 @@ pub(super) enum Place<'a> {
 }
 
 /// Functions of the clock, of chance and of the session, whose value is another one tomorrow.
-const CHANGING: [&str; 38] = [
-    "benchmark",
+const CHANGING: [&str; 28] = [
     "connection_id",
     "curdate",
     "current_date",
@@ -37,23 +37,14 @@ const CHANGING: [&str; 38] = [
     "current_user",
     "curtime",
     "database",
-    "found_rows",
-    "get_lock",
-    "is_free_lock",
-    "is_used_lock",
-    "last_insert_id",
-    "load_file",
     "localtime",
     "localtimestamp",
     "now",
     "rand",
     "random_bytes",
-    "release_all_locks",
-    "release_lock",
-    "row_count",
     "schema",
     "session_user",
-    "sleep",
+    "sys_guid",
     "sysdate",
     "system_user",
     "unix_timestamp",
@@ -64,7 +55,31 @@ const CHANGING: [&str; 38] = [
     "uuid",
     "uuid_short",
     "uuid_v4",
-    "uuid_v7",
+    "version",
+];
+/// What MySQL lets into a CHECK all the same.
+const CHANGING_IN_CHECKS: [&str; 2] = ["random_bytes", "sysdate"];
+/// What hangs on the session's language or time zone, as MariaDB sees it.
+const OF_SESSIONS: [&str; 4] = ["date_format", "dayname", "from_unixtime", "monthname"];
+/// Functions that have left MySQL 9.
+const HASHES: [&str; 3] = ["md5", "sha", "sha1"];
+/// Functions that no definition can call.
+const NOWHERE: [&str; 15] = [
+    "benchmark",
+    "found_rows",
+    "get_lock",
+    "icu_version",
+    "is_free_lock",
+    "is_used_lock",
+    "last_insert_id",
+    "load_file",
+    "master_pos_wait",
+    "name_const",
+    "release_all_locks",
+    "release_lock",
+    "row_count",
+    "sleep",
+    "values",
 ];
 /// Functions over several rows.
 const OF_ROWS: [&str; 16] = [
@@ -124,12 +139,43 @@ pub(super) fn refused_column(
         Some((sql_type.computed()?, Place::Generated(how)))
     });
     if let Some((text, place)) = computed {
-        return refused_clauses(case, column).or_else(|| refused(case, facts, place, text));
+        return refused_clauses(case, column)
+            .or_else(|| refused(case, facts, place, text))
+            .or_else(|| refused_order(case, column, text));
     }
     match &column.default {
         ServerDefault::Expression(text) => refused(case, facts, Place::Default, text),
         ServerDefault::NotSaid | ServerDefault::Absent | ServerDefault::Present => None,
     }
+}
+
+/// A generated column over one that the same statement defines only behind it.
+fn refused_order(case: &Case<'_>, column: &Column, text: &str) -> Option<Class<Form>> {
+    let found = expression::mysql::read(text)?;
+    let added = case.step.statement.operations.iter();
+    let added = added.filter_map(|operation| match operation {
+        Operation::AddColumn { columns, .. } => Some(columns),
+        _ => None,
+    });
+    let behind = added
+        .flatten()
+        .skip_while(|other| other.name != column.name)
+        .skip(1);
+    let mut computed = behind.filter(|other| {
+        let sql_type = other.sql_type.as_ref();
+        sql_type.is_some_and(|sql_type| sql_type.computed().is_some()) && !other.placed
+    });
+    let other = computed.find(|other| {
+        let mut read = found.columns.iter();
+        read.any(|name| name.eq_ignore_ascii_case(other.name.as_str()))
+    })?;
+    Some(Class::refused(
+        format!(
+            "{} is computed from {}, which is computed itself and comes later (errors 3107, 4029)",
+            column.name, other.name
+        ),
+        "put it behind the other one",
+    ))
 }
 
 /// Clauses that have no place beside `AS (...)`.
@@ -144,8 +190,12 @@ fn refused_clauses(case: &Case<'_>, column: &Column) -> Option<Class<Form>> {
     if column.default != ServerDefault::NotSaid {
         return refused("DEFAULT");
     }
-    if case.server.engine == Engine::MariaDb && column.nullable == Some(false) {
-        return refused("NOT NULL");
+    if case.server.engine == Engine::MariaDb {
+        match column.nullable {
+            Some(false) => return refused("NOT NULL"),
+            Some(true) => return refused("NULL"),
+            None => {}
+        }
     }
     None
 }
@@ -167,27 +217,33 @@ pub(super) fn refused(
             "write it over the columns of one row, or use a trigger",
         );
     }
-    if found.variables {
+    if found.variables && (engine == Engine::MySql || place.is_lasting(engine)) {
         return refused(
             format!("{what} cannot read a variable"),
             "write the value itself",
         );
     }
-    if let Some(name) = found
-        .calls
-        .keys()
-        .find(|name| OF_ROWS.contains(&name.as_str()))
-    {
+    let called = |is: &dyn Fn(&str, bool) -> bool| {
+        let mut calls = found.calls.iter();
+        calls
+            .find(|(name, has_arguments)| is(name, **has_arguments))
+            .map(|(name, _)| name)
+    };
+    if let Some(name) = called(&|name, _| OF_ROWS.contains(&name)) {
         return refused(
             format!("{what} cannot call {name}(), which is over several rows"),
             "write it over the columns of one row",
         );
     }
-    let changes = |(name, has_arguments): &(&String, &bool)| {
-        CHANGING.contains(&name.as_str()) && !(name.as_str() == "unix_timestamp" && **has_arguments)
-    };
+    if let Some(name) = called(&|name, _| NOWHERE.contains(&name)) {
+        return refused(
+            format!("{what} cannot call {name}()"),
+            "leave it to the application, or to a trigger",
+        );
+    }
     if place.is_lasting(engine)
-        && let Some((name, _)) = found.calls.iter().find(changes)
+        && let Some(name) =
+            called(&|name, has_arguments| is_changing(name, has_arguments, place, engine))
     {
         return refused(
             format!("{what} cannot call {name}(), which gives another value tomorrow"),
@@ -211,11 +267,20 @@ pub(super) fn refused(
             );
         }
     }
+    // A function that somebody made is refused; one of the server's own that is not listed is not.
+    let unknown = called(&|name, _| {
+        let has_left = engine == Engine::MySql && case.server.major >= 9 && HASHES.contains(&name);
+        has_left || !functions::is_own(name)
+    })
+    .map(|name| {
+        let why = format!("whether {what} may call {name}() is not known");
+        Class::Undecided(Why::new(why), Some("call the server's own functions alone"))
+    });
     let Place::Check { of } = place else {
-        return None;
+        return unknown;
     };
     if engine != Engine::MySql {
-        return None;
+        return unknown;
     }
     if let Some(of) = of
         && let Some(other) = found
@@ -234,7 +299,21 @@ pub(super) fn refused(
             "compare it with something: (...) = TRUE",
         );
     }
-    None
+    unknown
+}
+
+/// Does a function give another value tomorrow, as a server sees it?
+fn is_changing(name: &str, has_arguments: bool, place: Place<'_>, engine: Engine) -> bool {
+    let in_check = matches!(place, Place::Check { .. });
+    match engine {
+        Engine::MySql => {
+            CHANGING.contains(&name) && !(in_check && CHANGING_IN_CHECKS.contains(&name))
+        }
+        _ => {
+            let of_a_moment = name == "unix_timestamp" && has_arguments;
+            OF_SESSIONS.contains(&name) || (CHANGING.contains(&name) && !of_a_moment)
+        }
+    }
 }
 
 /// Does nobody have a column of this name, whatever letters it is written in?

@@ -167,6 +167,7 @@ fn fits(of: &Type, literal: &Literal, mysql: bool, zero_dates: bool) -> bool {
                     .is_none_or(|length| length >= u64::from(19 + fraction))
                 && of.list().is_none()
         }
+        Literal::Number(number) if of.base() == "year" => is_year(*number),
         Literal::Number(number) => match of.range() {
             Some((from, to)) => (from..=to).contains(&whole(*number)),
             None => true,
@@ -181,6 +182,9 @@ fn fits(of: &Type, literal: &Literal, mysql: bool, zero_dates: bool) -> bool {
             if of.is_date() {
                 return is_date(text, zero_dates);
             }
+            if of.base() == "time" {
+                return is_time(text);
+            }
             if let Some(values) = of.list() {
                 let is_there = |name: &&str| values.iter().any(|v| v.eq_ignore_ascii_case(name));
                 return of.named(text).iter().all(is_there);
@@ -189,6 +193,26 @@ fn fits(of: &Type, literal: &Literal, mysql: bool, zero_dates: bool) -> bool {
                 .is_none_or(|length| text.trim_end().chars().count() as u64 <= length)
         }
     }
+}
+
+/// Is a text a span of hours, minutes and seconds? Other spellings than `hh:mm:ss` are taken for one.
+fn is_time(text: &str) -> bool {
+    let parts: Vec<&str> = text.trim().trim_start_matches('-').split(':').collect();
+    let [hours, minutes, seconds] = parts.as_slice() else {
+        return true;
+    };
+    let number = |text: &str| text.parse::<f64>().ok();
+    match (number(hours), number(minutes), number(seconds)) {
+        (Some(hours), Some(minutes), Some(seconds)) => {
+            hours <= 838.0 && minutes < 60.0 && seconds < 60.0
+        }
+        _ => false,
+    }
+}
+
+/// Is a number a year (MySQL 8.4 manual, section 13.2.4)?
+fn is_year(number: f64) -> bool {
+    (0.0..=99.0).contains(&number) || (1901.0..=2155.0).contains(&number)
 }
 
 /// Does a text begin with a date that there is? Other spellings than `2026-01-31` are taken for one.
@@ -250,6 +274,10 @@ mod tests {
             check("varchar(3)", "'abc'", mysql, true);
             check("enum('p','q')", "'Q'", mysql, true);
             check("enum('p','q')", "'r'", mysql, false);
+            check("year", "1800", mysql, false);
+            check("year", "2026", mysql, true);
+            check("time", "'25:61:00'", mysql, false);
+            check("time", "'25:01:00'", mysql, true);
             check("set('p','q')", "'q,p'", mysql, true);
             check("set('p','q')", "''", mysql, true);
             check("set('p','q')", "'p,r'", mysql, false);

@@ -3,7 +3,7 @@
 
 use dbop_model::operation::Column;
 use dbop_model::table::{Settings, TableFacts};
-use dbop_model::{Engine, Fact};
+use dbop_model::{Engine, Fact, Why};
 
 use super::Form;
 use super::charset::utf8;
@@ -59,32 +59,40 @@ const TYPES: [&str; 45] = [
     "varbinary",
     "varchar",
 ];
-/// Types that some version of one of the two has, or a setting of it gives, and the engine that surely has not.
-const TYPES_OF_ONE: [(&str, Option<Engine>); 14] = [
-    ("clob", Some(Engine::MySql)),
-    ("geomcollection", None),
-    ("inet4", Some(Engine::MySql)),
-    ("inet6", Some(Engine::MySql)),
-    ("national char varying", None),
-    ("national character varying", None),
-    ("nchar varchar", None),
-    ("nchar varying", None),
-    ("number", Some(Engine::MySql)),
-    ("raw", Some(Engine::MySql)),
-    ("uuid", Some(Engine::MySql)),
-    ("varchar2", Some(Engine::MySql)),
-    ("vector", None),
-    ("xmltype", Some(Engine::MySql)),
+/// Types that one of the two has, from a version on.
+const TYPES_OF_ONE: [(&str, Engine, (u32, u32)); 11] = [
+    ("geomcollection", Engine::MySql, (8, 0)),
+    ("inet4", Engine::MariaDb, (10, 10)),
+    ("inet6", Engine::MariaDb, (10, 5)),
+    ("national char varying", Engine::MySql, (8, 0)),
+    ("national character varying", Engine::MySql, (8, 0)),
+    ("nchar varchar", Engine::MySql, (8, 0)),
+    ("nchar varying", Engine::MySql, (8, 0)),
+    ("uuid", Engine::MariaDb, (10, 7)),
+    ("vector", Engine::MySql, (9, 0)),
+    ("vector", Engine::MariaDb, (11, 7)),
+    ("xmltype", Engine::MariaDb, (12, 3)),
 ];
+/// Types of MariaDB's sql_mode ORACLE.
+const TYPES_OF_ORACLE: [&str; 4] = ["clob", "number", "raw", "varchar2"];
 const YEAR: &str = "year";
 
 /// A type that the server has not, or not so long.
 pub(super) fn refused_type(case: &Case<'_>, of: &Type, written: &str) -> Option<Class<Form>> {
     let base = of.base();
-    let lacks = match TYPES_OF_ONE.iter().find(|(name, _)| *name == base) {
-        Some((_, lacks)) => *lacks == Some(case.server.engine),
-        None => base != YEAR && !TYPES.contains(&base),
-    };
+    let server = case.server;
+    if server.engine == Engine::MariaDb && TYPES_OF_ORACLE.contains(&base) {
+        let why = format!("{written} is a type by sql_mode ORACLE alone, which is not followed");
+        return Some(Class::Undecided(Why::new(why), None));
+    }
+    let everywhere = base == YEAR || TYPES.contains(&base);
+    let version = (server.major, server.minor);
+    let here = TYPES_OF_ONE.iter().any(|(name, engine, since)| {
+        *name == base && *engine == server.engine && *since <= version
+    });
+    // Of the spellings of national text it was measured on one of the two.
+    let spelled = base.starts_with("national") || base.starts_with("nchar");
+    let lacks = !everywhere && !here && !spelled;
     if lacks {
         return Some(Class::refused(
             format!(
@@ -94,7 +102,7 @@ pub(super) fn refused_type(case: &Case<'_>, of: &Type, written: &str) -> Option<
             "use a type that the server has",
         ));
     }
-    of.beyond_limits().map(|why| {
+    of.beyond_limits(server.engine).map(|why| {
         Class::refused(
             format!("{written} is no type: {why}"),
             "correct the numbers in its parentheses",
@@ -211,6 +219,10 @@ pub(super) fn refused_engine(
                 None => return None,
             };
             (why, "use another engine")
+        }
+        "archive" => {
+            let why = "what the storage engine ARCHIVE makes of the table's keys is not followed";
+            return Some(Class::Undecided(Why::new(why), None));
         }
         _ => return None,
     };

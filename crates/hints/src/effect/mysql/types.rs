@@ -3,6 +3,8 @@
 //! Lengths count in bytes: characters times the widest character of the character set. Up to 255 bytes the length of a
 //! value takes one byte, beyond that two, and a change across that line writes every row anew.
 
+use dbop_model::Engine;
+
 /// What a change of type does to the values that are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
@@ -187,7 +189,7 @@ impl Type {
     }
 
     /// Why no type can be so long, where none can (MySQL 8.4 manual, chapter 13; errors 1074, 1097, 1425 to 1427, 1439).
-    pub(super) fn beyond_limits(&self) -> Option<String> {
+    pub(super) fn beyond_limits(&self, engine: Engine) -> Option<String> {
         let (first, second) = (self.numbers.first(), self.numbers.get(1));
         let base = self.base.as_str();
         let needs_length = matches!(base, "varchar" | "varbinary" | "nvarchar");
@@ -197,6 +199,11 @@ impl Type {
         if base == "set" && self.values.len() > 64 {
             return Some("a SET holds 64 values at most".to_owned());
         }
+        let twice =
+            (1..self.values.len()).find(|at| self.values[..*at].contains(&self.values[*at]));
+        if let Some(at) = twice {
+            return Some(format!("{} stands in it twice", self.values[at]));
+        }
         let most = LIMITS.iter().find(|(name, _)| *name == base);
         if let (Some((_, most)), Some(number)) = (most, first)
             && number > most
@@ -205,6 +212,10 @@ impl Type {
         }
         let scale = second.filter(|_| base == "decimal");
         let (digits, scale) = (first?, scale?);
+        let scale_most = if engine == Engine::MySql { 30 } else { 38 };
+        if scale > &scale_most {
+            return Some(format!("{scale} is more than {scale_most}"));
+        }
         (scale > digits).then(|| format!("{scale} digits of {digits} cannot be a fraction"))
     }
 

@@ -4,9 +4,10 @@ use dbop_model::dependent::{NewColumn, Retyped, RowProbe};
 use dbop_model::operation::{
     Column, Constraint, ConstraintKind, Filled, Operation, ServerDefault, TableChange, Validity,
 };
-use dbop_model::table::TableName;
+use dbop_model::table::{ColumnName, TableName};
 
 use crate::effect::mysql::Type;
+use crate::expression;
 use crate::steps::Step;
 
 /// A question about the rows of one of these tables, and what it is for, as a clause.
@@ -23,10 +24,16 @@ pub(super) fn asked(step: &Step<'_>) -> Vec<Asked> {
         what,
     };
     match step.operation {
-        Operation::AddConstraint { table, constraint } => probe_of(step, constraint, None)
-            .map(|probe| own(probe, format!("{} on {table}", name_of(constraint))))
-            .into_iter()
-            .collect(),
+        Operation::AddConstraint { table, constraint } => {
+            // Where the migration runs again, the column is there already, and counts as it is.
+            let made = checked_with(step, constraint).map(Some);
+            [made, Some(None)]
+                .into_iter()
+                .flatten()
+                .filter_map(|with| probe_of(step, constraint, with))
+                .map(|probe| own(probe, format!("{} on {table}", name_of(constraint))))
+                .collect()
+        }
         Operation::AddColumn { table, columns } => {
             let constrained = columns
                 .iter()
@@ -43,7 +50,7 @@ pub(super) fn asked(step: &Step<'_>) -> Vec<Asked> {
             });
             let computed = columns.iter().filter_map(|column| {
                 let what = format!("what {table}.{} is computed by", column.name);
-                let with = computed_column(column)?;
+                let with = computed_column(step, column)?;
                 Some(own(RowProbe::Uncomputable { with }, what))
             });
             constrained.chain(valued).chain(computed).collect()
@@ -196,6 +203,33 @@ fn probe_of_rows(
     }
 }
 
+/// The column of the same migration that a CHECK is about, with the value that it has in the rows of today.
+pub(super) fn checked_with(step: &Step<'_>, constraint: &Constraint) -> Option<NewColumn> {
+    let text = constraint
+        .expression
+        .as_deref()
+        .filter(|_| constraint.kind() == ConstraintKind::Check)?;
+    let names = expression::mysql::read(text)?.columns;
+    let added = names
+        .iter()
+        .filter_map(|name| step.added(&ColumnName::new(name).ok()?));
+    let mut added: Vec<&Column> = added.collect();
+    added.dedup_by(|one, two| one.name == two.name);
+    let [column] = added.as_slice() else {
+        return None;
+    };
+    let sql_type = column.sql_type.as_ref()?;
+    match sql_type.computed() {
+        None => new_column(column),
+        Some(value) => Some(NewColumn {
+            name: column.name.clone(),
+            sql_type: sql_type.name().to_owned(),
+            value: Some(value.to_owned()),
+            nullable: column.nullable != Some(false),
+        }),
+    }
+}
+
 /// The value that a new column has in the rows of today; `None`: the operation does not say it.
 fn new_column(column: &Column) -> Option<NewColumn> {
     let sql_type = column.sql_type.as_ref()?;
@@ -215,11 +249,15 @@ fn new_column(column: &Column) -> Option<NewColumn> {
     })
 }
 
-/// A new column that is computed for the rows of today, by its expression or by a default that is more than a constant.
-fn computed_column(column: &Column) -> Option<NewColumn> {
+/// A new column that is computed for the rows of today, by its expression or by a default that is more than a constant. A
+/// virtual one is where an index is built over it.
+fn computed_column(step: &Step<'_>, column: &Column) -> Option<NewColumn> {
     let sql_type = column.sql_type.as_ref()?;
     let value = match (sql_type.filled(), &column.default) {
         (Filled::Stored, _) => sql_type.computed()?,
+        (Filled::Virtual | Filled::StoredOrVirtual, _) if is_indexed(step, column) => {
+            sql_type.computed()?
+        }
         (Filled::No, ServerDefault::Expression(text)) if !is_plain(text) => text,
         _ => return None,
     };
@@ -229,6 +267,20 @@ fn computed_column(column: &Column) -> Option<NewColumn> {
         value: Some(value.to_owned()),
         nullable: column.nullable != Some(false),
     })
+}
+
+/// Does the statement build an index over a new column?
+fn is_indexed(step: &Step<'_>, column: &Column) -> bool {
+    use ConstraintKind::{PrimaryKey, Unique};
+    let is_key = |constraint: &Constraint| matches!(constraint.kind(), Unique | PrimaryKey);
+    let over = |operation: &Operation| match operation {
+        Operation::CreateIndex { index, .. } => index.columns().any(|name| *name == column.name),
+        Operation::AddConstraint { constraint, .. } => {
+            is_key(constraint) && constraint.columns().contains(&column.name)
+        }
+        _ => false,
+    };
+    column.constraints.iter().any(is_key) || step.statement.operations.iter().any(over)
 }
 
 /// Is a default a constant, or the clock? The server looks at those where it reads the statement.

@@ -63,6 +63,12 @@ fn checks() {
         "a CHECK cannot look at other rows by a query",
     );
     both(checked("plain > @most"), "a CHECK cannot read a variable");
+    both(checked("SLEEP(0) = plain"), "a CHECK cannot call sleep()");
+    refused(
+        checked("plain > RANDOM_BYTES(1)"),
+        "",
+        "a CHECK cannot call random_bytes(), which gives another value tomorrow",
+    );
     both(
         checked("SUM(plain) > 1"),
         "a CHECK cannot call sum(), which is over several rows",
@@ -71,7 +77,11 @@ fn checks() {
         checked("plain < NOW()"),
         "a CHECK cannot call now(), which gives another value tomorrow",
     );
-    both(checked("UNIX_TIMESTAMP(plain) > 1"), "");
+    refused(
+        checked("UNIX_TIMESTAMP(plain) > 1"),
+        "a CHECK cannot call unix_timestamp(), which gives another value tomorrow",
+        "",
+    );
     both(
         checked("gone > 0"),
         "a CHECK is over gone, and there is no such column (error 1054)",
@@ -132,6 +142,15 @@ fn generated_columns() {
         "",
         "c is computed from other columns, and takes no NOT NULL (error 1064)",
     );
+    let forward = several(vec![
+        add(typed("d", "int generated always as (e + 1) virtual")),
+        add(typed("e", "int generated always as (plain + 1) virtual")),
+    ]);
+    let facts = facts_of(std::slice::from_ref(&forward), numbered());
+    for server in servers() {
+        let said = predicted(&server, &forward, &facts);
+        assert!(said.contains("comes later"), "{said}");
+    }
     let two = several(vec![
         add(typed("other", "int")),
         add(stored_as("other + 1")),
@@ -182,6 +201,11 @@ fn types_that_a_server_has_not() {
         add(typed("c", "decimal(70,2)")),
         "decimal(70,2) is no type: 70 is more than 65",
     );
+    both(
+        add(typed("c", "enum('a','b','a')")),
+        "enum('a','b','a') is no type: 'a' stands in it twice",
+    );
+    refused(add(typed("c", "vector(3)")), "", "");
     both(
         add(typed("c", "decimal(2,5)")),
         "decimal(2,5) is no type: 5 digits of 2 cannot be a fraction",

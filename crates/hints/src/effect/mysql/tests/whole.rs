@@ -23,6 +23,16 @@ fn indexes_and_keys() {
         constraint(ConstraintKind::PrimaryKey, Validity::AllRows),
     ];
     check_statement(&several(both), &table(), "R R R R");
+    let mut generated = table();
+    if let Some(column) = generated.columns.get_mut(&name("plain")) {
+        column.generated = Some(Generated::Virtual);
+    }
+    let key = Statement::from(constraint(ConstraintKind::PrimaryKey, Validity::AllRows));
+    let facts = facts_of(std::slice::from_ref(&key), generated);
+    for server in servers() {
+        let said = predicted(&server, &key, &facts);
+        assert!(said.contains("cannot be over a computed column"), "{said}");
+    }
     let mut computed = Index::new(IndexKind::Plain, Vec::new());
     computed.parts = vec![IndexPart::Expression("plain + 1".to_owned())];
     let statement = Statement::from(Operation::CreateIndex {
