@@ -129,7 +129,7 @@ fn any_change() -> impl Strategy<Value = TableChange> {
         }),
         Just(TableChange::Catalogue),
         Just(TableChange::Options),
-        Just(TableChange::Versioning),
+        any::<bool>().prop_map(|add| TableChange::Versioning { add }),
         any::<bool>().prop_map(|enable| TableChange::Keys { enable }),
         Just(TableChange::DefaultCharset {
             charset: Some("latin1".to_owned()),

@@ -92,7 +92,10 @@ pub enum TableChange {
         enable: bool,
     },
     /// `ADD SYSTEM VERSIONING`, `DROP SYSTEM VERSIONING` (MariaDB).
-    Versioning,
+    Versioning {
+        /// The first of the two.
+        add: bool,
+    },
     /// The character set and collation of columns to come (`DEFAULT CHARACTER SET`: MySQL, MariaDB).
     DefaultCharset {
         /// The character set, where it is said.
@@ -194,7 +197,7 @@ impl TableChange {
             TableChange::Options => "options".to_owned(),
             TableChange::Keys { enable: true } => "enable keys".to_owned(),
             TableChange::Keys { enable: false } => "disable keys".to_owned(),
-            TableChange::Versioning => "system versioning".to_owned(),
+            TableChange::Versioning { .. } => "system versioning".to_owned(),
             TableChange::DefaultCharset { .. } => "default character set".to_owned(),
             TableChange::ConvertCharset { charset, .. } => format!("convert to {charset}"),
             TableChange::Order => "order".to_owned(),

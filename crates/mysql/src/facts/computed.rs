@@ -14,7 +14,7 @@ use mysql_async::consts::{ColumnFlags, ColumnType};
 
 use super::Look;
 use super::ask::{CATALOGUE_TIMEOUT, unasked};
-use super::duplicates::only_computes;
+use super::duplicates::{GRAMMAR, only_computes};
 use super::fits::{Fit, fit};
 use super::parse::{self, Located};
 use crate::query::{name, qualified};
@@ -85,8 +85,12 @@ fn divided_by_zero(text: &str, value: &str, facts: &TableFacts) -> Answer<Option
         return Ok(None);
     };
     let has = |word: &str| found.words.contains(word);
-    let divides = text.contains(['/', '%']) || has("div") || has("mod");
-    if !divides || has("case") || has("null") || !found.calls.is_empty() {
+    let called = |word: &str| found.calls.iter().any(|call| call.trim_end() == word);
+    let divides =
+        text.contains(['/', '%']) || ["div", "mod"].iter().any(|word| has(word) || called(word));
+    let computes = |call: &String| GRAMMAR.contains(&call.trim_end());
+    let chooses = has("case") || has("null") || found.calls.contains("case ");
+    if !divides || chooses || !found.calls.iter().all(computes) {
         return Ok(None);
     }
     let mut conditions = vec![format!("{value} IS NULL")];

@@ -185,7 +185,7 @@ const CHANGING: [&str; 18] = [
     "version",
 ];
 /// What stands before a parenthesis and is part of the grammar, or a type with a length.
-const GRAMMAR: [&str; 24] = [
+pub(super) const GRAMMAR: [&str; 24] = [
     "and",
     "as",
     "between",

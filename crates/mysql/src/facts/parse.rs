@@ -143,7 +143,8 @@ pub(super) const FUNCTIONS: [(&str, Volatility); 42] = [
     ("md5", Volatility::Immutable),
     ("now", Volatility::Stable),
     ("point", Volatility::Immutable),
-    ("rand", Volatility::Volatile),
+    // Of a default, MariaDB computes it once for all rows.
+    ("rand", Volatility::Stable),
     ("random_bytes", Volatility::Volatile),
     ("schema", Volatility::Stable),
     ("session_user", Volatility::Stable),

@@ -124,7 +124,7 @@ fn add(at: &mut Cursor<'_>, table: &TableName) -> Result<Vec<Operation>, Unread>
         }
         return Ok(vec![Operation::ChangeTable {
             table: table.clone(),
-            change: TableChange::Versioning,
+            change: TableChange::Versioning { add: true },
         }]);
     }
     if let Some(operation) = indexed(at, table)? {
@@ -242,7 +242,7 @@ fn drop(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
         at.until(&[]).ok();
         return Ok(Operation::ChangeTable {
             table: table.clone(),
-            change: TableChange::Versioning,
+            change: TableChange::Versioning { add: false },
         });
     }
     if at.take(&["primary", "key"]) {

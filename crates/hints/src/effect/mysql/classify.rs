@@ -394,13 +394,17 @@ fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Cl
             "indexes that were put off are built, of which InnoDB has none",
         ),
         TableChange::Keys { enable: false } => Class::one(Form::Default, "no row is looked at"),
-        TableChange::Versioning => versioning(case),
+        TableChange::Versioning { add } => versioning(case, *add),
         TableChange::DefaultCharset { charset, collation } => {
             match known::refused_letters(case, charset.as_deref(), collation.as_deref()) {
                 Some(refused) => refused,
                 None => Class::one(Form::Catalogue, "columns that are there keep theirs"),
             }
         }
+        TableChange::Engine { engine } if known::is_substituted(case, engine) => Class::one(
+            Form::Default,
+            "the server lacks the storage engine, and keeps the one that the table has",
+        ),
         TableChange::Engine { engine } => match known::refused_engine(case, facts, engine) {
             Some(refused) => refused,
             None => Class::one(
@@ -438,8 +442,12 @@ fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Cl
     }
 }
 
-fn versioning(case: &Case<'_>) -> Class<Form> {
+fn versioning(case: &Case<'_>, add: bool) -> Class<Form> {
     match case.server.engine {
+        Engine::MariaDb if !add => Class::one(
+            Form::DropVersioning,
+            "every row is written anew without its period, and what was before it goes",
+        ),
         Engine::MariaDb => Class::one(Form::Copied, "every row is copied with its period"),
         _ => Class::refused(
             "MySQL has no system versioning",

@@ -122,6 +122,8 @@ pub(crate) enum Form {
     Catalogue,
     /// MAX_ROWS, CHECKSUM and the like.
     Options,
+    /// DROP SYSTEM VERSIONING.
+    DropVersioning,
     /// ENABLE KEYS.
     EnableKeys,
     /// RENAME TO.
@@ -260,6 +262,7 @@ pub(super) const ROWS: &[Row] = &[
     row(Form::Rebuild,                  [R,  R,  R,  R ]),
     row(Form::Catalogue,                [P,  P,  I,  I ]),
     row(Form::Options,                  [P,  P,  I,  I ]),
+    row(Form::DropVersioning,           [RS, RS, RS, RS]),
     row(Form::EnableKeys,               [I,  I,  I,  I ]),
     row(Form::RenameTable,              [I,  I,  I,  I ]),
     row(Form::ChangeVirtual,            [C,  C,  I,  I ]),

@@ -176,6 +176,17 @@ fn charset_of(settings: &Settings, collation: &str) -> Option<String> {
     })
 }
 
+/// Does the server keep to the engine that it has, for want of the other?
+pub(super) fn is_substituted(case: &Case<'_>, engine: &str) -> bool {
+    let lacks = |settings: &Settings| {
+        !settings.engines.is_empty() && !settings.engines.contains(&engine.to_ascii_lowercase())
+    };
+    let is_heap = engine.eq_ignore_ascii_case("heap");
+    !is_heap
+        && case.settings().is_known_and(lacks)
+        && case.substitutes_engine() == Fact::Known(true)
+}
+
 /// A storage engine that the server has not, or that cannot hold such a table.
 pub(super) fn refused_engine(
     case: &Case<'_>,

@@ -122,8 +122,9 @@ fn keeps_rows(form: Form, mariadb: bool) -> bool {
         | Form::RenameTable
         | Form::Default
         | Form::EnumAppended
+        | Form::DropCheck
         | Form::Catalogue => true,
-        Form::DropCheck | Form::CheckUnenforced => !mariadb,
+        Form::CheckUnenforced => !mariadb,
         Form::ChangeVirtual => mariadb,
         _ => false,
     }

@@ -450,7 +450,7 @@ fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Cl
         | TableChange::Order
         | TableChange::Options
         | TableChange::Keys { .. }
-        | TableChange::Versioning
+        | TableChange::Versioning { .. }
         | TableChange::DefaultCharset { .. }
         | TableChange::Engine { .. } => Class::refused(
             "PostgreSQL has no such statement",

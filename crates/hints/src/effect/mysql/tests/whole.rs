@@ -130,10 +130,13 @@ fn whole_tables() {
     check(change(TableChange::Options), "P P I I");
     check(change(TableChange::Keys { enable: true }), "I I I I");
     let refused = "the statement fails: MySQL has no system versioning";
-    let statement = Statement::from(change(TableChange::Versioning));
+    let statement = Statement::from(change(TableChange::Versioning { add: true }));
     let facts = facts_of(std::slice::from_ref(&statement), table());
     let got = servers().map(|server| predicted(&server, &statement, &facts));
     assert_eq!(got, [refused, refused, "C", "C0"]);
+    let statement = Statement::from(change(TableChange::Versioning { add: false }));
+    let got = servers().map(|server| predicted(&server, &statement, &facts));
+    assert_eq!(got, [refused, refused, "Rs", "Rs"]);
     let partitions = |of| change(TableChange::Partitioning(of));
     check(partitions(PartitionChange::Truncate), "I I P P");
     check(partitions(PartitionChange::Rehash), "Rs Rs Ns Ns");
