@@ -122,10 +122,8 @@ fn keeps_rows(form: Form, mariadb: bool) -> bool {
         | Form::RenameTable
         | Form::Default
         | Form::EnumAppended
-        | Form::DropCheck
         | Form::Catalogue => true,
-        Form::CheckUnenforced => !mariadb,
-        Form::ChangeVirtual => mariadb,
+        Form::ChangeVirtual | Form::DropCheck => mariadb,
         _ => false,
     }
 }
