@@ -186,6 +186,9 @@ fn is_harmless(operation: &Operation) -> bool {
             | TableChange::HideColumn { .. }
             | TableChange::AlterView
             | TableChange::Template
+            | TableChange::Options
+            | TableChange::Keys { .. }
+            | TableChange::DefaultCharset { .. }
     )
 }
 

@@ -105,6 +105,12 @@ impl<'a> Case<'a> {
         self.set_or(set, |settings| settings.zero_dates)
     }
 
+    /// Does the server take another engine for one that it lacks, when it comes to this statement?
+    pub(crate) fn substitutes_engine(&self) -> Fact<bool> {
+        let set = &self.step.statement.session.substitutes_engine;
+        self.set_or(set, |settings| settings.substitutes_engine)
+    }
+
     /// Are foreign keys checked, when it comes to this statement?
     pub(crate) fn foreign_key_checks(&self) -> Fact<bool> {
         let set = &self.step.statement.session.foreign_key_checks;

@@ -3,6 +3,8 @@
 //! It is no SQL parser: what it does not fully understand is refused, so that the rule says Unknown.
 //! Whether a function gives every row the same value is a fact of the database, not of the text.
 
+pub(crate) mod mysql;
+
 use std::collections::BTreeSet;
 
 use dbop_model::table::TableName;

@@ -31,6 +31,7 @@
 //!         charset: None,
 //!         collation: None,
 //!         generated: None,
+//!         computed: None,
 //!     },
 //! );
 //! let probe = NullProbe { found: true, took: Duration::from_millis(41) };

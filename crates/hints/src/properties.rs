@@ -145,6 +145,13 @@ fn any_change() -> impl Strategy<Value = TableChange> {
         }),
         any_dropping().prop_map(|dropping| TableChange::DropNamedTrigger { dropping }),
         Just(TableChange::Template),
+        Just(TableChange::Options),
+        any::<bool>().prop_map(|add| TableChange::Versioning { add }),
+        any::<bool>().prop_map(|enable| TableChange::Keys { enable }),
+        Just(TableChange::DefaultCharset {
+            charset: Some("latin1".to_owned()),
+            collation: Some("utf8mb4_bin".to_owned()),
+        }),
         Just(TableChange::Engine {
             engine: "MyISAM".to_owned()
         }),

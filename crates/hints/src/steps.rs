@@ -533,6 +533,12 @@ impl<'a> Step<'a> {
         }
     }
 
+    /// The column as an operation before adds it, where one does.
+    pub(crate) fn added(&self, name: &ColumnName) -> Option<&'a Column> {
+        let column = self.place.column(name);
+        column.added.filter(|_| !column.gone)
+    }
+
     /// Where the table stands, by the facts.
     pub(crate) fn standing(&self, facts: &TableFactsSet) -> Standing {
         if let Some(index) = self.index_named() {

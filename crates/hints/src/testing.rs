@@ -99,6 +99,7 @@ pub(crate) fn present() -> TableFacts {
             charset: None,
             collation: None,
             generated: None,
+            computed: None,
         };
         facts.columns.insert(name(column), column_facts);
     }

@@ -235,6 +235,22 @@ pub enum RowProbe {
         /// The column.
         with: NewColumn,
     },
+    /// Is there a row for which what is computed for a new column is no value of it: none of its type, or NULL where it
+    /// holds none (MySQL, MariaDB)?
+    Uncomputable {
+        /// The column.
+        with: NewColumn,
+    },
+    /// Is there a text that another character set lacks a letter of (MySQL, MariaDB)?
+    Unsayable {
+        /// What the text becomes.
+        text: Retyped,
+    },
+    /// Do two rows get the same key of a unique index by what its columns become (MySQL, MariaDB)?
+    Alike {
+        /// What the columns become.
+        columns: Retyped,
+    },
     /// Is there a value that does not become one of another type?
     Unconvertible {
         /// The column.
@@ -255,6 +271,21 @@ pub struct NewColumn {
     pub sql_type: String,
     /// Its default as a SQL expression; `None`: NULL.
     pub value: Option<String>,
+    /// May it hold NULL?
+    pub nullable: bool,
+}
+
+/// What a statement makes of columns that are there (MySQL, MariaDB).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Retyped {
+    /// The column; `None`: every one of text.
+    pub column: Option<ColumnName>,
+    /// Its new type without clauses; `None`: it keeps the one that it has.
+    pub sql_type: Option<String>,
+    /// The new character set, where it is said.
+    pub charset: Option<String>,
+    /// The new collation, where it is said. Where neither is, it gets the table's own.
+    pub collation: Option<String>,
 }
 
 /// What a probe of rows found.

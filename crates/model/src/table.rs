@@ -5,7 +5,7 @@
 //! the names in the catalogue are.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
@@ -635,6 +635,8 @@ pub struct ColumnFacts {
     pub collation: Option<String>,
     /// Is it computed from others, and is it stored?
     pub generated: Option<Generated>,
+    /// By which expression, as the server writes it (MySQL, MariaDB).
+    pub computed: Option<String>,
 }
 
 /// How a generated column is kept.
@@ -785,11 +787,18 @@ pub struct Settings {
     pub online_log_bytes: Option<u64>,
     /// The algorithm that statements use at best where they ask for none (MariaDB's `alter_algorithm`).
     pub algorithm: Option<Algorithm>,
-    /// Is the binary log on and written as rows, so that MySQL refuses to add defaults that differ from server to
-    /// server (`log_bin`, `binlog_format`)?
+    /// Is the binary log written as rows, so that MySQL refuses to add defaults that differ from server to server
+    /// (`binlog_format`, whether or not there is a log)?
     pub row_log: bool,
     /// The collation that each character set has where none is said (MySQL, MariaDB).
     pub collations: BTreeMap<String, String>,
+    /// Every collation of the server with its character set; empty: one of several, which its name leaves out.
+    pub collation_charsets: BTreeMap<String, String>,
+    /// Storage engines that the server has, in lower case (MySQL, MariaDB); none: they were not seen.
+    pub engines: BTreeSet<String>,
+    /// Does the server keep to the engine that it has where a statement names one that it lacks (`sql_mode` without
+    /// `NO_ENGINE_SUBSTITUTION`)?
+    pub substitutes_engine: bool,
     /// Bytes that the disk still has, where the server says (MariaDB's DISKS plugin).
     pub disk_free_bytes: Option<u64>,
 }

@@ -103,6 +103,7 @@ mod tests {
             charset: None,
             collation: None,
             generated: None,
+            computed: None,
         };
         let columns = [("a", true), ("b", true), ("n", false)]
             .map(|(name, nullable)| (name.parse().unwrap(), column(nullable)));

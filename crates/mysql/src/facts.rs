@@ -11,6 +11,7 @@
 mod ask;
 mod blockers;
 mod catalogue;
+mod computed;
 mod constraints;
 mod dependents;
 mod duplicates;
@@ -20,6 +21,7 @@ mod named;
 mod parse;
 mod partitions;
 mod query;
+mod retyped;
 mod rows;
 mod settings;
 mod storage;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use dbop_database::DatabaseError;
 use dbop_versions::Row;
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Value};
+use mysql_async::{Column, Conn, Value};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::error;
@@ -142,6 +142,28 @@ impl Hold<'_> {
                 operation,
                 detail: "a column is no text".to_owned(),
             })
+    }
+
+    /// What the server says of the first column that a statement gives, whose rows nobody looks at.
+    pub(crate) async fn first_column(
+        &self,
+        sql: &str,
+        limit: Duration,
+    ) -> Result<Option<Column>, DatabaseError> {
+        let mut conn = self.link.conn.lock().await;
+        let operation = self.operation;
+        let conn = conn.as_mut().ok_or(DatabaseError::Lost { operation })?;
+        let asked = async {
+            let result = conn.query_iter(sql).await?;
+            let first = result.columns_ref().first().cloned();
+            result.drop_result().await?;
+            Ok(first)
+        };
+        match tokio::time::timeout(limit + REPLY_GRACE, asked).await {
+            Ok(Ok(column)) => Ok(column),
+            Ok(Err(failure)) => Err(error::statement(operation, &failure)),
+            Err(_) => Err(DatabaseError::Lost { operation }),
+        }
     }
 
     /// Runs one statement that gives no rows.

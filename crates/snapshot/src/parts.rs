@@ -4,7 +4,7 @@
 //! Each part is taken from its fact, and made into it, with every field named: one that is new in the model and has no
 //! place here does not compile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dbop_model::operation::Algorithm;
@@ -151,6 +151,8 @@ struct Column {
     collation: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     generated: Option<GeneratedWord>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    computed: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -193,6 +195,12 @@ pub(crate) struct Settings {
     row_log: bool,
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     collations: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    collation_charsets: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    engines: BTreeSet<String>,
+    #[serde(default)]
+    substitutes_engine: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     disk_free_bytes: Option<u64>,
 }
@@ -360,6 +368,7 @@ impl From<&ColumnFacts> for Column {
             charset,
             collation,
             generated,
+            computed,
         } = facts;
         Column {
             sql_type: sql_type.clone(),
@@ -369,6 +378,7 @@ impl From<&ColumnFacts> for Column {
             charset: charset.clone(),
             collation: collation.clone(),
             generated: generated.as_ref().map(GeneratedWord::from),
+            computed: computed.clone(),
         }
     }
 }
@@ -383,6 +393,7 @@ impl Column {
             charset: self.charset,
             collation: self.collation,
             generated: self.generated.map(Generated::from),
+            computed: self.computed,
         }
     }
 }
@@ -447,6 +458,9 @@ impl From<&table::Settings> for Settings {
             algorithm,
             row_log,
             collations,
+            collation_charsets,
+            engines,
+            substitutes_engine,
             disk_free_bytes,
         } = settings;
         Settings {
@@ -460,6 +474,9 @@ impl From<&table::Settings> for Settings {
             algorithm: algorithm.as_ref().map(AlgorithmWord::from),
             row_log: *row_log,
             collations: collations.clone(),
+            collation_charsets: collation_charsets.clone(),
+            engines: engines.clone(),
+            substitutes_engine: *substitutes_engine,
             disk_free_bytes: *disk_free_bytes,
         }
     }
@@ -478,6 +495,9 @@ impl Settings {
             algorithm: self.algorithm.map(Algorithm::from),
             row_log: self.row_log,
             collations: self.collations,
+            collation_charsets: self.collation_charsets,
+            engines: self.engines,
+            substitutes_engine: self.substitutes_engine,
             disk_free_bytes: self.disk_free_bytes,
         })
     }

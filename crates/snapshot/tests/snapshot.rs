@@ -30,6 +30,7 @@ fn column(sql_type: &str, nullable: bool) -> ColumnFacts {
         charset: Some("utf8mb4".to_owned()),
         collation: Some("C".to_owned()),
         generated: Some(Generated::Stored),
+        computed: Some("(`a` * 2)".to_owned()),
     }
 }
 
@@ -194,6 +195,9 @@ fn snapshot(engine: Engine) -> Snapshot {
         algorithm: Some(Algorithm::NoCopy),
         row_log: true,
         collations: [("latin1".to_owned(), "latin1_swedish_ci".to_owned())].into(),
+        collation_charsets: [("latin1_bin".to_owned(), "latin1".to_owned())].into(),
+        engines: ["innodb".to_owned()].into(),
+        substitutes_engine: true,
         disk_free_bytes: Some(1),
     });
     let present = |facts: TableFacts| Fact::Known(TableState::Present(Box::new(facts)));

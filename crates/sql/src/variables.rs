@@ -73,6 +73,8 @@ impl Variables {
         Session {
             strict: self.fact("sql_mode", |modes| Some(has_mode(modes, &STRICT))),
             zero_dates: self.fact("sql_mode", |modes| Some(!has_mode(modes, &NO_ZERO_DATES))),
+            substitutes_engine: self
+                .fact("sql_mode", |modes| Some(!has_mode(modes, &NO_SUBSTITUTES))),
             foreign_key_checks: self.fact("foreign_key_checks", is_on),
             algorithm: self.fact("alter_algorithm", |text| Some(Algorithm::named(text))),
         }
@@ -161,6 +163,9 @@ impl Variables {
 const STRICT: [&str; 3] = ["STRICT_ALL_TABLES", "STRICT_TRANS_TABLES", "TRADITIONAL"];
 /// Modes that make it refuse the zero date.
 const NO_ZERO_DATES: [&str; 2] = ["NO_ZERO_DATE", "TRADITIONAL"];
+
+/// Modes that make it refuse an engine that it lacks.
+const NO_SUBSTITUTES: [&str; 2] = ["NO_ENGINE_SUBSTITUTION", "TRADITIONAL"];
 
 /// Is one of these among the modes of `sql_mode`?
 fn has_mode(modes: &str, of: &[&str]) -> bool {

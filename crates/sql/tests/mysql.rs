@@ -169,7 +169,7 @@ fn columns_are_added() {
         ),
         (
             "ALTER TABLE t ADD SYSTEM VERSIONING",
-            "changeTable t rebuild",
+            "changeTable t system versioning",
         ),
     ]);
 }
@@ -434,13 +434,21 @@ fn tables_come_and_go_and_change() {
         ),
         (
             "ALTER TABLE t DEFAULT CHARACTER SET utf8mb4 COLLATE = utf8mb4_bin",
-            "changeTable t catalogue; changeTable t catalogue",
+            "changeTable t default character set",
+        ),
+        (
+            "ALTER TABLE t COLLATE = utf8mb4_bin, CHARSET latin1",
+            "changeTable t default character set; changeTable t default character set",
+        ),
+        (
+            "ALTER TABLE t MAX_ROWS=5 PACK_KEYS=1, CHECKSUM=1",
+            "changeTable t options; changeTable t options; changeTable t options",
         ),
         (
             "ALTER TABLE t STATS_PERSISTENT=1",
             "changeTable t parameters",
         ),
-        ("ALTER TABLE t DISABLE KEYS", "changeTable t catalogue"),
+        ("ALTER TABLE t DISABLE KEYS", "changeTable t disable keys"),
         (
             "ALTER TABLE t PARTITION BY RANGE (a) (PARTITION p VALUES LESS THAN (10), PARTITION q VALUES LESS THAN MAXVALUE)",
             "changeTable t partitioning",
@@ -508,7 +516,7 @@ fn tables_come_and_go_and_change() {
         ),
         (
             "/*!40000 ALTER TABLE `t` DISABLE KEYS */",
-            "changeTable t catalogue",
+            "changeTable t disable keys",
         ),
     ]);
     one(

@@ -60,6 +60,7 @@ fn customers(nulls: bool) -> TableFacts {
             charset: None,
             collation: None,
             generated: None,
+            computed: None,
         },
     );
     let probe = NullProbe {

@@ -68,7 +68,7 @@ impl MySql {
     /// Runs a case that is prepared.
     pub(crate) async fn observe(&mut self, case: &Case) -> Observation {
         let mut seen = Observation::default();
-        let before = self.ids(case).await;
+        let before = self.ids(&case.table).await;
         let nulls = self.nulls(case).await;
         let had_rows = self.has_rows(case).await;
         let mut works = false;
@@ -94,9 +94,14 @@ impl MySql {
             }
         }
         if seen.error.is_none() {
-            let after = self.ids(case).await;
+            let last = case.statements.last().map_or("", String::as_str);
+            let after = self.ids(renamed(last).unwrap_or(&case.table)).await;
             // Where only some partitions are others, the table as a whole is not written anew.
-            seen.rewrite = !before.is_empty()
+            seen.rewrite = case
+                .statements
+                .iter()
+                .any(|statement| keeps_table(statement))
+                && !before.is_empty()
                 && !after.is_empty()
                 && !before.iter().any(|id| after.contains(id));
             seen.invented = had_rows && self.invented(case, &nulls).await;
@@ -113,7 +118,7 @@ impl MySql {
     /// What follows from algorithm and lock: the server works for as long as the table is large wherever it writes the
     /// table anew, or reads it to build something.
     fn conclude(&self, case: &Case, copied: bool, seen: &mut Observation) {
-        if seen.lock.is_none() {
+        if case.expect.lock.is_some() {
             seen.lock.clone_from(&case.expect.lock);
         }
         // InnoDB knows nothing of other engines' tables.
@@ -236,9 +241,9 @@ impl MySql {
     }
 
     /// The numbers that InnoDB gives to the files of the table and of its partitions: others, if it is written anew.
-    async fn ids(&mut self, case: &Case) -> Vec<String> {
+    async fn ids(&mut self, table: &str) -> Vec<String> {
         let name = self.database.name();
-        let (tables, table) = (self.tables, &case.table);
+        let tables = self.tables;
         let sql = format!(
             "SELECT TABLE_ID FROM {tables} WHERE NAME = '{name}/{table}' OR NAME LIKE '{name}/{table}#p#%' ORDER BY 1"
         );
@@ -339,11 +344,32 @@ fn worst(seen: &mut Observation, rank: usize, algorithm: &str, lock: &str) {
     }
 }
 
+/// What an ALTER calls its table from then on.
+fn renamed(statement: &str) -> Option<&str> {
+    let at = statement.to_uppercase().find(" RENAME TO ")?;
+    statement[at + " RENAME TO ".len()..]
+        .split([',', ' '])
+        .next()
+}
+
+/// Is the table of a name the same one after a statement? Not where another takes its name.
+fn keeps_table(statement: &str) -> bool {
+    let upper = statement.to_uppercase();
+    let others = [
+        "RENAME TABLE",
+        "DROP TABLE",
+        "CREATE TABLE",
+        "CREATE OR REPLACE TABLE",
+    ];
+    !others.iter().any(|words| upper.starts_with(words))
+}
+
 /// Does a statement build an index from the rows of the table, wherever it writes the rest?
 fn builds(statement: &str) -> bool {
     let upper = statement.to_uppercase();
     let words = [
         "CREATE INDEX",
+        "CREATE OR REPLACE INDEX",
         "CREATE UNIQUE INDEX",
         "CREATE FULLTEXT INDEX",
         "CREATE SPATIAL INDEX",

@@ -7,8 +7,11 @@ mod change;
 mod charset;
 mod classify;
 mod columns;
+mod computed;
 mod definition;
 mod forms;
+mod functions;
+mod known;
 mod types;
 mod ways;
 
@@ -16,13 +19,14 @@ use dbop_model::finding::{Effect, Lock};
 use dbop_model::operation::{Algorithm, Locking};
 use dbop_model::{Engine, Fact, ServerInfo, Why};
 
+pub(crate) use charset::{Relettered, converted_to, relettered};
 pub(crate) use classify::implicit_value;
 pub(crate) use forms::Form;
 pub(crate) use types::{Implicit, Type};
 
 use crate::case::Case;
 use crate::effect::{Class, Form as AnyForm, Part, Prediction, Refusal, instant};
-use forms::{Way, like, row_versions_max};
+use forms::{I, Way, like, row_versions_max};
 use ways::Shape;
 
 /// What one statement does to each of its operations' tables.
@@ -67,12 +71,26 @@ fn statement(cases: &[Case<'_>], classes: &[Class<Form>], at: usize) -> Predicti
         worst: None,
     };
     // What only changes the catalogue adds nothing to what else the statement does.
-    let only_catalogue = |part: &Part<Form>| matches!(part.form, Form::Metadata | Form::NewTable);
+    let only_catalogue = |part: &Part<Form>| {
+        matches!(
+            part.form,
+            Form::Metadata | Form::NewTable | Form::RenameTable | Form::Truncate
+        )
+    };
     if let Some(part) = own.first()
         && parts.iter().all(|(_, part)| only_catalogue(part))
     {
-        let lock = Lock::Metadata(Locking::Exclusive);
-        return done(instant(lock), part.why.clone());
+        let exclusive = instant(Lock::Metadata(Locking::Exclusive));
+        let effect = match part.form {
+            Form::RenameTable => effect(case.server, I, false),
+            // Its file is another one, and no row of it is read.
+            Form::Truncate => Effect {
+                rewrite: true,
+                ..exclusive
+            },
+            _ => exclusive,
+        };
+        return done(effect, part.why.clone());
     }
     parts.retain(|(_, part)| !only_catalogue(part));
     let Some(like) = like(case.server) else {

@@ -45,8 +45,20 @@ pub(crate) const REFUSED_STATEMENT: Page = Page {
             "PostgreSQL before 18",
             "a foreign key that is NOT VALID on a partitioned table; virtual generated columns; NOT ENFORCED",
         ),
-        ("MySQL, MariaDB", "NOT VALID"),
-        ("MariaDB", "an index over an expression"),
+        (
+            "MySQL, MariaDB",
+            "NOT VALID; a type, a character set, a collation or a storage engine that the server has not; a CHECK, a \
+             generated column or a default over a query, a missing column, AUTO_INCREMENT, or what is another value \
+             tomorrow; a default beside `AS (...)`",
+        ),
+        (
+            "MySQL",
+            "a CHECK that is no condition, or one of a column that is about another",
+        ),
+        (
+            "MariaDB",
+            "an index over an expression; NOT NULL beside `AS (...)`",
+        ),
     ],
     evidence: "The server's version, the table's kind and the transaction that the statement is in decide.",
     verdicts: &[("WillFail", "this server refuses the statement")],
@@ -297,7 +309,9 @@ pub(crate) const REFUSED_BY_CATALOGUE: Page = Page {
 pub(crate) const CONSTRAINT_OVER_VIOLATIONS: Page = Page {
     why: "A CHECK, a foreign key, a partition's bound and a change of type look at every row, and fail at the first that does \
           not fit: a value that the condition refuses, that the other table does not have, that is outside of the bounds, or \
-          that is too long or no number for the new type.",
+          that is too long or no number for the new type. On MySQL and MariaDB also where a character set lacks a letter, \
+          where values of a unique key become the same by a new type or collation, and where what a new column is computed \
+          by does not fit its type.",
     servers: &[
         (
             "PostgreSQL",
@@ -305,7 +319,12 @@ pub(crate) const CONSTRAINT_OVER_VIOLATIONS: Page = Page {
         ),
         (
             "MySQL, MariaDB",
-            "every row is looked at while the statement runs",
+            "every row is looked at while the statement runs; what a `sql_mode` that is not strict bends to fit is no \
+             violation",
+        ),
+        (
+            "MariaDB",
+            "the CHECK of a column is held against rows only where they are copied",
         ),
     ],
     evidence: "A bounded probe, read only, ends at the first such row and says only that there is one. It computes what the \

@@ -4,22 +4,23 @@
 //! effects; a condition that calls others is not tried, and stays unknown. Whether a key is unique is
 //! `unique-over-duplicates`, and NULL `not-null-over-nulls`.
 
+mod asked;
 mod partitions;
 
 use std::collections::BTreeSet;
 
-use dbop_model::dependent::{NewColumn, RowProbe};
+use dbop_model::dependent::{Retyped, RowProbe};
 use dbop_model::finding::{Finding, Verdict};
-use dbop_model::operation::{
-    Column, Constraint, ConstraintKind, Filled, Operation, ServerDefault, TableChange, Validity,
-};
-use dbop_model::table::{FactRequest, TableFacts, TableName};
+use dbop_model::operation::{Algorithm, Column, IndexKind, IndexPart, Operation, TableChange};
+use dbop_model::table::{ColumnFacts, ColumnName, FactRequest, IndexFacts, TableFacts};
 use dbop_model::{Engine, Fact};
 
 use crate::case::{Case, unknown};
+use crate::effect::mysql::{Relettered, Type, converted_to, relettered};
 use crate::rules::Rule;
 use crate::size::age_in_words;
 use crate::steps::{ColumnStanding, Standing, Step};
+use asked::{Asked, asked, checked_with};
 
 pub(crate) const RULE: Rule = Rule {
     id: "constraint-over-violations",
@@ -28,197 +29,6 @@ pub(crate) const RULE: Rule = Rule {
     wants,
     judge,
 };
-
-/// A question about the rows of one of these tables, and what it is for, as a clause.
-struct Asked {
-    tables: Vec<TableName>,
-    probe: RowProbe,
-    what: String,
-}
-
-fn asked(step: &Step<'_>) -> Vec<Asked> {
-    let own = |probe, what| Asked {
-        tables: step.tables().to_vec(),
-        probe,
-        what,
-    };
-    match step.operation {
-        Operation::AddConstraint { table, constraint } => probe_of(step, constraint, None)
-            .map(|probe| own(probe, format!("{} on {table}", name_of(constraint))))
-            .into_iter()
-            .collect(),
-        Operation::AddColumn { table, columns } => {
-            let constrained = columns
-                .iter()
-                .flat_map(|column| column.constraints.iter().map(move |one| (column, one)))
-                .filter_map(|(column, constraint)| {
-                    let probe = probe_of(step, constraint, Some(new_column(column)?))?;
-                    let what = format!("{} on {table}.{}", name_of(constraint), column.name);
-                    Some(own(probe, what))
-                });
-            let valued = columns.iter().filter_map(|column| {
-                let with = new_column(column).filter(|column| column.value.is_some())?;
-                let what = format!("the default of {table}.{}", column.name);
-                Some(own(RowProbe::NoValueOf { with }, what))
-            });
-            constrained.chain(valued).collect()
-        }
-        Operation::AlterColumn { table, columns } => columns
-            .iter()
-            .filter_map(|column| {
-                let probe = RowProbe::Unconvertible {
-                    column: step.column_names(&column.name).first()?.clone(),
-                    sql_type: column.sql_type.as_ref()?.name().to_owned(),
-                    using: column.using.clone(),
-                };
-                let what = format!("the new type of {table}.{}", column.name);
-                Some(own(probe, what))
-            })
-            .collect(),
-        Operation::ChangeTable {
-            table,
-            change: TableChange::ValidateConstraint { name },
-        } => {
-            let mut made = step.made().iter();
-            let made = made.rfind(|made| made.constraint.name.as_ref() == Some(name));
-            let probe = match made {
-                Some(made) => probe_of_rows(step, made.constraint, None),
-                None => Some(RowProbe::Unmet {
-                    constraint: name.clone(),
-                }),
-            };
-            probe
-                .map(|probe| own(probe, format!("validating {table}.{name}")))
-                .into_iter()
-                .collect()
-        }
-        Operation::ChangeTable {
-            table,
-            change: TableChange::Partitioning(partitioning),
-        } => partitions::covered(partitioning)
-            .map(|condition| {
-                let probe = RowProbe::OutOfPartitions { condition };
-                own(probe, format!("the new partitions of {table}"))
-            })
-            .into_iter()
-            .collect(),
-        Operation::ChangeTable {
-            table,
-            change:
-                TableChange::AttachPartition {
-                    partition,
-                    bound: Some(bound),
-                },
-        } => {
-            let parent = step.tables().first().unwrap_or(table).clone();
-            let from_default = RowProbe::InDefault {
-                bound: bound.clone(),
-            };
-            let what = format!("what {partition} takes from the default partition of {table}");
-            vec![
-                own(from_default, what),
-                Asked {
-                    tables: step.others().to_vec(),
-                    probe: RowProbe::OutOfBound {
-                        parent,
-                        bound: bound.clone(),
-                    },
-                    what: format!("attaching {partition} to {table}"),
-                },
-            ]
-        }
-        Operation::ChangeTable {
-            table,
-            change:
-                TableChange::CreatePartition {
-                    partition,
-                    bound: Some(bound),
-                },
-        } => {
-            let from_default = RowProbe::InDefault {
-                bound: bound.clone(),
-            };
-            let what = format!("what {partition} takes from the default partition of {table}");
-            vec![own(from_default, what)]
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn name_of(constraint: &Constraint) -> &'static str {
-    match constraint.kind() {
-        ConstraintKind::ForeignKey => "foreign key",
-        _ => "CHECK",
-    }
-}
-
-/// The question for a constraint that is held against the rows of today.
-fn probe_of(step: &Step<'_>, constraint: &Constraint, with: Option<NewColumn>) -> Option<RowProbe> {
-    if constraint.validity == Validity::AllRows {
-        probe_of_rows(step, constraint, with)
-    } else {
-        None
-    }
-}
-
-fn probe_of_rows(
-    step: &Step<'_>,
-    constraint: &Constraint,
-    with: Option<NewColumn>,
-) -> Option<RowProbe> {
-    match constraint.kind() {
-        ConstraintKind::Check => Some(RowProbe::Violates {
-            condition: constraint.expression.clone()?,
-            with,
-        }),
-        ConstraintKind::ForeignKey => {
-            // NULL refers to nothing.
-            if with.as_ref().is_some_and(|column| column.value.is_none()) {
-                return None;
-            }
-            let references = constraint.references.as_ref()?;
-            let other = step
-                .others()
-                .iter()
-                .find(|other| other.may_be(references))
-                .or(step.others().first())
-                .unwrap_or(references);
-            let today = |name| match &with {
-                Some(column) => Some(column.name.clone()),
-                None => step.column_names(name).first().cloned(),
-            };
-            Some(RowProbe::Orphan {
-                columns: constraint
-                    .columns()
-                    .iter()
-                    .map(today)
-                    .collect::<Option<_>>()?,
-                other: other.clone(),
-                referenced: constraint.referenced.clone(),
-                with,
-            })
-        }
-        _ => None,
-    }
-}
-
-/// The value that a new column has in the rows of today; `None`: the operation does not say it.
-fn new_column(column: &Column) -> Option<NewColumn> {
-    let sql_type = column.sql_type.as_ref()?;
-    if sql_type.filled() != Filled::No {
-        return None;
-    }
-    let value = match &column.default {
-        ServerDefault::NotSaid | ServerDefault::Absent => None,
-        ServerDefault::Expression(text) => Some(text.clone()),
-        ServerDefault::Present => return None,
-    };
-    Some(NewColumn {
-        name: column.name.clone(),
-        sql_type: sql_type.name().to_owned(),
-        value,
-    })
-}
 
 fn wants(step: &Step<'_>, wanted: &mut BTreeSet<FactRequest>) {
     for asked in asked(step) {
@@ -241,11 +51,19 @@ fn judge(case: &Case<'_>) -> Vec<Finding> {
 }
 
 /// Does the server hold the rows of today against it? MySQL and MariaDB check no foreign key with foreign_key_checks off,
-/// and change a value that does not fit where sql_mode is not strict; MariaDB holds the CHECK of a new column against no
-/// row.
+/// and change a value that does not fit where sql_mode is not strict; MariaDB holds the CHECK of a column against rows only
+/// where it copies them.
 fn is_held(case: &Case<'_>, probe: &RowProbe) -> bool {
     let is_off = |setting: Fact<bool>| setting.is_known_and(|on| !on);
+    let of_column = !matches!(
+        case.step.operation,
+        Operation::AddConstraint { .. } | Operation::ChangeTable { .. }
+    );
     match (case.server.engine, probe) {
+        (
+            Engine::PostgreSql,
+            RowProbe::Uncomputable { .. } | RowProbe::Unsayable { .. } | RowProbe::Alike { .. },
+        ) => false,
         (Engine::PostgreSql, _) => true,
         // Storage engines but InnoDB read a foreign key and forget it.
         (_, RowProbe::Orphan { .. }) => {
@@ -255,9 +73,27 @@ fn is_held(case: &Case<'_>, probe: &RowProbe) -> bool {
             });
             !forgotten && !is_off(case.foreign_key_checks())
         }
-        (_, RowProbe::Unconvertible { .. }) => !is_off(case.strict()),
-        (Engine::MariaDb, RowProbe::Violates { with: Some(_), .. }) => false,
+        // What is JSON there, a CHECK of the column says.
+        (Engine::MariaDb, probe) if of_column && is_check(probe) => {
+            let effect = case.prediction.effect.known();
+            effect.is_none_or(|effect| effect.algorithm == Some(Algorithm::Copy))
+        }
+        (
+            _,
+            RowProbe::Unconvertible { .. }
+            | RowProbe::Unsayable { .. }
+            | RowProbe::Uncomputable { .. },
+        ) => !is_off(case.strict()),
         _ => true,
+    }
+}
+
+/// Is it a CHECK of a column, that of a type perhaps?
+fn is_check(probe: &RowProbe) -> bool {
+    match probe {
+        RowProbe::Violates { .. } => true,
+        RowProbe::Uncomputable { with } => with.sql_type.eq_ignore_ascii_case("json"),
+        _ => false,
     }
 }
 
@@ -280,6 +116,9 @@ fn judge_one(case: &Case<'_>, asked: &Asked) -> Option<Finding> {
                         format!("{what}: at least one row does not meet it"),
                     )
                 }
+            } else if probed.took.is_zero() {
+                // By what the types are, no row had to be looked at.
+                return None;
             } else {
                 Finding {
                     evidence: vec![case.seen("no row that does not meet it", probe)],
@@ -314,6 +153,13 @@ fn is_settled(case: &Case<'_>, facts: &TableFacts, probe: &RowProbe) -> bool {
         | RowProbe::Orphan {
             with: Some(column), ..
         } => facts.columns.contains_key(&column.name),
+        RowProbe::Violates { with: None, .. } => {
+            let made = match case.step.operation {
+                Operation::AddConstraint { constraint, .. } => checked_with(&case.step, constraint),
+                _ => None,
+            };
+            made.is_some_and(|column| !facts.columns.contains_key(&column.name))
+        }
         RowProbe::Unmet { constraint } => facts.constraints.is_known_and(|constraints| {
             // One that is valid is not looked at again; one that is not there is `refused-by-catalogue`.
             constraints
@@ -327,6 +173,17 @@ fn is_settled(case: &Case<'_>, facts: &TableFacts, probe: &RowProbe) -> bool {
                 .type_named(&with.sql_type)
                 .is_known_and(|known| known.constrained_domain);
             !is_domain || facts.columns.contains_key(&with.name)
+        }
+        RowProbe::Uncomputable { with } => facts.columns.contains_key(&with.name),
+        RowProbe::Unsayable { text } => {
+            !retyped(case, facts, text).any(|(_, letters)| letters.may_lose)
+        }
+        RowProbe::Alike { columns } => {
+            let indexes = facts.indexes.known();
+            !retyped(case, facts, columns).any(|(name, letters)| {
+                let is_other = letters.compared_anew || is_of_other_type(facts, name, columns);
+                is_other && indexes.is_none_or(|indexes| indexes.iter().any(|i| is_key(i, name)))
+            })
         }
         // What the server does not convert by itself is `refused-by-catalogue`; what is of the type, is of it.
         RowProbe::Unconvertible {
@@ -348,8 +205,59 @@ fn is_settled(case: &Case<'_>, facts: &TableFacts, probe: &RowProbe) -> bool {
     }
 }
 
+/// The columns of today that become others, and what becomes of their letters.
+fn retyped<'a>(
+    case: &'a Case<'_>,
+    facts: &'a TableFacts,
+    to: &'a Retyped,
+) -> impl Iterator<Item = (&'a ColumnName, Relettered)> {
+    let letters = move |name: &ColumnName, old: &ColumnFacts| match case.step.operation {
+        Operation::ChangeTable {
+            change: TableChange::ConvertCharset { charset, collation },
+            ..
+        } => Some(converted_to(case, old, charset, collation.as_deref())),
+        Operation::AlterColumn { columns, .. } => {
+            let is = |column: &&Column| case.step.column_names(&column.name).contains(name);
+            columns
+                .iter()
+                .find(is)
+                .map(|column| relettered(case, facts, column, old))
+        }
+        _ => None,
+    };
+    facts
+        .columns
+        .iter()
+        .filter(|(name, _)| to.column.as_ref().is_none_or(|column| column == *name))
+        .filter_map(move |(name, old)| Some((name, letters(name, old)?)))
+}
+
+fn is_of_other_type(facts: &TableFacts, name: &ColumnName, to: &Retyped) -> bool {
+    let old = facts.columns.get(name);
+    match (old, &to.sql_type) {
+        (Some(old), Some(new)) => Type::read(&old.sql_type) != Type::read(new),
+        _ => false,
+    }
+}
+
+/// Is an index unique, and a column part of it?
+fn is_key(index: &IndexFacts, column: &ColumnName) -> bool {
+    let is_part = |part: &IndexPart| matches!(part, IndexPart::Column(name) | IndexPart::Prefix(name, _) if name == column);
+    (index.primary || index.kind == IndexKind::Unique) && index.key.parts.iter().any(is_part)
+}
+
 fn ways_out(probe: &RowProbe) -> Vec<String> {
     match probe {
+        RowProbe::Uncomputable { .. } => vec![
+            "choose a larger type, or an expression that the type takes for every row".to_owned(),
+        ],
+        RowProbe::Unsayable { .. } => vec![
+            "choose a character set that has all letters: utf8mb4".to_owned(),
+            "or replace those letters first, in batches".to_owned(),
+        ],
+        RowProbe::Alike { .. } => vec![
+            "remove what becomes a duplicate first, or drop the unique key".to_owned(),
+        ],
         RowProbe::InDefault { .. } => vec![
             "detach the default partition, move the rows that are within the bounds, and attach it again"
                 .to_owned(),
@@ -381,10 +289,13 @@ mod tests {
     use std::time::Duration;
 
     use dbop_model::dependent::RowsProbed;
-    use dbop_model::operation::Statement;
+    use dbop_model::operation::{Constraint, ConstraintKind, Statement};
 
     use super::*;
-    use crate::testing::{check, name, present, typed, unknown as no_fact, users};
+    use crate::testing::{
+        check, findings_on, key, name, other, present, typed, unknown as no_fact, users,
+    };
+    use dbop_model::finding::HintPolicy;
 
     fn positive() -> Operation {
         let mut constraint = Constraint::new(ConstraintKind::Check, vec![]).unwrap();
@@ -466,5 +377,136 @@ mod tests {
             &table,
             "WillFail: CHECK on users.code: at least one row does not meet it",
         );
+    }
+
+    /// What is said on MySQL 9.7 and on MariaDB 11.4, where every probe finds a row.
+    #[track_caller]
+    fn check_on_both(operation: Operation, table: TableFacts, mysql: &str, mariadb: &str) {
+        let statement = Statement {
+            line: Some(1),
+            ..Statement::from(operation)
+        };
+        let statements = [statement];
+        let mut table = table;
+        for step in crate::steps::walk(&statements) {
+            for asked in asked(&step) {
+                table.probed.insert(asked.probe, found(true));
+            }
+        }
+        for (server, expect) in [
+            (other(Engine::MySql, 9, 7), mysql),
+            (other(Engine::MariaDb, 11, 4), mariadb),
+        ] {
+            let policy = HintPolicy::default();
+            let said = findings_on(RULE.id, &server, &statements, table.clone(), &policy);
+            let claims: Vec<&str> = said.iter().map(|one| one.claim.as_str()).collect();
+            let expect: Vec<&str> = expect.split('\n').filter(|line| !line.is_empty()).collect();
+            assert_eq!(claims, expect, "{server}: {statements:?}");
+        }
+    }
+
+    /// `word` of utf8mb4 with a unique key, `number` with none.
+    fn texts() -> TableFacts {
+        let mut facts = present();
+        let column = |sql_type: &str, charset: Option<&str>| ColumnFacts {
+            sql_type: sql_type.to_owned(),
+            charset: charset.map(str::to_owned),
+            collation: charset.map(|charset| format!("{charset}_bin")),
+            ..facts.columns[&name("email")].clone()
+        };
+        let columns = [
+            (name("word"), column("varchar(60)", Some("utf8mb4"))),
+            (name("number"), column("int", None)),
+        ];
+        facts.columns = columns.into();
+        facts.indexes = Fact::Known(vec![IndexFacts {
+            name: name("words"),
+            key: key(&["word"]),
+            kind: IndexKind::Unique,
+            primary: false,
+            valid: true,
+            immediate: true,
+            bytes: None,
+        }]);
+        facts
+    }
+
+    fn redefined(column: Column) -> Operation {
+        let column = Column {
+            redefined: true,
+            ..column
+        };
+        Operation::alter_column(users(), vec![column]).unwrap()
+    }
+
+    #[test]
+    fn letters_that_get_lost_and_keys_that_become_alike() {
+        let lettered = |charset: &str, collation: &str| Column {
+            charset: Some(charset.to_owned()),
+            collation: Some(collation.to_owned()),
+            ..typed("word", "varchar(60)")
+        };
+        let unmet = |what: &str| format!("{what}: at least one row does not meet it");
+        let lost = unmet("the text of users.word in its new character set");
+        let alike = unmet("unique keys over users.word, as it becomes");
+        let of_type = unmet("the new type of users.word");
+        let on_both = |column: Column, expect: &[&String]| {
+            let expect: Vec<&str> = expect.iter().map(|line| line.as_str()).collect();
+            let expect = expect.join("\n");
+            check_on_both(redefined(column), texts(), &expect, &expect);
+        };
+        on_both(lettered("latin1", "latin1_bin"), &[&lost, &alike]);
+        on_both(lettered("utf8mb4", "utf8mb4_general_ci"), &[&alike]);
+        on_both(lettered("utf8mb4", "utf8mb4_bin"), &[]);
+        let longer = Column {
+            sql_type: "varchar(80)".parse().ok(),
+            ..lettered("utf8mb4", "utf8mb4_bin")
+        };
+        on_both(longer, &[&of_type, &alike]);
+        let convert = Operation::ChangeTable {
+            table: users(),
+            change: TableChange::ConvertCharset {
+                charset: "latin1".to_owned(),
+                collation: None,
+            },
+        };
+        let of_table = format!(
+            "{}\n{}",
+            unmet("the text of users in latin1"),
+            unmet("unique keys of users in latin1")
+        );
+        check_on_both(convert, texts(), &of_table, &of_table);
+    }
+
+    #[test]
+    fn what_is_computed_has_to_fit() {
+        let unmet = "what users.c is computed by: at least one row does not meet it";
+        let stored = typed("c", "tinyint generated always as (number * 100) stored");
+        let stored = Operation::add_column(users(), vec![stored]).unwrap();
+        check_on_both(stored, texts(), unmet, unmet);
+        let by_default = crate::testing::default(typed("c", "tinyint"), "(number * 100)");
+        let by_default = Operation::add_column(users(), vec![by_default]).unwrap();
+        check_on_both(by_default, texts(), unmet, unmet);
+        let constant = crate::testing::default(typed("c", "tinyint"), "7");
+        let constant = Operation::add_column(users(), vec![constant]).unwrap();
+        check_on_both(constant, texts(), "", "");
+    }
+
+    #[test]
+    fn the_check_of_a_column_that_is_there() {
+        let checked = |sql_type: &str| {
+            let mut check = Constraint::new(ConstraintKind::Check, vec![name("number")]).unwrap();
+            check.expression = Some("number > 10".to_owned());
+            redefined(Column {
+                constraints: vec![check],
+                ..typed("number", sql_type)
+            })
+        };
+        let unmet = "CHECK on users.number: at least one row does not meet it";
+        // MariaDB holds it against rows only where it copies them.
+        check_on_both(checked("int"), texts(), unmet, "");
+        let converted =
+            format!("the new type of users.number: at least one row does not meet it\n{unmet}");
+        check_on_both(checked("bigint"), texts(), &converted, &converted);
     }
 }

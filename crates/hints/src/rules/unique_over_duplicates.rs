@@ -133,10 +133,45 @@ fn renamed(key: &UniqueKey, name: impl Fn(&ColumnName) -> Option<ColumnName>) ->
     })
 }
 
+/// A key with the expressions of those of its columns that the migration adds as generated ones; `None`: it has none.
+fn computed(step: &Step<'_>, key: &UniqueKey) -> Option<UniqueKey> {
+    let own = match step.operation {
+        Operation::AddColumn { columns, .. } => columns.as_slice(),
+        _ => &[],
+    };
+    let expression = |name: &ColumnName| -> Option<String> {
+        let column = own.iter().find(|column| column.name == *name);
+        let column = column.or_else(|| step.added(name))?;
+        let text = column.sql_type.as_ref()?.computed()?;
+        Some(text.to_owned())
+    };
+    let mut is_computed = false;
+    let parts = key.parts.iter().map(|part| match part {
+        IndexPart::Column(name) => match expression(name) {
+            Some(text) => {
+                is_computed = true;
+                Some(IndexPart::Expression(text))
+            }
+            None => step
+                .column_names(name)
+                .first()
+                .cloned()
+                .map(IndexPart::Column),
+        },
+        other => Some(other.clone()),
+    });
+    let parts = parts.collect::<Option<Vec<_>>>()?;
+    is_computed.then(|| UniqueKey {
+        parts,
+        ..key.clone()
+    })
+}
+
 fn wants(step: &Step<'_>, wanted: &mut BTreeSet<FactRequest>) {
     for key in keys(step.operation) {
         // Columns under every name that they may have today.
-        let variants = variants(step, &key);
+        let mut variants = variants(step, &key);
+        variants.extend(computed(step, &key));
         for table in step.tables() {
             for key in &variants {
                 wanted.insert(FactRequest::Duplicates {
@@ -194,10 +229,18 @@ fn judge_key(case: &Case<'_>, facts: &TableFacts, key: &UniqueKey) -> Option<Fin
             ..finding(Verdict::Clean, format!("{what}: the table has no row"))
         });
     }
-    if let Operation::AddColumn { columns, .. } = case.step.operation {
-        return added(case, facts, columns, key, &what);
-    }
-    let Some(key_today) = today(&case.step, key, Some(facts)) else {
+    let by_expressions = computed(&case.step, key);
+    let key_today = match case.step.operation {
+        Operation::AddColumn { columns, .. } => {
+            let is_there = |part: &IndexPart| matches!(part, IndexPart::Column(name) if facts.columns.contains_key(name));
+            if by_expressions.is_none() || key.parts.iter().any(is_there) {
+                return added(case, facts, columns, key, &what);
+            }
+            by_expressions
+        }
+        _ => today(&case.step, key, Some(facts)).or(by_expressions),
+    };
+    let Some(key_today) = key_today else {
         return missing_or_added(case, facts, key, &what);
     };
     if let Some(proof) = proof(facts, &key_today) {
@@ -399,171 +442,4 @@ fn select(case: &Case<'_>, key: &UniqueKey) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use dbop_model::operation::{Constraint, Index};
-    use dbop_model::table::DuplicateProbe;
-
-    use super::*;
-    use crate::testing::{check, column, key, name, present, rows, unknown};
-
-    fn unique(columns: &[&str]) -> [Operation; 1] {
-        let columns = columns.iter().map(|column| name(column)).collect();
-        let constraint = Constraint::new(ConstraintKind::Unique, columns).unwrap();
-        [Operation::AddConstraint {
-            table: "users".parse().unwrap(),
-            constraint,
-        }]
-    }
-
-    fn probed(found: bool) -> TableFacts {
-        let mut facts = present();
-        let probe = DuplicateProbe {
-            found,
-            proven_by: None,
-            took: Duration::from_millis(41),
-        };
-        facts.duplicates.insert(key(&["email"]), Fact::Known(probe));
-        facts
-    }
-
-    fn indexed(columns: &[&str], change: impl FnOnce(&mut IndexFacts)) -> TableFacts {
-        let mut index = IndexFacts {
-            name: name("proof"),
-            key: key(columns),
-            kind: IndexKind::Unique,
-            primary: false,
-            valid: true,
-            immediate: true,
-            bytes: None,
-        };
-        change(&mut index);
-        TableFacts {
-            indexes: Fact::Known(vec![index]),
-            ..probed(true)
-        }
-    }
-
-    const FAILS: &str =
-        "WillFail: unique key on users(email): at least one value occurs more than once";
-
-    #[test]
-    fn duplicates_make_it_fail() {
-        check(RULE.id, &unique(&["email"]), &probed(true), FAILS);
-        let clean = "Clean: unique key on users(email): no value occurs twice";
-        check(RULE.id, &unique(&["email"]), &probed(false), clean);
-        let index = [Operation::CreateIndex {
-            table: "users".parse().unwrap(),
-            index: Index::new(IndexKind::Unique, vec![name("email")]),
-        }];
-        check(RULE.id, &index, &probed(true), FAILS);
-        let plain = [Operation::CreateIndex {
-            table: "users".parse().unwrap(),
-            index: Index::new(IndexKind::Plain, vec![name("email")]),
-        }];
-        check(RULE.id, &plain, &probed(true), "");
-        let empty = TableFacts {
-            any_row: Fact::Known(false),
-            ..probed(true)
-        };
-        let none = "Clean: unique key on users(email): the table has no row";
-        check(RULE.id, &unique(&["email"]), &empty, none);
-        let mut unseen = present();
-        unseen
-            .duplicates
-            .insert(key(&["email"]), unknown("the probe took longer than 5 s"));
-        check(
-            RULE.id,
-            &unique(&["email"]),
-            &unseen,
-            "Unknown: unique key on users(email): whether a value occurs more than once is not \
-             known: the probe took longer than 5 s",
-        );
-    }
-
-    #[test]
-    fn a_unique_index_on_a_subset_is_proof() {
-        let proven = |columns: &str| {
-            format!(
-                "Clean: unique key on users({columns}): the unique index proof proves that no value \
-                 occurs twice"
-            )
-        };
-        check(
-            RULE.id,
-            &unique(&["email"]),
-            &indexed(&["email"], |_| {}),
-            &proven("email"),
-        );
-        check(
-            RULE.id,
-            &unique(&["email", "phone"]),
-            &indexed(&["email"], |_| {}),
-            &proven("email, phone"),
-        );
-        // None of these is.
-        check(
-            RULE.id,
-            &unique(&["email"]),
-            &indexed(&["email", "phone"], |_| {}),
-            FAILS,
-        );
-        check(
-            RULE.id,
-            &unique(&["email"]),
-            &indexed(&["email"], |i| i.valid = false),
-            FAILS,
-        );
-        check(
-            RULE.id,
-            &unique(&["email"]),
-            &indexed(&["email"], |i| i.immediate = false),
-            FAILS,
-        );
-        check(
-            RULE.id,
-            &unique(&["email"]),
-            &indexed(&["email"], |i| i.kind = IndexKind::Plain),
-            FAILS,
-        );
-        check(
-            RULE.id,
-            &unique(&["email"]),
-            &indexed(&["email"], |i| i.key.predicate = Some("active".to_owned())),
-            FAILS,
-        );
-        check(
-            RULE.id,
-            &unique(&["email"]),
-            &indexed(&["email"], |i| {
-                i.key.parts = vec![IndexPart::Prefix(name("email"), 3)];
-            }),
-            FAILS,
-        );
-    }
-
-    #[test]
-    fn a_new_column_with_one_value_for_every_row() {
-        let constraint = Constraint::new(ConstraintKind::Unique, vec![name("code")]).unwrap();
-        let code = Column {
-            constraints: vec![constraint],
-            ..column("code").with_type("int".parse().unwrap())
-        };
-        let add = |column: Column| {
-            [Operation::add_column("users".parse().unwrap(), vec![column]).unwrap()]
-        };
-        let same = code
-            .clone()
-            .with_default(ServerDefault::new(None, Some("0")).unwrap());
-        let fails =
-            "WillFail: unique key on users(code): every row of today would get the same value";
-        check(RULE.id, &add(same.clone()), &present(), fails);
-        check(RULE.id, &add(code), &present(), "");
-        let one = TableFacts {
-            rows: rows(1),
-            ..present()
-        };
-        check(RULE.id, &add(same), &one, "");
-    }
-}
+mod tests;

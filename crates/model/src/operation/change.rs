@@ -84,6 +84,25 @@ pub enum TableChange {
     },
     /// Storage parameters such as `fillfactor`, and statistics targets.
     Parameters,
+    /// `MAX_ROWS`, `CHECKSUM`, `PACK_KEYS` and the like (MySQL, MariaDB): hints to storage engines, which InnoDB passes over.
+    Options,
+    /// `ENABLE KEYS`, `DISABLE KEYS` (MySQL, MariaDB), which InnoDB passes over.
+    Keys {
+        /// The first of the two: what was put off is made up for.
+        enable: bool,
+    },
+    /// `ADD SYSTEM VERSIONING`, `DROP SYSTEM VERSIONING` (MariaDB).
+    Versioning {
+        /// The first of the two.
+        add: bool,
+    },
+    /// The character set and collation of columns to come (`DEFAULT CHARACTER SET`: MySQL, MariaDB).
+    DefaultCharset {
+        /// The character set, where it is said.
+        charset: Option<String>,
+        /// The collation, where it is said.
+        collation: Option<String>,
+    },
     /// `CONVERT TO CHARACTER SET`.
     ConvertCharset {
         /// The character set.
@@ -183,6 +202,11 @@ impl TableChange {
             TableChange::DropTrigger { name, .. } => format!("drop trigger {name}"),
             TableChange::Filling { column, change } => format!("{column} {}", change.as_str()),
             TableChange::Parameters => "parameters".to_owned(),
+            TableChange::Options => "options".to_owned(),
+            TableChange::Keys { enable: true } => "enable keys".to_owned(),
+            TableChange::Keys { enable: false } => "disable keys".to_owned(),
+            TableChange::Versioning { .. } => "system versioning".to_owned(),
+            TableChange::DefaultCharset { .. } => "default character set".to_owned(),
             TableChange::ConvertCharset { charset, .. } => format!("convert to {charset}"),
             TableChange::Order { .. } => "order".to_owned(),
             TableChange::Engine { engine } => format!("change its engine to {engine}"),

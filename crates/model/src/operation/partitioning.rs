@@ -57,10 +57,14 @@ pub enum PartitionVerb {
 pub enum PartitionChange {
     /// A partition without rows comes.
     Add,
-    /// Partitions lose their rows.
+    /// Partitions go, with their rows.
     Drop,
+    /// Partitions lose their rows.
+    Truncate,
     /// Rows of some partitions are put into others.
     Redistribute,
+    /// Rows of all partitions are: of a hash.
+    Rehash,
     /// Some partitions are written anew.
     Rebuild,
     /// The whole table is written anew.
@@ -139,11 +143,13 @@ impl Partitioning {
         match self.verb {
             // A hash has no values of its own: rows of the others go to the new one.
             PartitionVerb::Add if self.makes.iter().all(|one| one.bound.is_none()) => {
-                PartitionChange::Redistribute
+                PartitionChange::Rehash
             }
             PartitionVerb::Add => PartitionChange::Add,
-            PartitionVerb::Drop | PartitionVerb::Truncate => PartitionChange::Drop,
-            PartitionVerb::Coalesce | PartitionVerb::Reorganize => PartitionChange::Redistribute,
+            PartitionVerb::Drop => PartitionChange::Drop,
+            PartitionVerb::Truncate => PartitionChange::Truncate,
+            PartitionVerb::Coalesce => PartitionChange::Rehash,
+            PartitionVerb::Reorganize => PartitionChange::Redistribute,
             PartitionVerb::Rebuild => PartitionChange::Rebuild,
             // InnoDB knows no way to optimize one partition alone (section 26.3.4).
             PartitionVerb::Optimize | PartitionVerb::By | PartitionVerb::Remove => {
@@ -156,15 +162,15 @@ impl Partitioning {
 
     /// In a line, after the table's name.
     pub(super) fn words(&self) -> &'static str {
-        match (self.change(), self.verb) {
-            (_, PartitionVerb::Truncate) => "truncate a partition",
-            (PartitionChange::Add, _) => "add a partition",
-            (PartitionChange::Drop, _) => "drop a partition",
-            (PartitionChange::Redistribute, _) => "redistribute partitions",
-            (PartitionChange::Rebuild, _) => "rebuild a partition",
-            (PartitionChange::Whole, _) => "partitioning",
-            (PartitionChange::Exchange, _) => "exchange a partition",
-            (PartitionChange::Check, _) => "check a partition",
+        match self.change() {
+            PartitionChange::Add => "add a partition",
+            PartitionChange::Drop => "drop a partition",
+            PartitionChange::Truncate => "truncate a partition",
+            PartitionChange::Redistribute | PartitionChange::Rehash => "redistribute partitions",
+            PartitionChange::Rebuild => "rebuild a partition",
+            PartitionChange::Whole => "partitioning",
+            PartitionChange::Exchange => "exchange a partition",
+            PartitionChange::Check => "check a partition",
         }
     }
 }

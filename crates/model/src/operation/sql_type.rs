@@ -50,6 +50,7 @@ pub struct SqlType {
     text: String,
     name: String,
     filled: Filled,
+    computed: Option<String>,
 }
 
 /// How the type of a column makes the server fill it.
@@ -86,6 +87,11 @@ impl SqlType {
     pub fn filled(&self) -> Filled {
         self.filled
     }
+
+    /// The expression by which the column is computed from others, where it is.
+    pub fn computed(&self) -> Option<&str> {
+        self.computed.as_deref()
+    }
 }
 
 impl std::str::FromStr for SqlType {
@@ -118,10 +124,18 @@ impl std::str::FromStr for SqlType {
             None if SERIAL_TYPES.contains(&name.to_ascii_lowercase().as_str()) => Filled::Serial,
             None => Filled::No,
         };
+        let is_computed = matches!(
+            filled,
+            Filled::Stored | Filled::Virtual | Filled::StoredOrVirtual
+        );
+        let computed = generated
+            .filter(|_| is_computed)
+            .and_then(|at| in_parentheses(&text[words[at].0..]));
         Ok(SqlType {
             text: text.to_owned(),
             name,
             filled,
+            computed,
         })
     }
 }
@@ -153,6 +167,12 @@ const CLAUSES: [(&str, &str); 8] = [
     ("REFERENCES", "write an addConstraint of kind foreignKey"),
     ("CONSTRAINT", "write an addConstraint"),
 ];
+
+/// What stands between the first parenthesis and the last, which are a pair.
+fn in_parentheses(clause: &str) -> Option<String> {
+    let inside = clause.get(clause.find('(')? + 1..clause.rfind(')')?)?;
+    Some(inside.trim().to_owned())
+}
 
 fn generated_clause(words: &[(usize, String)]) -> Result<Filled, SqlTypeError> {
     let words: Vec<&str> = words.iter().map(|(_, word)| word.as_str()).collect();

@@ -57,6 +57,8 @@ pub struct Session {
     pub strict: Option<Fact<bool>>,
     /// Does it take 0000-00-00 for a date (`sql_mode` without `NO_ZERO_DATE`)?
     pub zero_dates: Option<Fact<bool>>,
+    /// Does the server take another engine for one that it lacks (`sql_mode` without `NO_ENGINE_SUBSTITUTION`)?
+    pub substitutes_engine: Option<Fact<bool>>,
     /// Are foreign keys checked (`foreign_key_checks`)?
     pub foreign_key_checks: Option<Fact<bool>>,
     /// The algorithm of statements that ask for none (MariaDB's `alter_algorithm`).

@@ -21,15 +21,15 @@ pub(super) enum Fit {
 }
 
 /// A type's name in lower case, the numbers in its parentheses or the strings, and whether it is unsigned.
-struct Type {
-    base: String,
+pub(super) struct Type {
+    pub(super) base: String,
     numbers: Vec<u32>,
     values: Vec<String>,
     unsigned: bool,
 }
 
 impl Type {
-    fn read(written: &str) -> Option<Type> {
+    pub(super) fn read(written: &str) -> Option<Type> {
         // As many bytes as before, so that places in the one are places in the other.
         let lower = written.trim().to_ascii_lowercase();
         let (head, inside, tail) = match lower.find('(') {
@@ -84,11 +84,11 @@ impl Type {
         })
     }
 
-    fn number(&self, at: usize, otherwise: u32) -> u32 {
+    pub(super) fn number(&self, at: usize, otherwise: u32) -> u32 {
         self.numbers.get(at).copied().unwrap_or(otherwise)
     }
 
-    fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         match self.base.as_str() {
             "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => Kind::Integer,
             "decimal" => Kind::Decimal,
@@ -119,7 +119,7 @@ impl Type {
     }
 
     /// How many characters or bytes it holds.
-    fn holds(&self) -> Option<u64> {
+    pub(super) fn holds(&self) -> Option<u64> {
         Some(match self.base.as_str() {
             "char" | "binary" => u64::from(self.number(0, 1)),
             "varchar" | "varbinary" => u64::from(self.number(0, 0)),
@@ -133,7 +133,7 @@ impl Type {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Integer,
     Decimal,
     Float,
@@ -270,9 +270,21 @@ pub(super) fn fit(
         (Kind::Text, Kind::Other) if new.base == "json" => {
             unless(format!("NOT JSON_VALID({column})"))
         }
-        (Kind::Text | Kind::Integer, Kind::Date) => {
-            unless(format!("CAST({column} AS DATETIME) IS NULL"))
+        (Kind::Text, Kind::Other) if matches!(new.base.as_str(), "uuid" | "inet4" | "inet6") => {
+            unless(format!(
+                "{column} IS NOT NULL AND CAST({column} AS {}) IS NULL",
+                new.base
+            ))
         }
+        (Kind::Bytes, Kind::Text) => match new.holds() {
+            Some(to) => unless(format!(
+                "CHAR_LENGTH(CONVERT({column} USING utf8mb4)) > {to}"
+            )),
+            None => Ok(Fit::NotKnown),
+        },
+        (Kind::Text | Kind::Integer, Kind::Date) => unless(format!(
+            "{column} IS NOT NULL AND CAST({column} AS DATETIME) IS NULL"
+        )),
         (Kind::Integer, Kind::Other) => unless(match new.base.as_str() {
             "year" => format!("NOT ({column} BETWEEN 0 AND 99 OR {column} BETWEEN 1901 AND 2155)"),
             "bit" => within(column, (0, (1_i128 << new.number(0, 1).min(64)) - 1)),
@@ -298,6 +310,15 @@ pub(super) fn fit(
             None => Ok(Fit::NotKnown),
         },
         (Kind::Other, Kind::Other) if old.base == new.base => Ok(Fit::Always),
+        (Kind::Other, Kind::Other)
+            if old.base == "geometry" && GEOMETRIES.contains(&new.base.as_str()) =>
+        {
+            Ok(Fit::Always)
+        }
+        (Kind::Other, Kind::Text) if old.base == "time" => match new.holds() {
+            Some(to) => unless(format!("CHAR_LENGTH(CAST({column} AS CHAR)) > {to}")),
+            None => Ok(Fit::NotKnown),
+        },
         _ => Ok(Fit::NotKnown),
     }
 }

@@ -94,6 +94,7 @@ pub(super) fn column(
         extra if extra.contains("VIRTUAL GENERATED") => Some(Generated::Virtual),
         _ => None,
     };
+    let computed = columns.nullable()?;
     let quoted = query::name(name)?;
     let proof = checks
         .iter()
@@ -106,6 +107,7 @@ pub(super) fn column(
         charset: charset.map(str::to_owned),
         collation: collation.map(str::to_owned),
         generated,
+        computed: computed.map(str::to_owned),
     };
     let name = ColumnName::ignoring_case(name).map_err(|error| DatabaseError::Unreadable {
         operation: "looking at tables",
@@ -142,7 +144,8 @@ pub(super) const FUNCTIONS: [(&str, Volatility); 42] = [
     ("md5", Volatility::Immutable),
     ("now", Volatility::Stable),
     ("point", Volatility::Immutable),
-    ("rand", Volatility::Volatile),
+    // Of a default, MariaDB computes it once for all rows.
+    ("rand", Volatility::Stable),
     ("random_bytes", Volatility::Volatile),
     ("schema", Volatility::Stable),
     ("session_user", Volatility::Stable),

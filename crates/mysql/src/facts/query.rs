@@ -44,7 +44,7 @@ pub(super) fn locate(database: &str, table: &str) -> Result<String, DatabaseErro
     ))
 }
 
-/// Columns of a table: name, type, nullable, filled by the server, character set, collation, how it is generated.
+/// Columns of a table: name, type, nullable, filled by the server, character set, collation, how it is generated, by what.
 pub(super) fn columns(table: &Located, engine: Engine) -> Result<String, DatabaseError> {
     // MariaDB writes defaults as expressions, so that none is NULL's, and none at all is NULL.
     let has_default = match engine {
@@ -54,7 +54,7 @@ pub(super) fn columns(table: &Located, engine: Engine) -> Result<String, Databas
     Ok(format!(
         "SELECT c.COLUMN_NAME, c.COLUMN_TYPE, c.IS_NULLABLE = 'YES', \
          ({has_default} OR c.EXTRA LIKE '%auto_increment%' OR c.EXTRA LIKE '%GENERATED%'), \
-         c.CHARACTER_SET_NAME, c.COLLATION_NAME, c.EXTRA \
+         c.CHARACTER_SET_NAME, c.COLLATION_NAME, c.EXTRA, NULLIF(c.GENERATION_EXPRESSION, '') \
          FROM information_schema.COLUMNS c WHERE c.TABLE_SCHEMA = {} AND c.TABLE_NAME = {} \
          ORDER BY c.ORDINAL_POSITION LIMIT {COLUMNS_MAX}",
         text(&table.database)?,

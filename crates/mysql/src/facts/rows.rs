@@ -47,6 +47,9 @@ impl Look<'_> {
                 unknown("no table becomes a partition on this server")
             }
             RowProbe::NoValueOf { .. } => unknown("this server has no domains"),
+            RowProbe::Uncomputable { with } => self.uncomputable(table, facts, with).await,
+            RowProbe::Unsayable { text } => self.unsayable(table, facts, text).await,
+            RowProbe::Alike { columns } => self.alike(table, facts, columns).await,
         }
     }
 
@@ -176,7 +179,7 @@ impl Look<'_> {
         ))
     }
 
-    async fn exists(&self, rows: &str) -> Answer<RowsProbed> {
+    pub(super) async fn exists(&self, rows: &str) -> Answer<RowsProbed> {
         let sql = format!("SELECT EXISTS (SELECT 1 FROM {rows} LIMIT 1)");
         let (rows, took) = self.probe(&sql).await?;
         let found = crate::parse::boolean(self.hold.operation(), &rows).map_err(unasked)?;

@@ -1,7 +1,7 @@
 //! Settings that decide what a migration's statements do, as its session has them: a session begins with the server's
 //! global ones, and accounts have none of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dbop_model::operation::Algorithm;
@@ -13,10 +13,16 @@ use dbop_database::answer::{Answer, unknown};
 /// The variables that matter, and those of only one of the two servers.
 const VARIABLES: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('lock_wait_timeout', \
     'max_statement_time', 'sql_mode', 'foreign_key_checks', 'time_zone', 'system_time_zone', \
-    'innodb_online_alter_log_max_size', 'alter_algorithm', 'character_set_collations', 'log_bin', 'binlog_format', 'init_connect')";
+    'innodb_online_alter_log_max_size', 'alter_algorithm', 'character_set_collations', 'binlog_format', 'init_connect')";
 /// The collation of each character set where none is said.
 const COLLATIONS: &str = "SELECT c.CHARACTER_SET_NAME, c.DEFAULT_COLLATE_NAME \
     FROM information_schema.CHARACTER_SETS c";
+/// Every collation with its character set; MariaDB leaves the set out where it is one of several.
+const CHARSETS: &str = "SELECT c.COLLATION_NAME, COALESCE(c.CHARACTER_SET_NAME, '') \
+    FROM information_schema.COLLATIONS c";
+/// Storage engines that can be used.
+const ENGINES: &str = "SELECT LOWER(e.ENGINE) FROM information_schema.ENGINES e \
+    WHERE e.SUPPORT IN ('YES', 'DEFAULT')";
 /// Statements that the server runs at the start of a session could set any of these.
 const SET_BY_SESSIONS: [&str; 6] = [
     "lock_wait_timeout",
@@ -52,8 +58,13 @@ impl Look<'_> {
         let collations = self.catalogue(Ok(COLLATIONS.to_owned()), pair).await?;
         let mut collations: BTreeMap<String, String> = collations.into_iter().collect();
         collations.extend(chosen_collations(value("character_set_collations")));
+        let charsets = self.catalogue(Ok(CHARSETS.to_owned()), pair).await?;
+        let name = |c: &mut crate::parse::Columns<'_>| Ok(c.text()?.to_owned());
+        let engines = self.catalogue(Ok(ENGINES.to_owned()), name).await?;
         Ok(Settings {
             collations,
+            collation_charsets: charsets.into_iter().collect(),
+            engines: engines.into_iter().collect(),
             ..read(value)
         })
     }
@@ -80,12 +91,17 @@ fn read<'a>(value: impl Fn(&str) -> &'a str) -> Settings {
         zero_dates: !value("sql_mode")
             .split(',')
             .any(|mode| mode == "NO_ZERO_DATE"),
+        substitutes_engine: !value("sql_mode")
+            .split(',')
+            .any(|mode| mode == "NO_ENGINE_SUBSTITUTION"),
         utc: matches!(zone, "UTC" | "+00:00" | "Etc/UTC" | "GMT"),
         foreign_key_checks: matches!(value("foreign_key_checks"), "ON" | "1"),
         online_log_bytes: value("innodb_online_alter_log_max_size").parse().ok(),
         algorithm: Algorithm::named(value("alter_algorithm")),
-        row_log: value("log_bin") == "ON" && value("binlog_format") != "STATEMENT",
+        row_log: matches!(value("binlog_format"), "ROW" | "MIXED"),
         collations: BTreeMap::new(),
+        collation_charsets: BTreeMap::new(),
+        engines: BTreeSet::new(),
         disk_free_bytes: None,
     }
 }
@@ -133,6 +149,9 @@ mod tests {
             algorithm: Some(Algorithm::NoCopy),
             row_log: false,
             collations: BTreeMap::new(),
+            collation_charsets: BTreeMap::new(),
+            engines: BTreeSet::new(),
+            substitutes_engine: true,
             disk_free_bytes: None,
         };
         assert_eq!(read(mariadb), expect);
@@ -144,6 +163,7 @@ mod tests {
         let expect = Settings {
             lock_timeout: Some(Duration::from_secs(5)),
             zero_dates: true,
+            substitutes_engine: true,
             ..Settings::default()
         };
         assert_eq!(loose, expect);

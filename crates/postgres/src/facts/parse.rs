@@ -93,6 +93,7 @@ pub(super) fn column(row: &Row, checks: &[(String, String)]) -> Option<Column> {
                 "v" => Some(Generated::Virtual),
                 _ => None,
             },
+            computed: None,
         },
         name: ColumnName::new(&name).ok()?,
         composite,

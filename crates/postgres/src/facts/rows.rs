@@ -67,6 +67,9 @@ impl Look<'_> {
             RowProbe::OutOfBound { parent, bound } => self.out_of_bound(table, parent, bound).await,
             RowProbe::OutOfPartitions { .. } => unknown("no table of this server is split anew"),
             RowProbe::NoValueOf { with } => self.no_value_of(table, with).await,
+            RowProbe::Uncomputable { .. } | RowProbe::Unsayable { .. } | RowProbe::Alike { .. } => {
+                unknown("the server says so itself when it reads the statement")
+            }
             RowProbe::InDefault { bound } => self.in_default(table, bound).await,
             RowProbe::Orphan {
                 columns,

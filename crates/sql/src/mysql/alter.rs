@@ -70,9 +70,11 @@ fn action(at: &mut Cursor<'_>, table: &TableName, read: &mut Read) -> Result<(),
     } else if at.take(&["order", "by"]) {
         let columns = order(at)?;
         vec![changed(TableChange::Order { columns })]
-    } else if at.take_any(&["enable", "disable"]) {
+    } else if at.is_any(&["enable", "disable"]) {
+        let enable = at.is("enable");
+        at.skip();
         at.expect(&["keys"])?;
-        vec![changed(TableChange::Catalogue)]
+        vec![changed(TableChange::Keys { enable })]
     } else if at.take_any(&["with", "without"]) {
         // WITH VALIDATION: of a generated column that is added, or of a partition that is exchanged.
         at.expect(&["validation"])?;
@@ -123,7 +125,7 @@ fn add(at: &mut Cursor<'_>, table: &TableName) -> Result<Vec<Operation>, Unread>
         }
         return Ok(vec![Operation::ChangeTable {
             table: table.clone(),
-            change: TableChange::Rebuild,
+            change: TableChange::Versioning { add: true },
         }]);
     }
     if let Some(operation) = indexed(at, table)? {
@@ -242,7 +244,7 @@ fn drop(at: &mut Cursor<'_>, table: &TableName) -> Result<Operation, Unread> {
         at.until(&[]).ok();
         return Ok(Operation::ChangeTable {
             table: table.clone(),
-            change: TableChange::Rebuild,
+            change: TableChange::Versioning { add: false },
         });
     }
     if at.take(&["primary", "key"]) {

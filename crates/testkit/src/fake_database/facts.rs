@@ -120,6 +120,7 @@ fn made(name: &TableName) -> TableFacts {
         charset: None,
         collation: None,
         generated: None,
+        computed: None,
     };
     let named = |text: &str| ColumnName::new(text).expect("it is short and plain");
     facts.columns = [

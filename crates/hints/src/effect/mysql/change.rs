@@ -7,6 +7,8 @@ use dbop_model::{Engine, Why};
 use super::Form;
 use super::charset;
 use super::columns::is_over;
+use super::definition::ROW_BYTES_MAX;
+use super::known;
 use super::types::{self, Change, Type};
 use crate::case::Case;
 use crate::effect::{Class, Part};
@@ -23,7 +25,7 @@ pub(super) fn change_type(
         .sql_type
         .as_ref()
         .map_or(old.sql_type.as_str(), |t| t.name());
-    if let Some(class) = change_generated(column, old) {
+    if let Some(class) = change_generated(case, column, old) {
         return class;
     }
     let is_text = Type::read(new_type).is_some_and(|new| new.is_text());
@@ -111,18 +113,27 @@ fn list_in_other_letters(case: &Case<'_>) -> Part<Form> {
 }
 
 /// A generated column, before or afterwards.
-fn change_generated(column: &Column, old: &ColumnFacts) -> Option<Class<Form>> {
+fn change_generated(case: &Case<'_>, column: &Column, old: &ColumnFacts) -> Option<Class<Form>> {
     let new = match column.sql_type.as_ref()?.filled() {
         Filled::Stored => Some(Generated::Stored),
         Filled::Virtual | Filled::StoredOrVirtual => Some(Generated::Virtual),
         _ => None,
     };
+    let name = column.sql_type.as_ref()?.name();
+    let letters = old.charset.as_deref();
+    let same = types::change(&old.sql_type, name, letters, letters) == Change::Same;
     Some(match (old.generated, new) {
         (None, None) => return None,
+        // MySQL compares the expressions.
+        (is, becomes)
+            if case.server.engine == Engine::MySql
+                && is == becomes
+                && same
+                && is_computed_alike(column, old) =>
+        {
+            Class::one(Form::Default, "it is computed in the same way as before")
+        }
         (Some(Generated::Virtual), Some(Generated::Virtual)) => {
-            let name = column.sql_type.as_ref()?.name();
-            let letters = old.charset.as_deref();
-            let same = types::change(&old.sql_type, name, letters, letters) == Change::Same;
             let why = "a virtual generated column may be computed in another way";
             let form = if same {
                 Form::ChangeVirtual
@@ -147,6 +158,25 @@ fn change_generated(column: &Column, old: &ColumnFacts) -> Option<Class<Form>> {
     })
 }
 
+/// Is it the same expression but for spelling? What differs in more is another one, though it may give the same.
+fn is_computed_alike(column: &Column, old: &ColumnFacts) -> bool {
+    // The server puts parentheses around the whole.
+    let plain = |text: &str| -> String {
+        let spelling = |c: &char| !c.is_whitespace() && *c != '`';
+        let text: String = text.to_lowercase().chars().filter(spelling).collect();
+        match text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) {
+            Some(inside) if !inside.contains(['(', ')']) => inside.to_owned(),
+            _ => text,
+        }
+    };
+    let new = column.sql_type.as_ref().and_then(|of| of.computed());
+    let has_text = |text: &str| text.contains(['\'', '"']);
+    match (new, old.computed.as_deref()) {
+        (Some(new), Some(old)) => !has_text(new) && plain(new) == plain(old),
+        _ => false,
+    }
+}
+
 /// `CONVERT TO CHARACTER SET`: every column of text as if it were defined anew.
 pub(super) fn convert_charset(
     case: &Case<'_>,
@@ -154,11 +184,24 @@ pub(super) fn convert_charset(
     charset: &str,
     collation: Option<&str>,
 ) -> Class<Form> {
+    if let Some(refused) = known::refused_letters(case, Some(charset), collation) {
+        return refused;
+    }
     let indexes = match facts.indexes.as_result() {
         Ok(indexes) => indexes,
         Err(why) => return Class::Undecided(why.clone(), None),
     };
     let to = charset::converted(case, charset, collation);
+    let bytes = facts.columns.values().filter_map(|old| {
+        let own = to.charset.as_deref().filter(|_| old.charset.is_some());
+        Type::read(&old.sql_type)?.row_bytes(own.or(old.charset.as_deref()))
+    });
+    if bytes.sum::<u64>() > ROW_BYTES_MAX {
+        return Class::refused(
+            format!("in {charset} a row takes more than {ROW_BYTES_MAX} bytes (error 1118)"),
+            "use TEXT or BLOB, of which a row holds a pointer",
+        );
+    }
     let default = Part::new(Form::Catalogue, "no text is stored in another way");
     let mut parts = vec![default];
     for (name, old) in &facts.columns {

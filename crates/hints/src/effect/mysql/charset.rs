@@ -79,6 +79,61 @@ pub(super) fn after(
     }
 }
 
+/// Character sets that can say whatever any other can.
+const SAY_ALL: [&str; 5] = ["gb18030", "utf16", "utf16le", "utf32", "utf8mb4"];
+
+/// What becomes of a column's text where its letters change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Relettered {
+    /// Can there be text that the new character set lacks a letter of?
+    pub(crate) may_lose: bool,
+    /// Is it compared in another way?
+    pub(crate) compared_anew: bool,
+}
+
+/// Of a column that an operation defines; what is left open counts as changed.
+pub(crate) fn relettered(
+    case: &Case<'_>,
+    facts: &TableFacts,
+    column: &Column,
+    old: &ColumnFacts,
+) -> Relettered {
+    match after(case, facts, column, old) {
+        Ok(to) => from_to(&before(old), &to),
+        Err(_) => Relettered {
+            may_lose: true,
+            compared_anew: true,
+        },
+    }
+}
+
+/// Of a column whose table is converted to a character set.
+pub(crate) fn converted_to(
+    case: &Case<'_>,
+    old: &ColumnFacts,
+    charset: &str,
+    collation: Option<&str>,
+) -> Relettered {
+    if old.charset.is_none() {
+        return Relettered {
+            may_lose: false,
+            compared_anew: false,
+        };
+    }
+    from_to(&before(old), &converted(case, charset, collation))
+}
+
+fn from_to(from: &Letters, to: &Letters) -> Relettered {
+    let says_all = to
+        .charset
+        .as_deref()
+        .is_some_and(|charset| SAY_ALL.contains(&charset));
+    Relettered {
+        may_lose: from.charset != to.charset && !(says_all && from.charset.is_some()),
+        compared_anew: from != to,
+    }
+}
+
 /// Of new columns of a table.
 fn of_table(storage: &Storage) -> Letters {
     Letters {
@@ -95,7 +150,7 @@ pub(super) fn default_collation(case: &Case<'_>, charset: &str) -> Option<String
 }
 
 /// `utf8` has meant utf8mb3 so far.
-fn utf8(name: &str) -> String {
+pub(super) fn utf8(name: &str) -> String {
     match name.strip_prefix("utf8") {
         Some(rest) if rest.is_empty() || rest.starts_with('_') => format!("utf8mb3{rest}"),
         _ => name.to_owned(),

@@ -4,12 +4,15 @@ use dbop_model::operation::{
     Column, Constraint, ConstraintKind, Filled, Index, IndexKind, IndexPart, Operation,
     PartitionChange, SqlType, TableChange, Validity,
 };
-use dbop_model::table::{ColumnName, Generated, NamedKind, TableFacts, TableKind};
+use dbop_model::table::{
+    ColumnName, ConstraintFacts, Generated, IndexFacts, NamedKind, TableFacts, TableKind,
+};
 use dbop_model::{Engine, Fact, Why};
 
 use super::Form;
 use super::change::convert_charset;
-use super::columns::{add_column, alter_column, drop_column, is_over};
+use super::columns::{add_column, alter_column, drop_column, is_over, refused_check};
+use super::known;
 use super::types::{Implicit, Type};
 use super::ways::Shape;
 use crate::case::Case;
@@ -152,13 +155,20 @@ pub(super) fn classify(case: &Case<'_>) -> Class<Form> {
             Class::one(Form::RenameColumn, "a rename only changes the catalogue")
         }
         Operation::CreateIndex { index, .. } => create_index(case, facts, index),
+        Operation::DropIndex {
+            name: Some(name),
+            dropping,
+            ..
+        } if dropping.if_exists && !has_index(facts, name) => {
+            Class::one(Form::Default, "there is no index of its name")
+        }
         Operation::DropIndex { .. } => {
             Class::one(Form::DropIndex, "an index is dropped while writes go on")
         }
         Operation::AddConstraint { constraint, .. } => add_constraint(case, facts, constraint),
         Operation::DropConstraint { constraint, .. } => drop_constraint(facts, constraint),
         Operation::RenameTable { .. } => {
-            Class::one(Form::Metadata, "a rename only changes the catalogue")
+            Class::one(Form::RenameTable, "a rename only changes the catalogue")
         }
         Operation::DropTable { .. } | Operation::DropView { .. } => {
             Class::one(Form::Metadata, "dropping a table reads none of its rows")
@@ -214,6 +224,16 @@ fn create_index(case: &Case<'_>, facts: &TableFacts, index: &Index) -> Class<For
                 "add a virtual generated column, and an index over it",
             )
         }
+        IndexKind::Unique if case.server.engine == Engine::MariaDb && is_hashed(facts, index) => {
+            Class::one(
+                Form::AddUniqueComputed,
+                "for a unique index over hashes the server copies the table",
+            )
+        }
+        IndexKind::Unique if expression => Class::one(
+            Form::AddUniqueComputed,
+            "for a unique index over an expression the server copies the table",
+        ),
         IndexKind::Plain | IndexKind::Unique if computed => Class::one(
             Form::AddIndexComputed,
             "an index over an expression is built while writes wait",
@@ -223,6 +243,34 @@ fn create_index(case: &Case<'_>, facts: &TableFacts, index: &Index) -> Class<For
         }
     }
 }
+
+fn has_index(facts: &TableFacts, name: &ColumnName) -> bool {
+    let is = |index: &IndexFacts| index.name.as_str().eq_ignore_ascii_case(name.as_str());
+    facts
+        .indexes
+        .known()
+        .is_none_or(|indexes| indexes.iter().any(is))
+}
+
+/// Is a key longer than an index can hold, so that a unique one of MariaDB holds hashes?
+fn is_hashed(facts: &TableFacts, index: &Index) -> bool {
+    let bytes = index.parts.iter().map(|part| match part {
+        IndexPart::Column(name) => {
+            let column = facts.columns.get(name);
+            let of = column.and_then(|column| Some((column, Type::read(&column.sql_type)?)));
+            match of {
+                Some((_, of)) if of.is_long() => u64::MAX,
+                Some((column, of)) => of.row_bytes(column.charset.as_deref()).unwrap_or(0),
+                None => 0,
+            }
+        }
+        IndexPart::Prefix(..) | IndexPart::Expression(_) => 0,
+    });
+    bytes.fold(0, u64::saturating_add) > KEY_BYTES_MAX
+}
+
+/// What an index of InnoDB holds of a row.
+const KEY_BYTES_MAX: u64 = 3072;
 
 fn is_new_virtual(case: &Case<'_>, name: &ColumnName) -> bool {
     let operations = case.step.statement.operations.iter();
@@ -240,6 +288,17 @@ fn is_new_virtual(case: &Case<'_>, name: &ColumnName) -> bool {
 }
 
 fn add_constraint(case: &Case<'_>, facts: &TableFacts, constraint: &Constraint) -> Class<Form> {
+    if let Some(refused) = refused_check(case, facts, constraint, None) {
+        return refused;
+    }
+    let is_there = |known: &[ConstraintFacts]| {
+        known
+            .iter()
+            .any(|known| Some(&known.name) == constraint.name.as_ref() && !known.incoming)
+    };
+    if constraint.if_not_exists && facts.constraints.is_known_and(|known| is_there(known)) {
+        return Class::one(Form::Default, "a constraint of its name is there already");
+    }
     match (constraint.kind(), constraint.validity) {
         (_, Validity::NewRows) => Class::refused(
             format!("{} has no NOT VALID", case.server.engine),
@@ -252,6 +311,10 @@ fn add_constraint(case: &Case<'_>, facts: &TableFacts, constraint: &Constraint) 
         (ConstraintKind::Unique, _) => Class::one(
             Form::AddIndex,
             "its unique index is built while writes go on",
+        ),
+        (ConstraintKind::PrimaryKey, _) if has_computed(case, facts, constraint) => Class::refused(
+            "a primary key cannot be over a computed column (errors 1903, 3106)",
+            "make it a unique index, or fill a plain column",
         ),
         (ConstraintKind::PrimaryKey, _) => Class::one(
             Form::AddPrimaryKey,
@@ -292,6 +355,19 @@ fn add_constraint(case: &Case<'_>, facts: &TableFacts, constraint: &Constraint) 
     }
 }
 
+/// Is a key over a column that is computed: a virtual one, and of MariaDB any?
+fn has_computed(case: &Case<'_>, facts: &TableFacts, constraint: &Constraint) -> bool {
+    let any = case.server.engine == Engine::MariaDb;
+    constraint.columns().iter().any(|name| {
+        let column = facts.columns.get(name);
+        match column.and_then(|column| column.generated) {
+            Some(Generated::Virtual) => true,
+            Some(Generated::Stored) => any,
+            None => false,
+        }
+    })
+}
+
 fn drop_constraint(facts: &TableFacts, constraint: &Constraint) -> Class<Form> {
     // A name alone does not say what it is; the catalogue does.
     let by_name = facts.constraints.known().and_then(|constraints| {
@@ -325,7 +401,7 @@ fn drop_constraint(facts: &TableFacts, constraint: &Constraint) -> Class<Form> {
 fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Class<Form> {
     match change {
         TableChange::Truncate { .. } => {
-            Class::one(Form::Metadata, "its file is replaced, whatever its size")
+            Class::one(Form::Truncate, "its file is replaced, whatever its size")
         }
         TableChange::Rebuild => Class::one(
             Form::Rebuild,
@@ -335,10 +411,33 @@ fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Cl
             convert_charset(case, facts, charset, collation.as_deref())
         }
         TableChange::Order { .. } => Class::one(Form::Copied, "every row is copied in that order"),
-        TableChange::Engine { engine } => Class::one(
-            Form::Copied,
-            format!("every row is copied to the storage engine {engine}"),
+        TableChange::Options => Class::one(
+            Form::Options,
+            "it is a hint to storage engines, which InnoDB passes over",
         ),
+        TableChange::Keys { enable: true } => Class::one(
+            Form::EnableKeys,
+            "indexes that were put off are built, of which InnoDB has none",
+        ),
+        TableChange::Keys { enable: false } => Class::one(Form::Default, "no row is looked at"),
+        TableChange::Versioning { add } => versioning(case, *add),
+        TableChange::DefaultCharset { charset, collation } => {
+            match known::refused_letters(case, charset.as_deref(), collation.as_deref()) {
+                Some(refused) => refused,
+                None => Class::one(Form::Catalogue, "columns that are there keep theirs"),
+            }
+        }
+        TableChange::Engine { engine } if known::is_substituted(case, engine) => Class::one(
+            Form::Default,
+            "the server lacks the storage engine, and keeps the one that the table has",
+        ),
+        TableChange::Engine { engine } => match known::refused_engine(case, facts, engine) {
+            Some(refused) => refused,
+            None => Class::one(
+                Form::Copied,
+                format!("every row is copied to the storage engine {engine}"),
+            ),
+        },
         TableChange::Catalogue
         | TableChange::Parameters
         | TableChange::RenameOwnIndex { .. }
@@ -379,6 +478,20 @@ fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Cl
     }
 }
 
+fn versioning(case: &Case<'_>, add: bool) -> Class<Form> {
+    match case.server.engine {
+        Engine::MariaDb if !add => Class::one(
+            Form::DropVersioning,
+            "every row is written anew without its period, and what was before it goes",
+        ),
+        Engine::MariaDb => Class::one(Form::Copied, "every row is copied with its period"),
+        _ => Class::refused(
+            "MySQL has no system versioning",
+            "keep the history yourself",
+        ),
+    }
+}
+
 fn change_partitions(change: PartitionChange) -> Class<Form> {
     match change {
         PartitionChange::Add => {
@@ -387,6 +500,14 @@ fn change_partitions(change: PartitionChange) -> Class<Form> {
         PartitionChange::Drop => Class::one(
             Form::PartitionFiles,
             "a partition's file goes, whatever its size",
+        ),
+        PartitionChange::Truncate => Class::one(
+            Form::PartitionTruncated,
+            "a partition's file is replaced, whatever its size",
+        ),
+        PartitionChange::Rehash => Class::one(
+            Form::PartitionHashed,
+            "rows of every partition go to another one while writes wait",
         ),
         PartitionChange::Redistribute | PartitionChange::Rebuild => Class::one(
             Form::PartitionRows,

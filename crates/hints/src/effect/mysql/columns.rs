@@ -1,12 +1,15 @@
 //! From an operation on the columns of a MySQL or MariaDB table to its forms.
 
 use dbop_model::operation::{
-    Column, ConstraintKind, Filled, IndexPart, ServerDefault, SqlType, Validity,
+    Column, Constraint, ConstraintKind, Filled, IndexPart, ServerDefault, SqlType, Validity,
 };
 use dbop_model::table::{ColumnFacts, ColumnName, Generated, IndexFacts, TableFacts, Volatility};
 use dbop_model::{Engine, Fact, Why};
 
 use super::Form;
+use super::classify::implicit_value;
+use super::computed::{self, Place};
+use super::types::Implicit;
 use super::{change, definition};
 use crate::case::Case;
 use crate::effect::{Class, Part};
@@ -35,6 +38,9 @@ pub(super) fn add_column(case: &Case<'_>, facts: &TableFacts, column: &Column) -
         other => return other,
     };
     for constraint in &column.constraints {
+        if let Some(refused) = refused_check(case, facts, constraint, Some(&column.name)) {
+            return refused;
+        }
         parts.push(match constraint.kind() {
             ConstraintKind::Unique => Part::new(
                 Form::AddColumnUnique,
@@ -55,6 +61,20 @@ pub(super) fn add_column(case: &Case<'_>, facts: &TableFacts, column: &Column) -
         });
     }
     Class::Forms(parts)
+}
+
+/// A CHECK that the server takes over no row.
+pub(super) fn refused_check(
+    case: &Case<'_>,
+    facts: &TableFacts,
+    constraint: &Constraint,
+    of: Option<&ColumnName>,
+) -> Option<Class<Form>> {
+    let text = constraint
+        .expression
+        .as_deref()
+        .filter(|_| constraint.kind() == ConstraintKind::Check)?;
+    computed::refused(case, facts, Place::Check { of }, text)
 }
 
 fn adding(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Class<Form> {
@@ -87,6 +107,12 @@ fn by_default(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Class<For
     };
     let instant = |why: &str| Class::one(form, why);
     let text = match &column.default {
+        ServerDefault::NotSaid | ServerDefault::Absent if gets_zero_date(case, column) => {
+            return Class::one(
+                Form::AddColumnZeroDate,
+                "every row is written anew with the zero date, while writes go on",
+            );
+        }
         ServerDefault::NotSaid | ServerDefault::Absent => {
             return instant("without a default, nothing is written");
         }
@@ -150,17 +176,23 @@ fn by_default(case: &Case<'_>, facts: &TableFacts, column: &Column) -> Class<For
     Class::one(Form::AddColumnConstant, same)
 }
 
+/// Does MySQL make a date for the rows that are there?
+fn gets_zero_date(case: &Case<'_>, column: &Column) -> bool {
+    let is_date = column
+        .sql_type
+        .as_ref()
+        .is_some_and(|sql_type| implicit_value(sql_type) == Implicit::ZeroDate);
+    case.server.engine == Engine::MySql && column.nullable == Some(false) && is_date
+}
+
 /// Functions that give another server other values, so that a statement is not safe to be replayed (MySQL 8.4 manual,
 /// section 19.2.1.3).
 fn differs_by_server(function: &str) -> bool {
-    const DIFFER: [&str; 12] = [
-        "found_rows",
-        "load_file",
+    const DIFFER: [&str; 9] = [
+        "current_user",
         "rand",
         "random_bytes",
-        "row_count",
         "session_user",
-        "sleep",
         "sysdate",
         "system_user",
         "user",
@@ -223,6 +255,13 @@ pub(super) fn alter_column(case: &Case<'_>, facts: &TableFacts, column: &Column)
             Class::Forms(more) => parts.extend(more),
             other => return other,
         }
+    }
+    if let Some(refused) = column
+        .constraints
+        .iter()
+        .find_map(|constraint| refused_check(case, facts, constraint, Some(&column.name)))
+    {
+        return refused;
     }
     let checked = column.constraints.iter().any(|constraint| {
         constraint.kind() == ConstraintKind::Check && constraint.validity == Validity::AllRows

@@ -7,11 +7,15 @@ use dbop_model::{Engine, Fact};
 
 use super::Form;
 use super::types::Type;
+use super::{computed, known};
 use crate::case::Case;
 use crate::effect::Class;
 
 /// Bytes of a row's columns, whatever else it holds.
-const ROW_BYTES_MAX: u64 = 65_535;
+pub(super) const ROW_BYTES_MAX: u64 = 65_535;
+
+/// About what the time that it is comes to as a number.
+const NOW_AS_NUMBER: f64 = 2.1e13;
 
 /// Why the server refuses a definition, where it does. `nullable`: may the column hold NULL afterwards; `charset`: what its
 /// text is written in, where that is known.
@@ -23,10 +27,20 @@ pub(super) fn refused(
     nullable: bool,
     charset: Option<&str>,
 ) -> Option<Class<Form>> {
+    if let Some(refused) = known::refused_column_letters(case, column)
+        .or_else(|| computed::refused_column(case, facts, column))
+    {
+        return Some(refused);
+    }
     let filled = column.sql_type.as_ref().map(SqlType::filled);
     let written = column.sql_type.as_ref().map(SqlType::name).or(old_type)?;
     let of = Type::read(written)?;
     let name = &column.name;
+    if column.sql_type.is_some()
+        && let Some(refused) = known::refused_type(case, &of, written)
+    {
+        return Some(refused);
+    }
     let refused = |why: String, advice: &str| Some(Class::refused(why, advice));
     let default = match &column.default {
         ServerDefault::Expression(text) => Some(text.trim()),
@@ -85,6 +99,11 @@ pub(super) fn refused(
     if fits(&of, &literal, mysql, zero_dates) {
         return None;
     }
+    // MariaDB finds out about the clock where it fills a row, and a server that is not strict bends it.
+    let filled_by_clock = !mysql && matches!(literal, Literal::Now(_));
+    if filled_by_clock && (case.is_empty() || old_type.is_some() || strict != Fact::Known(true)) {
+        return None;
+    }
     refused(
         format!("its default is no value of the type {written} (error 1067)"),
         "correct the default or the type",
@@ -138,11 +157,17 @@ fn fits(of: &Type, literal: &Literal, mysql: bool, zero_dates: bool) -> bool {
         }
     };
     match literal {
-        Literal::Now(digits) => match of.second_digits() {
-            // MariaDB converts the time that it is, to whatever type.
-            Some(own) => !mysql || own == *digits,
-            None => !mysql,
-        },
+        Literal::Now(digits) if mysql => of.second_digits() == Some(*digits),
+        // MariaDB converts the time that it is, to whatever type: a number of 14 digits, a text of 19 letters.
+        Literal::Now(digits) => {
+            let fraction = if *digits > 0 { digits + 1 } else { 0 };
+            of.range().is_none_or(|(_, to)| to > NOW_AS_NUMBER)
+                && of
+                    .letters()
+                    .is_none_or(|length| length >= u64::from(19 + fraction))
+                && of.list().is_none()
+        }
+        Literal::Number(number) if of.base() == "year" => is_year(*number),
         Literal::Number(number) => match of.range() {
             Some((from, to)) => (from..=to).contains(&whole(*number)),
             None => true,
@@ -157,13 +182,37 @@ fn fits(of: &Type, literal: &Literal, mysql: bool, zero_dates: bool) -> bool {
             if of.is_date() {
                 return is_date(text, zero_dates);
             }
+            if of.base() == "time" {
+                return is_time(text);
+            }
             if let Some(values) = of.list() {
-                return values.iter().any(|value| value.eq_ignore_ascii_case(text));
+                let is_there = |name: &&str| values.iter().any(|v| v.eq_ignore_ascii_case(name));
+                return of.named(text).iter().all(is_there);
             }
             of.letters()
                 .is_none_or(|length| text.trim_end().chars().count() as u64 <= length)
         }
     }
+}
+
+/// Is a text a span of hours, minutes and seconds? Other spellings than `hh:mm:ss` are taken for one.
+fn is_time(text: &str) -> bool {
+    let parts: Vec<&str> = text.trim().trim_start_matches('-').split(':').collect();
+    let [hours, minutes, seconds] = parts.as_slice() else {
+        return true;
+    };
+    let number = |text: &str| text.parse::<f64>().ok();
+    match (number(hours), number(minutes), number(seconds)) {
+        (Some(hours), Some(minutes), Some(seconds)) => {
+            hours <= 838.0 && minutes < 60.0 && seconds < 60.0
+        }
+        _ => false,
+    }
+}
+
+/// Is a number a year (MySQL 8.4 manual, section 13.2.4)?
+fn is_year(number: f64) -> bool {
+    (0.0..=99.0).contains(&number) || (1901.0..=2155.0).contains(&number)
 }
 
 /// Does a text begin with a date that there is? Other spellings than `2026-01-31` are taken for one.
@@ -225,12 +274,24 @@ mod tests {
             check("varchar(3)", "'abc'", mysql, true);
             check("enum('p','q')", "'Q'", mysql, true);
             check("enum('p','q')", "'r'", mysql, false);
+            check("year", "1800", mysql, false);
+            check("year", "2026", mysql, true);
+            check("time", "'25:61:00'", mysql, false);
+            check("time", "'25:01:00'", mysql, true);
+            check("set('p','q')", "'q,p'", mysql, true);
+            check("set('p','q')", "''", mysql, true);
+            check("set('p','q')", "'p,r'", mysql, false);
             check("date", "'2026-02-31'", mysql, false);
             check("date", "'2028-02-29'", mysql, true);
             check("datetime", "CURRENT_TIMESTAMP", mysql, true);
         }
         check("date", "CURRENT_TIMESTAMP", true, false);
         check("date", "CURRENT_TIMESTAMP", false, true);
+        check("int", "CURRENT_TIMESTAMP", false, false);
+        check("bigint", "CURRENT_TIMESTAMP", false, true);
+        check("varchar(10)", "now()", false, false);
+        check("varchar(19)", "now()", false, true);
+        check("enum('a')", "now()", false, false);
         check("datetime", "now(6)", true, false);
         check("timestamp(6)", "now(6)", true, true);
     }

@@ -8,6 +8,8 @@ use dbop_model::{Engine, ServerInfo};
 pub(crate) enum Form {
     /// ADD COLUMN without a default, or with one that is the same for every row.
     AddColumn,
+    /// ADD COLUMN of a date that is NOT NULL and has no default: rows get the zero date.
+    AddColumnZeroDate,
     /// ADD COLUMN with a default in parentheses that is the same for every row.
     AddColumnConstant,
     /// ADD COLUMN with a default that is computed for every row.
@@ -70,6 +72,8 @@ pub(crate) enum Form {
     AddIndex,
     /// ADD INDEX over an expression.
     AddIndexComputed,
+    /// ADD UNIQUE over an expression; over more than an index can hold, so that it holds hashes (MariaDB).
+    AddUniqueComputed,
     /// The first FULLTEXT index.
     AddFulltextFirst,
     /// Another FULLTEXT index.
@@ -100,10 +104,14 @@ pub(crate) enum Form {
     DropNumbering,
     /// MODIFY that gives a column AUTO_INCREMENT.
     AddNumbering,
-    /// ADD, DROP or TRUNCATE PARTITION, where no row goes from one to another.
+    /// ADD or DROP PARTITION, where no row goes from one to another.
     PartitionFiles,
+    /// TRUNCATE PARTITION.
+    PartitionTruncated,
     /// Rows of some partitions are written anew.
     PartitionRows,
+    /// Rows of all partitions are, and go from one to another.
+    PartitionHashed,
     /// The table is partitioned in another way, or not any more.
     PartitionWhole,
     /// Another storage engine, another order of the rows.
@@ -112,7 +120,17 @@ pub(crate) enum Form {
     Rebuild,
     /// RENAME INDEX, COMMENT, the default character set, the next number.
     Catalogue,
-    /// RENAME, DROP, TRUNCATE TABLE, triggers: a metadata lock for an instant.
+    /// MAX_ROWS, CHECKSUM and the like.
+    Options,
+    /// DROP SYSTEM VERSIONING.
+    DropVersioning,
+    /// ENABLE KEYS.
+    EnableKeys,
+    /// RENAME TO.
+    RenameTable,
+    /// TRUNCATE TABLE.
+    Truncate,
+    /// DROP TABLE, triggers: a metadata lock for an instant.
     Metadata,
     /// Anything on a table of the same migration.
     NewTable,
@@ -144,6 +162,8 @@ pub(super) const PS: Way = way(Algorithm::NoCopy, false, Locking::Shared);
 pub(super) const R: Way = way(Algorithm::InPlace, true, Locking::None);
 /// The same, no writes meanwhile.
 pub(super) const RS: Way = way(Algorithm::InPlace, true, Locking::Shared);
+/// In place to MariaDB, though every row is written anew, and no writes meanwhile.
+pub(super) const NS: Way = way(Algorithm::NoCopy, true, Locking::Shared);
 /// Copied row by row, no writes meanwhile.
 pub(super) const C: Way = way(Algorithm::Copy, true, Locking::Shared);
 /// Copied while writes go on (MariaDB 11.2 and later).
@@ -194,6 +214,7 @@ const fn scan(row: Row) -> Row {
 pub(super) const ROWS: &[Row] = &[
     //                                MySQL 8  9   MariaDB 10  11
     late(row(Form::AddColumn,           [I,  I,  I,  I ]), [R; 4]),
+    late(row(Form::AddColumnZeroDate,   [R,  R,  I,  I ]), [R; 4]),
     late(row(Form::AddColumnConstant,   [C,  C,  I,  I ]), [R; 4]),
     row(Form::AddColumnComputed,        [C,  C,  C,  C0]),
     late(row(Form::AddColumnVirtual,    [I,  I,  I,  I ]), [C, C, C, C0]),
@@ -225,6 +246,7 @@ pub(super) const ROWS: &[Row] = &[
     row(Form::EnumAppended,             [I,  I,  I,  I ]),
     scan(row(Form::AddIndex,            [P,  P,  P,  P ])),
     scan(row(Form::AddIndexComputed,    [PS, PS, PS, PS])),
+    row(Form::AddUniqueComputed,        [C,  C,  C,  C0]),
     row(Form::AddFulltextFirst,         [RS, RS, RS, RS]),
     scan(row(Form::AddFulltext,         [PS, PS, PS, PS])),
     scan(row(Form::AddSpatial,          [PS, PS, PS, PS])),
@@ -239,11 +261,17 @@ pub(super) const ROWS: &[Row] = &[
     row(Form::DropCheck,                [I,  I,  I,  I ]),
     row(Form::Rebuild,                  [R,  R,  R,  R ]),
     row(Form::Catalogue,                [P,  P,  I,  I ]),
+    row(Form::Options,                  [P,  P,  I,  I ]),
+    row(Form::DropVersioning,           [RS, RS, RS, RS]),
+    row(Form::EnableKeys,               [I,  I,  I,  I ]),
+    row(Form::RenameTable,              [I,  I,  I,  I ]),
     row(Form::ChangeVirtual,            [C,  C,  I,  I ]),
     row(Form::DropNumbering,            [C,  C,  I,  I ]),
     row(Form::AddNumbering,             [C,  C,  C,  C ]),
     row(Form::PartitionFiles,           [P,  P,  P,  P ]),
+    row(Form::PartitionTruncated,       [I,  I,  P,  P ]),
     scan(row(Form::PartitionRows,       [PS, PS, PS, PS])),
+    row(Form::PartitionHashed,          [RS, RS, NS, NS]),
     row(Form::PartitionWhole,           [C,  C,  C,  C0]),
     row(Form::Copied,                   [C,  C,  C,  C0]),
 ];

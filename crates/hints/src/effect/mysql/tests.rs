@@ -1,11 +1,12 @@
 //! Every row of the measured facts as a case, per server: what is said to the rules, and what the server was seen to do.
 
+mod refused;
 mod whole;
 
 use dbop_model::finding::{HintPolicy, Lock};
 use dbop_model::operation::{
     Algorithm, Column, Constraint, ConstraintKind, Dropping, Index, IndexKind, IndexPart, Locking,
-    Operation, Statement, TableChange, Validity,
+    Operation, PartitionVerb, Partitioning, Statement, TableChange, Validity,
 };
 use dbop_model::table::{
     ConstraintFacts, Generated, IndexFacts, Settings, Storage, TableFacts, TableFactsSet,
@@ -105,6 +106,7 @@ fn table() -> TableFacts {
             charset: charset.map(str::to_owned),
             collation: charset.map(|charset| format!("{charset}_general_ci")),
             generated: None,
+            computed: None,
         };
         facts.columns.insert(name(column), column_facts);
     }
@@ -168,11 +170,13 @@ fn predicted(server: &ServerInfo, statement: &Statement, facts: &TableFactsSet) 
         (Some(Algorithm::Instant), false, Locking::None) => "I",
         (Some(Algorithm::InPlace | Algorithm::NoCopy), false, Locking::None) => "P",
         (Some(Algorithm::InPlace | Algorithm::NoCopy), false, Locking::Shared) if shut => "Ps",
+        (Some(Algorithm::NoCopy), true, Locking::Shared) if shut => "Ns",
         (Some(Algorithm::InPlace), true, Locking::None) => "R",
         (Some(Algorithm::InPlace), true, Locking::Shared) if shut => "Rs",
         (Some(Algorithm::Copy), true, Locking::None) => "C0",
         (Some(Algorithm::Copy), true, Locking::Shared) if shut => "C",
         (None, false, Locking::Exclusive) if !shut => "M",
+        (None, true, Locking::Exclusive) if !shut => "F",
         _ => return effect.to_string(),
     }
     .to_owned()

@@ -3,6 +3,8 @@
 //! Lengths count in bytes: characters times the widest character of the character set. Up to 255 bytes the length of a
 //! value takes one byte, beyond that two, and a change across that line writes every row anew.
 
+use dbop_model::Engine;
+
 /// What a change of type does to the values that are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
@@ -70,6 +72,19 @@ const NAMES: &[(&str, &str)] = &[
 /// Types whose number in parentheses is only how they are displayed.
 const INTEGERS: [&str; 6] = ["tinyint", "smallint", "mediumint", "int", "bigint", "year"];
 
+/// The largest first number in a type's parentheses.
+const LIMITS: [(&str, u32); 9] = [
+    ("binary", 255),
+    ("bit", 64),
+    ("char", 255),
+    ("datetime", 6),
+    ("decimal", 65),
+    ("double", 255),
+    ("float", 255),
+    ("time", 6),
+    ("timestamp", 6),
+];
+
 /// Types of text, which have a character set.
 const TEXTS: [&str; 8] = [
     "char",
@@ -136,7 +151,7 @@ impl Type {
     }
 
     /// Has it a character set?
-    pub(super) fn is_text(&self) -> bool {
+    pub(crate) fn is_text(&self) -> bool {
         TEXTS.contains(&self.base.as_str())
     }
 
@@ -173,16 +188,51 @@ impl Type {
         (self.base == other.base || is_text(self) && is_text(other)) && self.flags == other.flags
     }
 
+    /// Why no type can be so long, where none can (MySQL 8.4 manual, chapter 13; errors 1074, 1097, 1425 to 1427, 1439).
+    pub(super) fn beyond_limits(&self, engine: Engine) -> Option<String> {
+        let (first, second) = (self.numbers.first(), self.numbers.get(1));
+        let base = self.base.as_str();
+        let needs_length = matches!(base, "varchar" | "varbinary" | "nvarchar");
+        if needs_length && first.is_none() {
+            return Some("it needs a length".to_owned());
+        }
+        if base == "set" && self.values.len() > 64 {
+            return Some("a SET holds 64 values at most".to_owned());
+        }
+        let twice =
+            (1..self.values.len()).find(|at| self.values[..*at].contains(&self.values[*at]));
+        if let Some(at) = twice {
+            return Some(format!("{} stands in it twice", self.values[at]));
+        }
+        let most = LIMITS.iter().find(|(name, _)| *name == base);
+        if let (Some((_, most)), Some(number)) = (most, first)
+            && number > most
+        {
+            return Some(format!("{number} is more than {most}"));
+        }
+        let scale = second.filter(|_| base == "decimal");
+        let (digits, scale) = (first?, scale?);
+        let scale_most = if engine == Engine::MySql { 30 } else { 38 };
+        if scale > &scale_most {
+            return Some(format!("{scale} is more than {scale_most}"));
+        }
+        (scale > digits).then(|| format!("{scale} digits of {digits} cannot be a fraction"))
+    }
+
     /// Is it a number?
     pub(super) fn is_number(&self) -> bool {
         INTEGERS[..5].contains(&self.base.as_str())
             || matches!(self.base.as_str(), "float" | "double")
     }
 
+    /// Is it a TEXT or a BLOB, of which a row holds a pointer?
+    pub(super) fn is_long(&self) -> bool {
+        ["text", "blob"].iter().any(|end| self.base.ends_with(end))
+    }
+
     /// Can it have no constant as its default (MySQL)?
     pub(super) fn has_no_literal_default(&self) -> bool {
-        let long = ["text", "blob"].iter().any(|end| self.base.ends_with(end));
-        long || self.base == "json" || self.implicit_value() == Implicit::None
+        self.is_long() || self.base == "json" || self.implicit_value() == Implicit::None
     }
 
     /// The smallest and the largest number; of a DECIMAL, what its digits hold.
@@ -222,10 +272,20 @@ impl Type {
             .then(|| self.numbers.first().copied().unwrap_or(0))
     }
 
-    /// The values of an ENUM, without their quotes.
+    /// The values of an ENUM or SET, without their quotes.
     pub(super) fn list(&self) -> Option<Vec<String>> {
         let plain = |value: &String| value.trim_matches('\'').replace("''", "'");
-        (self.base == "enum").then(|| self.values.iter().map(plain).collect())
+        self.is_list()
+            .then(|| self.values.iter().map(plain).collect())
+    }
+
+    /// The values that a text of such a list names: of a SET several, perhaps none.
+    pub(super) fn named<'a>(&self, text: &'a str) -> Vec<&'a str> {
+        match self.base.as_str() {
+            "set" if text.is_empty() => Vec::new(),
+            "set" => text.split(',').collect(),
+            _ => vec![text],
+        }
     }
 
     /// Characters that a CHAR or VARCHAR holds.
@@ -245,7 +305,7 @@ impl Type {
     }
 
     /// Is it a list of values?
-    pub(super) fn is_list(&self) -> bool {
+    pub(crate) fn is_list(&self) -> bool {
         matches!(self.base.as_str(), "enum" | "set")
     }
 

@@ -64,9 +64,8 @@ fn way_of(like: Like, form: Form, shape: &Shape, alone: bool) -> Option<(Way, bo
     let (now, later) = (row.ways[like as usize], row.late[like as usize]);
     let mariadb = matches!(like, Like::MariaDb10 | Like::MariaDb11);
     if shape.copied {
-        let keeps_rows = (now == I && !later.rebuild) || form == Form::Catalogue;
         return Some(match like {
-            _ if keeps_rows => (I, false),
+            _ if keeps_rows(form, mariadb) => (I, false),
             Like::MariaDb11 => (C0, true),
             _ => (C, true),
         });
@@ -116,6 +115,19 @@ fn way_of(like: Like, form: Form, shape: &Shape, alone: bool) -> Option<(Way, bo
     Some((way, row.scan || way.rebuild))
 }
 
+/// What needs no copy even where the storage engine has no other way.
+fn keeps_rows(form: Form, mariadb: bool) -> bool {
+    match form {
+        Form::RenameColumn
+        | Form::RenameTable
+        | Form::Default
+        | Form::EnumAppended
+        | Form::Catalogue => true,
+        Form::ChangeVirtual | Form::DropCheck => mariadb,
+        _ => false,
+    }
+}
+
 /// The way of several actions of one ALTER: the slowest that any of them needs; whether the table is read; and which
 /// of the parts makes it so.
 fn combine(
@@ -136,6 +148,7 @@ fn combine(
         parts.iter().map(|(_, part)| one(part, alone)).collect()
     };
     let mut each = ways(true)?;
+    let instant: Vec<bool> = each.iter().map(|(way, _)| *way == I).collect();
     // MariaDB cannot add a virtual column beside another change of the row's format; both cannot while rows are
     // written anew. Beside an index, it is no more work.
     let is_virtual = |part: &Part<Form>| part.form == Form::AddColumnVirtual;
@@ -149,8 +162,8 @@ fn combine(
             .iter()
             .zip(parts)
             .any(|((way, _), (_, part))| way.rebuild && !is_virtual(part));
-        for ((way, _), (_, part)) in each.iter_mut().zip(parts) {
-            if is_virtual(part) && !copied && !rebuilt {
+        for (at, ((way, _), (_, part))) in each.iter_mut().zip(parts).enumerate() {
+            if is_virtual(part) && instant[at] && !copied && !rebuilt {
                 *way = P;
             }
         }

@@ -466,6 +466,10 @@ fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Cl
         | TableChange::DropNamedTrigger { .. }
         | TableChange::AlterView
         | TableChange::Template
+        | TableChange::Options
+        | TableChange::Keys { .. }
+        | TableChange::Versioning { .. }
+        | TableChange::DefaultCharset { .. }
         | TableChange::Engine { .. } => Class::refused(
             "PostgreSQL has no such statement",
             "write the statement for PostgreSQL",

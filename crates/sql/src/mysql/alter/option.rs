@@ -5,14 +5,12 @@ use dbop_model::operation::TableChange;
 use super::super::cursor::{Cursor, Unread};
 
 /// What options of a table do when they are altered. Those that are not known count as what takes the longest.
-const OPTIONS: [(&str, TableChange); 29] = [
+const OPTIONS: [(&str, TableChange); 27] = [
     ("auto_increment", TableChange::Catalogue),
     ("comment", TableChange::Catalogue),
-    ("charset", TableChange::Catalogue),
-    ("collate", TableChange::Catalogue),
     ("password", TableChange::Catalogue),
     ("connection", TableChange::Catalogue),
-    ("delay_key_write", TableChange::Catalogue),
+    ("delay_key_write", TableChange::Options),
     ("insert_method", TableChange::Catalogue),
     ("engine_attribute", TableChange::Catalogue),
     ("secondary_engine_attribute", TableChange::Catalogue),
@@ -21,17 +19,17 @@ const OPTIONS: [(&str, TableChange); 29] = [
     ("stats_persistent", TableChange::Parameters),
     ("stats_auto_recalc", TableChange::Parameters),
     ("stats_sample_pages", TableChange::Parameters),
-    ("avg_row_length", TableChange::Rebuild),
-    ("max_rows", TableChange::Rebuild),
-    ("min_rows", TableChange::Rebuild),
-    ("checksum", TableChange::Rebuild),
-    ("page_checksum", TableChange::Rebuild),
-    ("pack_keys", TableChange::Rebuild),
+    ("avg_row_length", TableChange::Options),
+    ("max_rows", TableChange::Options),
+    ("min_rows", TableChange::Options),
+    ("checksum", TableChange::Options),
+    ("page_checksum", TableChange::Options),
+    ("pack_keys", TableChange::Options),
     ("row_format", TableChange::Rebuild),
     ("key_block_size", TableChange::Rebuild),
     ("compression", TableChange::Rebuild),
     ("encryption", TableChange::Rebuild),
-    ("transactional", TableChange::Rebuild),
+    ("transactional", TableChange::Options),
     ("storage", TableChange::Rebuild),
     ("tablespace", TableChange::Rebuild),
     ("union", TableChange::Catalogue),
@@ -54,17 +52,26 @@ const MARIADB_OPTIONS: [&str; 10] = [
 /// One of them, behind which another may stand without a comma.
 pub(super) fn option(at: &mut Cursor<'_>) -> Result<TableChange, Unread> {
     at.take(&["default"]);
-    if at.take(&["character", "set"]) || at.take(&["char", "set"]) {
-        at.value()?;
-        return Ok(TableChange::Catalogue);
+    if names_charset(at) {
+        let charset = Some(word(at)?);
+        at.take(&["default"]);
+        let collation = match at.take(&["collate"]) {
+            true => Some(word(at)?),
+            false => None,
+        };
+        return Ok(TableChange::DefaultCharset { charset, collation });
+    }
+    if at.take(&["collate"]) {
+        let collation = Some(word(at)?);
+        let charset = None;
+        return Ok(TableChange::DefaultCharset { charset, collation });
     }
     if at.take(&["data", "directory"]) || at.take(&["index", "directory"]) {
         at.value()?;
         return Ok(TableChange::Rebuild);
     }
     if at.take_any(&["engine", "type"]) {
-        let name = at.value()?;
-        let engine = name.trim_matches(['\'', '"', '`']).to_owned();
+        let engine = word(at)?;
         return Ok(if engine.eq_ignore_ascii_case("innodb") {
             TableChange::Rebuild
         } else {
@@ -87,18 +94,22 @@ pub(super) fn option(at: &mut Cursor<'_>) -> Result<TableChange, Unread> {
 
 /// Behind `CONVERT TO`.
 pub(super) fn charset(at: &mut Cursor<'_>) -> Result<TableChange, Unread> {
-    if !(at.take(&["character", "set"]) || at.take(&["char", "set"]) || at.take(&["charset"])) {
+    if !names_charset(at) {
         return Err(at.unexpected("CHARACTER SET"));
     }
-    let charset = at
-        .value()?
-        .trim_matches(['\'', '"', '`'])
-        .to_ascii_lowercase();
-    let collation = if at.take(&["collate"]) {
-        let name = at.value()?;
-        Some(name.trim_matches(['\'', '"', '`']).to_ascii_lowercase())
-    } else {
-        None
+    let charset = word(at)?.to_ascii_lowercase();
+    let collation = match at.take(&["collate"]) {
+        true => Some(word(at)?.to_ascii_lowercase()),
+        false => None,
     };
     Ok(TableChange::ConvertCharset { charset, collation })
+}
+
+fn names_charset(at: &mut Cursor<'_>) -> bool {
+    at.take(&["character", "set"]) || at.take(&["char", "set"]) || at.take(&["charset"])
+}
+
+/// A value without quotes.
+fn word(at: &mut Cursor<'_>) -> Result<String, Unread> {
+    Ok(at.value()?.trim_matches(['\'', '"', '`']).to_owned())
 }

@@ -23,6 +23,16 @@ fn indexes_and_keys() {
         constraint(ConstraintKind::PrimaryKey, Validity::AllRows),
     ];
     check_statement(&several(both), &table(), "R R R R");
+    let mut generated = table();
+    if let Some(column) = generated.columns.get_mut(&name("plain")) {
+        column.generated = Some(Generated::Virtual);
+    }
+    let key = Statement::from(constraint(ConstraintKind::PrimaryKey, Validity::AllRows));
+    let facts = facts_of(std::slice::from_ref(&key), generated);
+    for server in servers() {
+        let said = predicted(&server, &key, &facts);
+        assert!(said.contains("cannot be over a computed column"), "{said}");
+    }
     let mut computed = Index::new(IndexKind::Plain, Vec::new());
     computed.parts = vec![IndexPart::Expression("plain + 1".to_owned())];
     let statement = Statement::from(Operation::CreateIndex {
@@ -108,7 +118,7 @@ fn foreign_keys_that_cascade_forbid_an_online_copy() {
 fn whole_tables() {
     check(change(TableChange::Rebuild), "R R R R");
     check(change(TableChange::Catalogue), "P P I I");
-    check(change(TableChange::Truncate { cascade: false }), "M M M M");
+    check(change(TableChange::Truncate { cascade: false }), "F F F F");
     check(
         Operation::DropTable {
             table: users(),
@@ -117,7 +127,89 @@ fn whole_tables() {
         "M M M M",
     );
     let to = "people".parse().unwrap();
-    check(Operation::RenameTable { table: users(), to }, "M M M M");
+    check(Operation::RenameTable { table: users(), to }, "I I I I");
+    check(change(TableChange::Options), "P P I I");
+    check(change(TableChange::Keys { enable: true }), "I I I I");
+    let refused = "the statement fails: MySQL has no system versioning";
+    let statement = Statement::from(change(TableChange::Versioning { add: true }));
+    let facts = facts_of(std::slice::from_ref(&statement), table());
+    let got = servers().map(|server| predicted(&server, &statement, &facts));
+    assert_eq!(got, [refused, refused, "C", "C0"]);
+    let statement = Statement::from(change(TableChange::Versioning { add: false }));
+    let got = servers().map(|server| predicted(&server, &statement, &facts));
+    assert_eq!(got, [refused, refused, "Rs", "Rs"]);
+    let partitions = |verb| change(TableChange::Partitioning(Partitioning::new(verb)));
+    check(partitions(PartitionVerb::Truncate), "I I P P");
+    check(partitions(PartitionVerb::Coalesce), "Rs Rs Ns Ns");
+}
+
+#[test]
+fn what_other_storage_engines_copy() {
+    let myisam = stored(|storage| storage.engine = "MyISAM".to_owned());
+    let virtual_column = || add(typed("c", "int generated always as (plain + 1) virtual"));
+    check_on(virtual_column(), &myisam, "C C C C0");
+    check_on(modify(typed("v50", "varchar(60)")), &myisam, "C C C C0");
+    check_on(
+        modify(typed("kind", "enum('a','b','c')")),
+        &myisam,
+        "I I I I",
+    );
+    check_on(change(TableChange::Options), &myisam, "C C C C0");
+    check_on(
+        change(TableChange::Keys { enable: true }),
+        &myisam,
+        "C C C C0",
+    );
+    check_on(
+        change(TableChange::Keys { enable: false }),
+        &myisam,
+        "I I I I",
+    );
+    let partitioned = stored(|storage| storage.partitions = 4);
+    check_on(virtual_column(), &partitioned, "I I C C0");
+}
+
+#[test]
+fn what_is_computed_as_before_is_no_work() {
+    let mut with_generated = table();
+    for (column, generated) in [("kept", Generated::Stored), ("read", Generated::Virtual)] {
+        let mut computed = with_generated.columns[&name("plain")].clone();
+        computed.generated = Some(generated);
+        computed.computed = Some("(`plain` * 2)".to_owned());
+        with_generated.columns.insert(name(column), computed);
+    }
+    let again = |column: &str, text: &str, how: &str| {
+        modify(typed(
+            column,
+            &format!("int generated always as ({text}) {how}"),
+        ))
+    };
+    check_on(
+        again("kept", "plain * 2", "stored"),
+        &with_generated,
+        "I I C C0",
+    );
+    check_on(
+        again("read", "PLAIN*2", "virtual"),
+        &with_generated,
+        "I I I I",
+    );
+    check_on(
+        again("kept", "plain * 3", "stored"),
+        &with_generated,
+        "C C C C0",
+    );
+    check_on(
+        again("read", "plain * 3", "virtual"),
+        &with_generated,
+        "C C I I",
+    );
+}
+
+#[test]
+fn dates_that_mysql_makes_up() {
+    check(add(typed("c", "date").with_nullable(false)), "R R I I");
+    check(add(typed("c", "date")), "I I I I");
 }
 
 #[test]

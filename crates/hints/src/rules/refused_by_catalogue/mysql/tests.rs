@@ -30,6 +30,7 @@ fn table() -> TableFacts {
             charset: is_text.then(|| "utf8mb4".to_owned()),
             collation: is_text.then(|| "utf8mb4_general_ci".to_owned()),
             generated: None,
+            computed: None,
         };
         facts.columns.insert(name(column), column_facts);
     }
