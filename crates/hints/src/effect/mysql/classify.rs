@@ -428,7 +428,7 @@ fn change_table(case: &Case<'_>, facts: &TableFacts, change: &TableChange) -> Cl
             }
         }
         TableChange::Engine { engine } if known::is_substituted(case, engine) => Class::one(
-            Form::Default,
+            Form::Options,
             "the server lacks the storage engine, and keeps the one that the table has",
         ),
         TableChange::Engine { engine } => match known::refused_engine(case, facts, engine) {

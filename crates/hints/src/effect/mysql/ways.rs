@@ -163,7 +163,8 @@ fn combine(
             .zip(parts)
             .any(|((way, _), (_, part))| way.rebuild && !is_virtual(part));
         for (at, ((way, _), (_, part))) in each.iter_mut().zip(parts).enumerate() {
-            if is_virtual(part) && instant[at] && !copied && !rebuilt {
+            // Of a partitioned table, MySQL adds it instantly or by a copy.
+            if is_virtual(part) && instant[at] && !copied && !rebuilt && !shape.partitioned {
                 *way = P;
             }
         }

@@ -167,6 +167,8 @@ fn what_other_storage_engines_copy() {
     );
     let partitioned = stored(|storage| storage.partitions = 4);
     check_on(virtual_column(), &partitioned, "I I C C0");
+    let both = several(vec![virtual_column(), index(IndexKind::Plain, "plain")]);
+    check_statement(&both, &partitioned, "C C C C0");
 }
 
 #[test]
