@@ -311,7 +311,7 @@ fn names_of_a_whole_database() {
             assert!(got.contains(expect), "{sql}: {got}");
         }
     };
-    let check = "ALTER TABLE users ADD CONSTRAINT k CHECK (id > 0)";
+    let check = "ALTER TABLE users ADD CONSTRAINT k CHECK (big > 0)";
     taken(check, NamedKind::Check, "there is a CHECK of elsewhere");
     taken(check, NamedKind::ForeignKey, "");
     let key = "ALTER TABLE users ADD CONSTRAINT k FOREIGN KEY (parent) REFERENCES people (id)";
