@@ -5,10 +5,6 @@
     clippy::disallowed_methods,
     reason = "how long real servers take is measured by a real clock"
 )]
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails, which is its use"
-)]
 
 #[path = "support/look.rs"]
 mod support;

@@ -2,11 +2,6 @@
 //!
 //! Each test is a short story; the world's own record of it is what is compared.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot make its names should fail"
-)]
-
 #[path = "support/story.rs"]
 mod support;
 

@@ -123,7 +123,8 @@ fn by(at: &mut Cursor<'_>) -> Result<Partitioning, Unread> {
         reads,
     });
     // How partitions are split in turn is passed over, up to their definitions.
-    while !at.at_end() && !(at.is_sign("(") && at.is_then("partition")) {
+    let are_defined = |at: &Cursor<'_>| at.is_sign("(") && at.is_then("partition");
+    while !(at.at_end() || are_defined(at)) {
         if at.take(&["partitions"]) {
             read.count = number(at);
         } else if !at.is_sign("(") || at.parentheses().is_err() {
