@@ -153,11 +153,12 @@ fn sql_that_cannot_be_read_stops_only_where_hints_are_required() {
         let mut world = world(2);
         world.desired.database.desired = v("v1");
         let map = with_sql(&mut world, hints);
-        world.desired.database.hints.require_hints = require_hints;
         let text = "SELECT 1;\nDO $$ BEGIN PERFORM 1; END $$;".to_owned();
         world.config_maps.insert(map, text);
         let mut sim = Sim::new(world, 1);
-        sim.pass(MINUTE);
+        // v1 says nothing, and is there before anybody requires it.
+        assert!(sim.settle(HOUR), "{}", story(&sim));
+        sim.world().desired.database.hints.require_hints = require_hints;
         sim.world().desired.database.desired = v("v2");
         if goes_on {
             assert!(sim.settle(HOUR), "{}", story(&sim));
