@@ -21,6 +21,7 @@ use mysql_async::prelude::Queryable as _;
 use secrecy::SecretString;
 
 use support::{MySite, TestServer};
+use tokio::sync::Mutex;
 
 /// A database whose version a tool keeps, and a session of the migrator in it.
 struct Kept {
@@ -254,8 +255,12 @@ async fn a_lock_of_rails_is_freed_by_what_is_told() {
     .await;
 }
 
+/// Prisma's lock has the same name for all databases of a server: one test at a time.
+static LOCK_OF_PRISMA: Mutex<()> = Mutex::const_new(());
+
 #[tokio::test]
 async fn a_lock_of_prisma_is_freed_by_what_is_told() {
+    let _alone = LOCK_OF_PRISMA.lock().await;
     let source = VersionSource::Prisma {
         table: table("_prisma_migrations"),
     };
@@ -264,6 +269,7 @@ async fn a_lock_of_prisma_is_freed_by_what_is_told() {
 
 #[tokio::test]
 async fn a_lock_is_told_of_a_holder_whom_the_admin_may_not_see() {
+    let _alone = LOCK_OF_PRISMA.lock().await;
     support::on_each(async |server| {
         let source = VersionSource::Prisma {
             table: table("_prisma_migrations"),
