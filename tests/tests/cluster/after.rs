@@ -62,7 +62,7 @@ async fn everything_that_takes_a_rule(site: &Site) {
         "SELECT 1",
     ])
     .await;
-    site.migration(1, json!({})).await;
+    site.first_migration().await;
     site.migration(2, json!({})).await;
     site.migration(
         3,

@@ -126,13 +126,16 @@ impl Site {
     /// The chain v1, v2 and so on, each of one file of SQL.
     pub(crate) async fn chain(&self, sql: &[&str]) {
         self.files(sql).await;
-        // What the first one does is read from the file itself, so that each chain asks for a ConfigMap.
-        let first =
-            json!({ "sql": { "configMap": { "name": "migrations", "key": "0001_step.sql" } } });
-        for nth in 1..=sql.len() {
-            let more = if nth == 1 { first.clone() } else { json!({}) };
-            self.migration(nth, more).await;
+        self.first_migration().await;
+        for nth in 2..=sql.len() {
+            self.migration(nth, json!({})).await;
         }
+    }
+
+    /// The first migration of a chain: what it does is read from the file itself, so that each chain asks for a ConfigMap.
+    pub(crate) async fn first_migration(&self) {
+        let of_file = json!({ "configMap": { "name": "migrations", "key": "0001_step.sql" } });
+        self.migration(1, json!({ "sql": of_file })).await;
     }
 
     /// The files of the migrations, in a ConfigMap that their Pods mount.
