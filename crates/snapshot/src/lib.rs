@@ -2,7 +2,7 @@
 //!
 //! A [`Snapshot`] is what was seen of all tables in one look: sizes, write rates, columns with their types, indexes,
 //! constraints, storage, settings, server. It holds no row, no value of one and no statistics of values, no password and
-//! no login. It is written as JSON in a format of its own ([`write`], [`read`]; docs/snapshot.md), and answers what hint
+//! no login. It is written as JSON in a format of its own ([`write()`], [`read()`]; docs/snapshot.md), and answers what hint
 //! rules ask ([`Snapshot::facts`]) as the database would, but for what only a look at the rows tells: that stays unknown.
 //!
 //! ```
