@@ -1,48 +1,15 @@
 //! Answers to questions about tables: what a server refuses or is too slow to say is an unknown fact with its reason, and
 //! only a broken connection ends the look.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dbop_model::{Fact, Why};
 
 use crate::error::DatabaseError;
+use crate::watch::Way;
 
 /// All probes of one look together take at most so many probe timeouts.
 const PROBE_TIMEOUTS_PER_LOOK: u32 = 4;
-
-/// A probe that is done by then has kept nobody for long.
-pub const WATCHED_AFTER: Duration = Duration::from_millis(250);
-/// How often it is asked meanwhile whether somebody waits for a probe.
-pub const WATCHED_EVERY: Duration = Duration::from_millis(250);
-
-/// Has a look given way to somebody who waited for it?
-///
-/// A reader keeps DDL from its table, and whoever comes after that DDL waits as well: a probe of seconds would be an outage
-/// of seconds. So another session watches a look whose probes take long, and ends the probe that is waited for.
-#[derive(Debug, Default)]
-pub struct Way(AtomicBool);
-
-impl Way {
-    /// From now on the look probes nothing more.
-    pub fn give(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// Was it given?
-    pub fn is_given(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-
-    /// Why a fact is unknown: for having given way, else for `why`.
-    pub fn or(&self, why: Why) -> Why {
-        if self.is_given() {
-            Why::passing("somebody waited for the table, and the look gave way")
-        } else {
-            why
-        }
-    }
-}
 
 /// Why a question has no answer.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 //!
 //! Beside the traits stands what backends would write alike: the common part of a DSN ([`dsn`]), rows of text
 //! into values ([`columns`]), what is in an expression that a migration wrote ([`expression`]), and what an unanswered
-//! question about a table means ([`answer`]).
+//! question about a table means ([`answer`]), and how a look at tables gives way to others ([`watch`]).
 //!
 //! ```
 //! use dbop_database::DatabaseError;
@@ -29,6 +29,7 @@ pub mod dsn;
 pub mod error;
 pub mod expression;
 pub mod ports;
+pub mod watch;
 
 pub use error::DatabaseError;
 pub use ports::{Administer, Connector, Endpoint, Introspect, Look, Scope, Target};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dbop_database::answer::Way;
+use dbop_database::watch::{self, Way};
 use dbop_database::{Administer, DatabaseError, Introspect, Look, Scope};
 use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
@@ -18,9 +18,8 @@ use secrecy::SecretString;
 use crate::connect::{Server, Spare};
 use crate::link::{Link, retried};
 use crate::sessions::Counters;
-use crate::{
-    claim, facts, lock, logins, migrator, observe, password, prepare, sessions, trial, watch,
-};
+use crate::watch::Watch;
+use crate::{claim, facts, lock, logins, migrator, observe, password, prepare, sessions, trial};
 
 /// A connection as the admin.
 pub(crate) struct Backend {
@@ -81,7 +80,12 @@ impl Introspect for Backend {
         let looked =
             facts::table_facts(&hold, &self.server, wanted, probe_timeout, self.clock, &way);
         // An error of these leaves the session with other limits: without a release it is not used again.
-        let facts = watch::beside(looked, &self.spare, &self.server, id, &way).await?;
+        let facts = watch::beside(
+            looked,
+            Watch::open(&self.spare, &self.server.database, id),
+            &way,
+        )
+        .await?;
         hold.release(Ok(facts))
     }
 

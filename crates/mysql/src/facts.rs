@@ -44,7 +44,8 @@ use jiff::Timestamp;
 use crate::connect::Server;
 use crate::link::{Hold, LOCK_TIMEOUT, STATEMENT_TIMEOUT};
 use ask::{CATALOGUE_TIMEOUT, PROBE_LOCK_TIMEOUT, unasked};
-use dbop_database::answer::{Answer, Failure, Way, fact};
+use dbop_database::answer::{Answer, Failure, fact};
+use dbop_database::watch::Way;
 use parse::Located;
 
 /// More than any migration's hints want; what is beyond is Unknown, not a longer look.

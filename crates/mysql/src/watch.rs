@@ -1,53 +1,50 @@
-//! A watch over a look at tables: ends a probe that somebody waits for ([`Way`]).
-//!
-//! It is a session of its own, for the look's is busy, and there is none where the look is short.
-
-use std::pin::pin;
+//! The session that watches a look at tables ([`dbop_database::watch`]).
 
 use dbop_database::DatabaseError;
-use dbop_database::answer::{WATCHED_AFTER, WATCHED_EVERY, Way};
-use tokio::time::sleep;
+use dbop_database::watch::Watcher;
 
-use crate::connect::{Server, Spare};
+use crate::connect::Spare;
+use crate::link::Link;
 use crate::{parse, query};
 
-/// Looks, and gives way. A watch that cannot be kept, for want of a connection, changes nothing: the probes' own limit
-/// holds as well.
-pub(crate) async fn beside<T>(
-    look: impl Future<Output = T>,
-    spare: &Spare,
-    server: &Server,
-    id: Option<u32>,
-    way: &Way,
-) -> T {
-    let mut look = pin!(look);
-    if let Some(id) = id {
-        tokio::select! {
-            biased;
-            looked = &mut look => return looked,
-            _ = watch(spare, server, id, way) => {}
-        }
-    }
-    look.await
+/// What it does, for errors.
+const OPERATION: &str = "watching a look at tables";
+
+/// A session that watches the one of this number, which looks at tables of `database`.
+pub(crate) struct Watch<'a> {
+    link: Link,
+    database: &'a str,
+    id: u32,
 }
 
-async fn watch(spare: &Spare, server: &Server, id: u32, way: &Way) -> Result<(), DatabaseError> {
-    sleep(WATCHED_AFTER).await;
-    let link = spare.open().await?;
-    let hold = link.hold("watching a look at tables").await?;
-    loop {
-        let rows = hold
-            .rows(&query::is_a_table_waited_for(&server.database, id)?)
-            .await?;
-        if parse::boolean(hold.operation(), &rows)? {
-            break;
-        }
-        sleep(WATCHED_EVERY).await;
+impl<'a> Watch<'a> {
+    /// `id` is `None` where the look's connection broke: there is nothing to watch.
+    pub(crate) async fn open(
+        spare: &Spare,
+        database: &'a str,
+        id: Option<u32>,
+    ) -> Result<Self, DatabaseError> {
+        let operation = OPERATION;
+        let id = id.ok_or(DatabaseError::Lost { operation })?;
+        let link = spare.open().await?;
+        Ok(Self { link, database, id })
     }
-    // In this order: the statement that is ended says why.
-    way.give();
-    let ended = hold.run(&query::end_statement(id)).await;
-    hold.release(ended)?;
-    link.close().await;
-    Ok(())
+}
+
+impl Watcher for Watch<'_> {
+    async fn is_waited_for(&self) -> Result<bool, DatabaseError> {
+        let sql = query::is_a_table_waited_for(self.database, self.id)?;
+        let hold = self.link.hold(OPERATION).await?;
+        let rows = hold.rows(&sql).await;
+        let waited = rows.and_then(|rows| parse::boolean(OPERATION, &rows));
+        hold.release(waited)
+    }
+
+    async fn end(self) -> Result<(), DatabaseError> {
+        let hold = self.link.hold(OPERATION).await?;
+        let ended = hold.run(&query::end_statement(self.id)).await;
+        hold.release(ended)?;
+        self.link.close().await;
+        Ok(())
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dbop_database::answer::Way;
+use dbop_database::watch::{self, Way};
 use dbop_database::{Administer, DatabaseError, Introspect, Look, Scope};
 use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
@@ -16,9 +16,8 @@ use secrecy::SecretString;
 
 use crate::connect::{Server, Spare};
 use crate::link::{Link, in_transaction};
-use crate::{
-    claim, facts, lock, logins, migrator, observe, password, prepare, sessions, trial, watch,
-};
+use crate::watch::Watch;
+use crate::{claim, facts, lock, logins, migrator, observe, password, prepare, sessions, trial};
 
 /// A connection as the admin.
 pub(crate) struct Backend {
@@ -70,7 +69,7 @@ impl Introspect for Backend {
         let looked =
             facts::facts_giving_way(hold.client(), wanted, probe_timeout, self.clock, &way);
         // An error of these leaves the connection in a transaction: without a release it is not used again.
-        let facts = watch::beside(looked, &self.spare, self.server.pid, &way).await?;
+        let facts = watch::beside(looked, Watch::open(&self.spare, self.server.pid), &way).await?;
         hold.release(Ok(facts))
     }
 

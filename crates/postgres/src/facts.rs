@@ -39,7 +39,8 @@ use jiff::Timestamp;
 use tokio_postgres::Client;
 
 use ask::{all, unreadable};
-use dbop_database::answer::{Answer, Failure, Way, fact};
+use dbop_database::answer::{Answer, Failure, fact};
+use dbop_database::watch::Way;
 use parse::Located;
 
 /// What these functions do, for errors.

@@ -1,49 +1,41 @@
-//! A watch over a look at tables: ends a probe that somebody waits for ([`Way`]).
-//!
-//! It is a session of its own, for the look's is busy, and there is none where the look is short.
-
-use std::pin::pin;
+//! The session that watches a look at tables ([`dbop_database::watch`]).
 
 use dbop_database::DatabaseError;
-use dbop_database::answer::{WATCHED_AFTER, WATCHED_EVERY, Way};
-use tokio::time::sleep;
+use dbop_database::watch::Watcher;
 
 use crate::connect::Spare;
-use crate::parse::Values as _;
+use crate::link::Link;
 use crate::{parse, query};
 
-/// Looks, and gives way. A watch that cannot be kept, for want of a connection, changes nothing: the probes' own limit
-/// holds as well.
-pub(crate) async fn beside<T>(
-    look: impl Future<Output = T>,
-    spare: &Spare,
+/// What it does, for errors.
+const OPERATION: &str = "watching a look at tables";
+
+/// A session that watches the one of process `pid`.
+pub(crate) struct Watch {
+    link: Link,
     pid: i32,
-    way: &Way,
-) -> T {
-    let mut look = pin!(look);
-    tokio::select! {
-        biased;
-        looked = &mut look => return looked,
-        _ = watch(spare, pid, way) => {}
-    }
-    look.await
 }
 
-async fn watch(spare: &Spare, pid: i32, way: &Way) -> Result<(), DatabaseError> {
-    sleep(WATCHED_AFTER).await;
-    let link = spare.open().await?;
-    let hold = link.hold("watching a look at tables").await?;
-    loop {
-        let rows = hold.rows(&query::is_waited_for(pid)).await?;
-        if parse::one(hold.operation(), &rows, |c| c.boolean())? {
-            break;
-        }
-        sleep(WATCHED_EVERY).await;
+impl Watch {
+    pub(crate) async fn open(spare: &Spare, pid: i32) -> Result<Self, DatabaseError> {
+        let link = spare.open().await?;
+        Ok(Self { link, pid })
     }
-    // In this order: the statement that is ended says why.
-    way.give();
-    let ended = hold.run(&query::cancel(pid)).await;
-    hold.release(ended)?;
-    link.close().await;
-    Ok(())
+}
+
+impl Watcher for Watch {
+    async fn is_waited_for(&self) -> Result<bool, DatabaseError> {
+        let hold = self.link.hold(OPERATION).await?;
+        let rows = hold.rows(&query::is_waited_for(self.pid)).await;
+        let waited = rows.and_then(|rows| parse::boolean(OPERATION, &rows));
+        hold.release(waited)
+    }
+
+    async fn end(self) -> Result<(), DatabaseError> {
+        let hold = self.link.hold(OPERATION).await?;
+        let ended = hold.run(&query::cancel(self.pid)).await;
+        hold.release(ended)?;
+        self.link.close().await;
+        Ok(())
+    }
 }
