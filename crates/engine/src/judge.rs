@@ -5,14 +5,11 @@ use std::time::Duration;
 
 use dbop_database::Administer;
 use dbop_model::finding::{HintMode, Judgement, Probes};
-use dbop_model::operation::{Operation, Statement};
+use dbop_model::operation::Statement;
 use dbop_model::spec::SQL_BYTES_MAX;
 use dbop_model::table::TableFactsSet;
 use dbop_model::writes::WriteWatch;
-use dbop_model::{
-    Claim, Engine as DbEngine, Fact, Migration, MigrationName, ObjectRef, ServerInfo, SqlSource,
-    Why,
-};
+use dbop_model::{Claim, Fact, Migration, MigrationName, ObjectRef, ServerInfo, SqlSource, Why};
 use dbop_plan::{Desired, Facts, Hints, forecast};
 
 use crate::memory::{Judged, Memory};
@@ -150,9 +147,7 @@ async fn statements(
 ) -> Result<Option<Vec<Statement>>, Why> {
     let hints = migration.hints.as_deref();
     let Some(source) = &migration.sql else {
-        // Hints say nothing of statements: each operation counts as one.
-        let hints = hints.map(|hints| on_server(hints, server.engine));
-        return Ok(hints.map(|hints| hints.into_iter().map(Statement::from).collect()));
+        return Ok(hints.map(|hints| dbop_sql::of_migration(server.engine, None, hints)));
     };
     let of_map;
     let text: &str = match source {
@@ -173,18 +168,9 @@ async fn statements(
         );
         return Err(of_sql(database, migration, &long));
     }
-    let statements = dbop_sql::read(server.engine, text);
-    let hints = on_server(hints.unwrap_or_default(), server.engine);
-    Ok(Some(dbop_sql::with_hints(statements, &hints)))
-}
-
-/// Hints as the server takes their names: which it is, their author does not say.
-fn on_server(hints: &[Operation], engine: DbEngine) -> Vec<Operation> {
-    let hints = hints.iter().cloned();
-    match engine {
-        DbEngine::PostgreSql => hints.collect(),
-        DbEngine::MySql | DbEngine::MariaDb => hints.map(Operation::ignoring_case).collect(),
-    }
+    let hints = hints.unwrap_or_default();
+    let statements = dbop_sql::of_migration(server.engine, Some(text), hints);
+    Ok(Some(statements))
 }
 
 /// Why the SQL of a migration cannot be had: object, field, reason. It is asked for again with each look.

@@ -27,7 +27,7 @@ mod variables;
 use dbop_model::Engine;
 use dbop_model::operation::{Operation, Statement};
 
-pub use merge::with_hints;
+pub use merge::of_migration;
 
 use session::Session;
 use split::Piece;

@@ -5,14 +5,30 @@
 
 use std::collections::BTreeSet;
 
+use dbop_model::Engine;
 use dbop_model::operation::{
     Column, Constraint, ConstraintKind, Index, IndexKind, Operation, ServerDefault, Statement,
 };
 use dbop_model::table::{ColumnName, TableName};
 
+/// What a migration does, by its SQL and its `schemaHints`; of hints alone each operation counts as a statement.
+///
+/// The hints' names are taken as a server of this engine takes them: which it is, their author does not say.
+pub fn of_migration(engine: Engine, sql: Option<&str>, hints: &[Operation]) -> Vec<Statement> {
+    let hints = hints.iter().cloned();
+    let hints: Vec<Operation> = match engine {
+        Engine::PostgreSql => hints.collect(),
+        Engine::MySql | Engine::MariaDb => hints.map(Operation::ignoring_case).collect(),
+    };
+    match sql {
+        Some(sql) => with_hints(crate::read(engine, sql), &hints),
+        None => hints.into_iter().map(Statement::from).collect(),
+    }
+}
+
 /// The statements, and between them what the hints alone say: after the statement that makes the hint before, else
 /// before the one that makes the hint after, else at the end.
-pub fn with_hints(statements: Vec<Statement>, hints: &[Operation]) -> Vec<Statement> {
+fn with_hints(statements: Vec<Statement>, hints: &[Operation]) -> Vec<Statement> {
     let said: Vec<Said<'_>> = (0..)
         .zip(&statements)
         .flat_map(|(at, one)| {
@@ -301,7 +317,7 @@ mod tests {
     /// What a migration does that has this SQL and these hints: each statement's operations in a line.
     #[track_caller]
     fn check(engine: Engine, sql: &str, hints: &[Operation], expect: &[&str]) {
-        let merged = with_hints(read(engine, sql), hints);
+        let merged = of_migration(engine, Some(sql), hints);
         let shown: Vec<String> = merged
             .iter()
             .map(|one| {
@@ -312,6 +328,22 @@ mod tests {
             })
             .collect();
         assert_eq!(shown, expect, "{sql}");
+    }
+
+    #[test]
+    fn hints_are_taken_as_the_server_takes_names() {
+        let add = Operation::add_column(table("users"), vec![column("Id")]).unwrap();
+        let sql = "ALTER TABLE users ADD COLUMN id int";
+        let once: &[&str] = &["sql: addColumn users.id int"];
+        check(Engine::MySql, sql, std::slice::from_ref(&add), once);
+        let twice = ["sql: addColumn users.id int", "hint: addColumn users.Id"];
+        check(Engine::PostgreSql, sql, std::slice::from_ref(&add), &twice);
+        // Without SQL as well.
+        let hints = std::slice::from_ref(&add);
+        let of = |engine| of_migration(engine, None, hints)[0].operations[0].clone();
+        assert_eq!(of(Engine::PostgreSql), add);
+        assert_eq!(of(Engine::MariaDb), add.clone().ignoring_case());
+        assert_ne!(of(Engine::MariaDb), of(Engine::PostgreSql));
     }
 
     #[test]

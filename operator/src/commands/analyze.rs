@@ -217,13 +217,9 @@ impl Source {
             },
             Source::Migration { migration, sql } => {
                 let hints = migration.hints.as_deref().unwrap_or_default();
-                let statements = match sql {
-                    Some(sql) => dbop_sql::with_hints(dbop_sql::read(engine, &sql), hints),
-                    None => hints.iter().cloned().map(Statement::from).collect(),
-                };
                 Subject {
                     name: migration.name.to_string(),
-                    statements,
+                    statements: dbop_sql::of_migration(engine, sql.as_deref(), hints),
                     policy: HintPolicy::default().for_migration(&migration.name, &migration.accept),
                 }
             }
