@@ -52,6 +52,13 @@ static LIVE: Mutex<Live> = Mutex::new(Live {
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static NEXT_KEEPER: AtomicU64 = AtomicU64::new(0);
 
+/// The process that a text names. PostgreSQL writes the number of a standalone backend, as `initdb`
+/// starts it, with a minus sign: that ends by itself, and a signal to it would be one to a group.
+pub(crate) fn pid_of(text: &str) -> Option<Pid> {
+    let number: u32 = text.trim().parse().ok()?;
+    Pid::from_raw(number.try_into().ok()?)
+}
+
 /// Makes Ctrl-C, SIGTERM and SIGHUP end children, stop servers and remove temporary folders.
 pub(crate) fn watch_signals() -> Result<()> {
     let mut signals =

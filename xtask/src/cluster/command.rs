@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Subcommand};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 
 use super::component::{self, Condition, seen, want};
 use super::state::State;
@@ -16,7 +16,7 @@ use super::target::{Target, absolute, kubectl_for, ours, target};
 use super::{Cluster, Form, KUBECONFIG, kind, node, sweep};
 use crate::cache::Cache;
 use crate::clock;
-use crate::process;
+use crate::process::{self, pid_of};
 use crate::workspace::capture;
 
 /// The name of a cluster where none is given.
@@ -278,7 +278,7 @@ fn end(state: &State) -> Result<()> {
         // The lock is held, so its holder is the keeper that wrote this.
         if !told
             && let Some(keeper) = state.read("keeper")
-            && let Some(keeper) = keeper.trim().parse().ok().and_then(Pid::from_raw)
+            && let Some(keeper) = pid_of(&keeper)
         {
             told = true;
             // Errors mean that it has ended, which is what we want.

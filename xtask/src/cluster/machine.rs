@@ -18,6 +18,7 @@ use super::node::{BRIDGE, CGROUP, NETWORK, RUN};
 use super::state::State;
 use super::sweep::kill_all;
 use crate::clock;
+use crate::process::pid_of;
 use crate::workspace::capture;
 
 /// The record, in the cluster's folder.
@@ -166,9 +167,9 @@ fn processes_in_pods() -> Vec<Pid> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter_map(|entry| {
-            let number = entry.file_name().to_str()?.parse().ok()?;
+            let process = pid_of(entry.file_name().to_str()?)?;
             let groups = std::fs::read_to_string(entry.path().join("cgroup")).ok()?;
-            is_in_pod(&groups).then(|| Pid::from_raw(number)).flatten()
+            is_in_pod(&groups).then_some(process)
         })
         .collect()
 }

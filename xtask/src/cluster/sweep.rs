@@ -14,6 +14,7 @@ use super::state::{Lock, State};
 use super::{Form, kind, machine, node};
 use crate::cache::Cache;
 use crate::clock;
+use crate::process::pid_of;
 use crate::workspace::capture;
 
 /// How long killed processes may take to be gone.
@@ -72,7 +73,7 @@ fn process_in(line: &str, pieces: &[String]) -> Option<Pid> {
     pieces
         .iter()
         .any(|piece| arguments.contains(piece))
-        .then(|| Pid::from_raw(number.parse().ok()?))
+        .then(|| pid_of(number))
         .flatten()
 }
 

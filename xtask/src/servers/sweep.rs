@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use super::name::Engine;
 use super::user::temporary_folders;
 use crate::clock;
+use crate::process::pid_of;
 use crate::workspace::capture;
 
 /// What the names of their lock files end with.
@@ -86,7 +87,7 @@ fn orphan(folder: &Path) -> Option<Pid> {
     let pid_file = pid_files(folder)
         .iter()
         .find_map(|file| std::fs::read_to_string(file).ok())?;
-    let pid = Pid::from_raw(pid_file.lines().next()?.trim().parse().ok()?)?;
+    let pid = pid_of(pid_file.lines().next()?)?;
     let mut ps = Command::new("ps");
     ps.args([
         "-ww",
@@ -130,6 +131,9 @@ mod tests {
         sweep_one(&folder, &lock_path);
         assert!(folder.exists() && lock_path.exists());
         drop(lock);
+        // Of an `initdb` that was killed.
+        std::fs::create_dir(folder.join("data")).unwrap();
+        std::fs::write(&pid_files(&folder)[0], "-4711\n/data\n").unwrap();
         sweep_one(&folder, &lock_path);
         assert!(!folder.exists() && !lock_path.exists());
     }
