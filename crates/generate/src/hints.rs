@@ -148,6 +148,13 @@ fn of_statement(
         if let Operation::CreateTable { table, .. } = operation {
             created.insert(table.clone());
         }
+        // What a table is created with is new as it is; its foreign keys concern another one.
+        let foreign = matches!(operation, Operation::AddConstraint { constraint, .. }
+            if constraint.kind() == ConstraintKind::ForeignKey);
+        if statement.defines(operation) && !foreign {
+            known.learn(operation);
+            continue;
+        }
         let is_new = created.contains(operation.table());
         let asks = statement.algorithm.is_some() || statement.locking.is_some();
         let hints = match operation {

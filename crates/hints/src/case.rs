@@ -2,9 +2,9 @@
 
 use dbop_model::dependent::Relation;
 use dbop_model::finding::{Evidence, Finding, HintPolicy, Verdict};
-use dbop_model::operation::{Algorithm, Operation};
+use dbop_model::operation::{Algorithm, Operation, Reading};
 use dbop_model::table::{
-    ColumnName, NamedKind, Settings, TableFacts, TableFactsSet, TableName, TableState,
+    ColumnName, NamedKind, Settings, TableFacts, TableFactsSet, TableName, TableState, Understood,
 };
 use dbop_model::trial::Trial;
 use dbop_model::{Engine, Fact, ServerInfo, Why};
@@ -40,6 +40,44 @@ impl<'a> Case<'a> {
             prediction: Prediction::none(),
             facts,
         }
+    }
+
+    /// The same with the table as the migration itself defines it, where it creates the table and says all of it.
+    pub(crate) fn as_defined(&self) -> Option<Case<'a>> {
+        if !matches!(self.standing, Standing::New) {
+            return None;
+        }
+        let facts = self.step.defined(self.server.engine)?;
+        Some(Case {
+            server: self.server,
+            policy: self.policy,
+            step: self.step.clone(),
+            standing: Standing::Present(Box::new(facts)),
+            prediction: Prediction::none(),
+            facts: self.facts,
+        })
+    }
+
+    /// A column of a table that the operation creates, as if it were added to a table of all the others.
+    pub(crate) fn of_column<'b>(
+        &'b self,
+        added: &'b Operation,
+        name: &ColumnName,
+    ) -> Option<Case<'b>> {
+        let facts = self.step.defining(self.server.engine, name)?;
+        Some(Case {
+            server: self.server,
+            policy: self.policy,
+            step: self.step.with_operation(added),
+            standing: Standing::Present(Box::new(facts)),
+            prediction: Prediction::none(),
+            facts: self.facts,
+        })
+    }
+
+    /// What the server made of a text of the statement, where it was asked.
+    pub(crate) fn understood(&self, reading: &Reading) -> Option<&'a Fact<Understood>> {
+        self.facts.readings.get(reading)
     }
 
     pub(crate) fn table(&self) -> &'a TableName {

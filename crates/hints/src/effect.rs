@@ -224,6 +224,14 @@ fn works(case: &Case<'_>) -> bool {
     }
 }
 
+/// Why a server refuses an operation for itself, whatever else its statement does.
+pub(crate) fn refusal(case: &Case<'_>) -> Option<Refusal> {
+    match case.server.engine {
+        Engine::PostgreSql => postgresql::refusal(case),
+        Engine::MySql | Engine::MariaDb => mysql::refusal(case),
+    }
+}
+
 /// What a statement on a table that the same migration creates does: nobody uses the table yet.
 pub(crate) const ON_NEW_TABLE: &str = "this migration creates the table";
 

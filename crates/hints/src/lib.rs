@@ -55,6 +55,7 @@ mod case;
 mod effect;
 mod expression;
 mod judge;
+mod loose;
 mod pages;
 mod partition;
 mod passes;
@@ -90,6 +91,7 @@ pub use crate::trial::trials_wanted;
 /// The facts that judging these statements needs.
 pub fn facts_wanted(statements: &[Statement]) -> BTreeSet<FactRequest> {
     let mut wanted = BTreeSet::new();
+    wanted.extend(loose::wants(statements));
     for step in steps::walk(statements) {
         effect::wants(&step, &mut wanted);
         for rule in RULES {
@@ -120,7 +122,7 @@ pub fn judge(
     let analysed = statements.iter().all(|one| one.unread.is_none());
     let mut judgement = Judgement {
         analysed,
-        predicted: cases.iter().map(predicted).collect(),
+        predicted: cases.iter().filter(is_told).map(predicted).collect(),
         findings: Vec::new(),
         not_judged: unread(statements),
         not_tried: not_tried(statements, facts),
@@ -132,12 +134,19 @@ pub fn judge(
             judgement.findings.extend((rule.judge)(case));
         }
     }
+    judgement.findings.extend(loose::judge(statements, facts));
     for finding in &mut judgement.findings {
         finding.accepted = policy
             .accepted(&finding.rule, &finding.table)
             .map(str::to_owned);
     }
     judgement
+}
+
+/// Is it more than a part of a new table? A foreign key is: it concerns the other one.
+fn is_told(case: &&Case<'_>) -> bool {
+    let mut told = case.step.statement.told();
+    told.any(|one| std::ptr::eq(one, case.step.operation))
 }
 
 fn predicted(case: &Case<'_>) -> Predicted {

@@ -197,6 +197,9 @@ fn words(request: &FactRequest) -> &'static str {
         FactRequest::Dependents(_) => "what hangs on it",
         FactRequest::Relation(_) | FactRequest::Named { .. } => "what bears a name",
         FactRequest::Rows { .. } => "whether a row does not fit",
+        FactRequest::Reading { .. } => {
+            "what the server makes of the statement's text, which it reads and does not run"
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use dbop_model::finding::{HintPolicy, Verdict};
 use dbop_model::operation::{
     Algorithm, Column, Constraint, ConstraintKind, Dropping, Filling, Index, IndexKind, IndexPart,
     Locking, Operation, PartitionVerb, Partitioning, ServerDefault, Statement, TableChange,
-    Validity,
+    TableOptions, Validity,
 };
 use dbop_model::table::{TableFactsSet, TableName, TableState};
 use dbop_model::{Engine, Fact, ServerInfo};
@@ -212,7 +212,7 @@ fn any_operation() -> impl Strategy<Value = Operation> {
             Operation::DropColumn { table, columns: vec![name(&column)], dropping }
         }),
         1 => (table(), any::<bool>())
-            .prop_map(|(table, if_not_exists)| Operation::CreateTable { table, if_not_exists, columns: Vec::new() }),
+            .prop_map(|(table, if_not_exists)| Operation::CreateTable { table, if_not_exists, columns: Vec::new(), complete: false, options: TableOptions::default() }),
         1 => (table(), any_dropping())
             .prop_map(|(table, dropping)| Operation::DropTable { table, dropping }),
         1 => (table(), any::<bool>())
@@ -339,7 +339,7 @@ proptest! {
         let judgement = judge(&server, &statements, &facts, &HintPolicy::default(), NOW);
         let expect: Vec<String> = statements
             .iter()
-            .flat_map(|s| &s.operations)
+            .flat_map(|s| s.told())
             .map(ToString::to_string)
             .collect();
         let got: Vec<String> = judgement.predicted.into_iter().map(|p| p.operation).collect();

@@ -4,6 +4,7 @@
 //! The walk itself knows nothing of the database: it says under which names of today's catalogue a table may
 //! be found, the likeliest first. A migration must be safe to run again, so the name after a rename is one.
 
+mod defined;
 mod ledger;
 #[cfg(test)]
 mod tests;
@@ -11,13 +12,14 @@ mod tests;
 use std::rc::Rc;
 
 use dbop_model::operation::{
-    Column, Constraint, Index, Operation, Statement, TableChange, Validity,
+    Column, Constraint, Index, Operation, ReadingKind, Statement, TableChange, Validity,
 };
 use dbop_model::table::{
     ColumnFacts, ColumnName, TableFacts, TableFactsSet, TableName, TableState,
 };
-use dbop_model::{Fact, Why};
+use dbop_model::{Engine, Fact, Why};
 
+use defined::Definition;
 use ledger::Ledger;
 pub(crate) use ledger::{NAMED, Object, beside};
 
@@ -38,6 +40,12 @@ pub(crate) struct Step<'a> {
     made_there: Vec<Made<'a>>,
     /// Columns of the first of those, where the migration creates it and says them.
     columns_there: &'a [Column],
+    /// Those that the migration creates and has not altered, as they are by now.
+    places_there: Vec<Place<'a>>,
+    /// What statements before say, each in its own words.
+    said_before: Rc<Vec<&'a str>>,
+    /// How many of these there are before this one.
+    said_so_far: usize,
     /// What the migration makes and takes away, all of it.
     ledger: Rc<Ledger>,
     /// How much of that happens before this operation.
@@ -60,8 +68,8 @@ struct Place<'a> {
     indexes: Vec<&'a Index>,
     /// Columns that it has made NOT NULL so far.
     not_null: Vec<ColumnName>,
-    /// Of one that the migration creates: its columns, as far as they are said.
-    definition: &'a [Column],
+    /// Of one that the migration creates: what its statement says of it.
+    definition: Definition<'a>,
 }
 
 /// A constraint of the same migration.
@@ -110,16 +118,21 @@ pub(crate) fn walk(statements: &[Statement]) -> Vec<Step<'_>> {
     let mut steps: Vec<Step<'_>> = Vec::new();
     let mut ledger = Ledger::default();
     let unwritten = Rc::new(Ledger::default());
+    let (mut said, nothing_said) = (Vec::new(), Rc::new(Vec::new()));
     for (number, statement) in statements.iter().enumerate() {
         let mut touched: Vec<(usize, Place<'_>)> = Vec::new();
         let so_far_before = ledger.len();
         for (nth, operation) in statement.operations.iter().enumerate() {
             let (mut others, mut made_there) = (Vec::new(), Vec::new());
             let mut columns_there: &[Column] = &[];
+            let mut places_there = Vec::new();
             for other in others_of(operation) {
                 let at = find(&mut places, other);
                 if columns_there.is_empty() && places[at].columns.is_empty() {
-                    columns_there = places[at].definition;
+                    columns_there = places[at].definition.columns;
+                }
+                if places[at].created && places[at].columns.is_empty() {
+                    places_there.push(places[at].clone());
                 }
                 others.extend(places[at].today().iter().cloned());
                 made_there.extend(places[at].constraints.iter().cloned());
@@ -141,6 +154,9 @@ pub(crate) fn walk(statements: &[Statement]) -> Vec<Step<'_>> {
                 others,
                 made_there,
                 columns_there,
+                places_there,
+                said_before: Rc::clone(&nothing_said),
+                said_so_far: said.len(),
                 ledger: Rc::clone(&unwritten),
                 so_far: ledger.len(),
                 so_far_before,
@@ -161,10 +177,14 @@ pub(crate) fn walk(statements: &[Statement]) -> Vec<Step<'_>> {
                 _ => apply(&mut places, at, operation),
             }
         }
+        let of_it = statement.readings.iter();
+        let own = of_it.filter(|reading| reading.kind == ReadingKind::Statement);
+        said.extend(own.map(|reading| reading.text.as_str()));
     }
-    let ledger = Rc::new(ledger);
+    let (ledger, said) = (Rc::new(ledger), Rc::new(said));
     for step in &mut steps {
         step.ledger = Rc::clone(&ledger);
+        step.said_before = Rc::clone(&said);
     }
     steps
 }
@@ -211,7 +231,7 @@ fn find<'a>(places: &mut Vec<Place<'a>>, name: &TableName) -> usize {
         constraints: Vec::new(),
         indexes: Vec::new(),
         not_null: Vec::new(),
-        definition: &[],
+        definition: Definition::NONE,
     });
     places.len() - 1
 }
@@ -230,12 +250,12 @@ fn apply<'a>(places: &mut Vec<Place<'a>>, at: usize, operation: &'a Operation) {
                 constraints: Vec::new(),
                 indexes: Vec::new(),
                 not_null: Vec::new(),
-                definition: columns_of(operation),
+                definition: definition_of(operation),
             })
         }
         Operation::CreateTable { .. } | Operation::CreateView { .. } => {
             places[at].created = true;
-            places[at].definition = columns_of(operation);
+            places[at].definition = definition_of(operation);
         }
         Operation::DropTable { .. } | Operation::DropView { .. } => places[at].gone = true,
         Operation::RenameTable { table, to } => {
@@ -328,11 +348,20 @@ fn rename_columns<'a>(place: &mut Place<'a>, statement: &'a Statement) {
     }
 }
 
-/// The columns that a new table is created with, as far as they are said.
-fn columns_of(operation: &Operation) -> &[Column] {
+/// What a new table is created with, as far as it is said.
+fn definition_of(operation: &Operation) -> Definition<'_> {
     match operation {
-        Operation::CreateTable { columns, .. } => columns,
-        _ => &[],
+        Operation::CreateTable {
+            columns,
+            complete,
+            options,
+            ..
+        } => Definition {
+            columns,
+            complete: *complete,
+            options: Some(options),
+        },
+        _ => Definition::NONE,
     }
 }
 
@@ -416,6 +445,60 @@ impl<'a> Step<'a> {
     /// Columns of the table at the other end, where the migration creates it and says them.
     pub(crate) fn columns_of_others(&self) -> &'a [Column] {
         self.columns_there
+    }
+
+    /// What the table is by now, where the migration creates it and says all of it.
+    pub(crate) fn defined(&self, engine: Engine) -> Option<TableFacts> {
+        defined::facts(&self.place, engine)
+    }
+
+    /// What the table will be that the operation creates, where it says all of it; without one of its columns.
+    pub(crate) fn defining(&self, engine: Engine, without: &ColumnName) -> Option<TableFacts> {
+        let mut place = self.place.clone();
+        place.created = true;
+        place.gone = false;
+        place.definition = definition_of(self.operation);
+        place.constraints.clear();
+        place.indexes.clear();
+        let mut facts = defined::facts(&place, engine)?;
+        facts.columns.remove(without);
+        Some(facts)
+    }
+
+    /// The same step with another operation in its place.
+    pub(crate) fn with_operation<'b>(&self, operation: &'b Operation) -> Step<'b>
+    where
+        'a: 'b,
+    {
+        Step {
+            operation,
+            ..self.clone()
+        }
+    }
+
+    /// The same of a table at the other end, which the migration has not altered since.
+    pub(crate) fn other_defined(&self, name: &TableName, engine: Engine) -> Option<TableFacts> {
+        let place = self
+            .places_there
+            .iter()
+            .find(|place| place.name.may_be(name))?;
+        defined::facts(place, engine)
+    }
+
+    /// Tables that operations before are about, or that they rename.
+    pub(crate) fn earlier_tables(&self) -> Vec<TableName> {
+        self.ledger.tables(self.so_far)
+    }
+
+    /// Statements before, in their own words, as far as they change what names stand for.
+    pub(crate) fn said_before(&self) -> &[&'a str] {
+        &self.said_before[..self.said_so_far]
+    }
+
+    /// Is it the first operation of its statement?
+    pub(crate) fn is_first(&self) -> bool {
+        let first = self.statement.operations.first();
+        first.is_some_and(|first| std::ptr::eq(first, self.operation))
     }
 
     /// Constraints that the migration has added before.
@@ -592,7 +675,7 @@ impl<'a> Step<'a> {
     /// The columns of a table that the same migration creates, as far as it says them.
     pub(crate) fn columns_of_new(&self) -> &'a [Column] {
         match self.place.columns.is_empty() {
-            true => self.place.definition,
+            true => self.place.definition.columns,
             // It was altered since.
             false => &[],
         }

@@ -10,7 +10,7 @@ use dbop_model::operation::{Column, IndexPart, Operation, ServerDefault, Stateme
 use dbop_model::table::{
     ColumnFacts, ColumnName, DuplicateProbe, FactRequest, NullProbe, RowEstimate, RowSource,
     Settings, Storage, TableFacts, TableFactsSet, TableKind, TableName, TableState, TypeFacts,
-    UniqueKey, Volatility,
+    Understood, UniqueKey, Volatility,
 };
 use dbop_model::{Engine, Fact, ServerInfo, Why};
 
@@ -148,6 +148,12 @@ pub(crate) fn facts_of(statements: &[Statement], table: TableFacts) -> TableFact
                 set.named.insert((*kind, name.clone()), Fact::Known(None));
                 continue;
             }
+            FactRequest::Reading { reading, .. } => {
+                let columns = Vec::new();
+                let understood = Fact::Known(Understood::Yes { columns });
+                set.readings.insert(reading.clone(), understood);
+                continue;
+            }
             _ => {}
         }
         let entry = set
@@ -192,7 +198,8 @@ pub(crate) fn facts_of(statements: &[Statement], table: TableFacts) -> TableFact
             | FactRequest::Dependents(_)
             | FactRequest::IndexNamed(_)
             | FactRequest::Relation(_)
-            | FactRequest::Named { .. } => {}
+            | FactRequest::Named { .. }
+            | FactRequest::Reading { .. } => {}
             FactRequest::Rows { probe, .. } => {
                 facts.probed.entry(probe).or_insert_with(|| {
                     Fact::Known(RowsProbed {

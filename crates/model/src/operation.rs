@@ -25,7 +25,7 @@ pub use partitioning::{
     Partitioning,
 };
 pub use sql_type::{Filled, SqlType, SqlTypeError};
-pub use statement::{Algorithm, Around, Locking, Session, Statement};
+pub use statement::{Algorithm, Around, Locking, Reading, ReadingKind, Session, Statement};
 
 use crate::table::{ColumnName, IdentifierError, TableName};
 
@@ -149,8 +149,12 @@ pub enum Operation {
         table: TableName,
         /// Nothing happens where one of its name is there (`IF NOT EXISTS`).
         if_not_exists: bool,
-        /// Its columns, as far as they are said (SQL of MySQL and MariaDB).
+        /// Its columns, as far as they are said (SQL).
         columns: Vec<Column>,
+        /// Are these all of its columns, and does the rest of the statement say all of its keys?
+        complete: bool,
+        /// How it is stored, as far as that is said (MySQL, MariaDB).
+        options: TableOptions,
     },
     /// Drop a table.
     DropTable {
@@ -187,6 +191,21 @@ pub enum Operation {
         /// How.
         change: TableChange,
     },
+}
+
+/// What a new table says of how it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TableOptions {
+    /// The storage engine.
+    pub engine: Option<String>,
+    /// The character set of columns that say none.
+    pub charset: Option<String>,
+    /// The collation of columns that say none.
+    pub collation: Option<String>,
+    /// The row format.
+    pub row_format: Option<String>,
+    /// The columns by which it is partitioned, where they are columns alone (PostgreSQL).
+    pub split_by: Vec<ColumnName>,
 }
 
 /// What a drop says of what is not there, and of what depends on it.

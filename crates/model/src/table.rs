@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::dependent::{Dependent, Partitioned, Relation, RowProbe, RowsProbed};
 use crate::fact::{Fact, Why};
-use crate::operation::{Algorithm, ConstraintKind, IndexKind, IndexPart};
+use crate::operation::{Algorithm, ConstraintKind, IndexKind, IndexPart, Reading};
 use crate::trial::Trial;
 
 /// MySQL allows 64 characters, PostgreSQL 63 bytes: what is longer exists on no server.
@@ -320,6 +320,30 @@ pub enum FactRequest {
         /// The question.
         probe: RowProbe,
     },
+    /// What the server makes of a text that it reads, and does not run.
+    Reading {
+        /// The table or view that it is about.
+        table: TableName,
+        /// The text.
+        reading: Reading,
+    },
+}
+
+/// What a server made of a text that it read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Understood {
+    /// It would run it: the names of the columns that it gives, where it gives any.
+    Yes {
+        /// Their names, in order.
+        columns: Vec<String>,
+    },
+    /// It would not.
+    No {
+        /// The server's code.
+        code: String,
+        /// The server's words.
+        message: String,
+    },
 }
 
 /// Parts of tables whose names can be their whole database's: each once in it.
@@ -391,7 +415,8 @@ impl FactRequest {
             | FactRequest::Dependents(table)
             | FactRequest::Relation(table)
             | FactRequest::Named { name: table, .. }
-            | FactRequest::Rows { table, .. } => table,
+            | FactRequest::Rows { table, .. }
+            | FactRequest::Reading { table, .. } => table,
         }
     }
 }
@@ -412,6 +437,8 @@ pub struct TableFactsSet {
     pub named: BTreeMap<(NamedKind, TableName), Fact<Option<TableName>>>,
     /// Settings of the server, as a migration's session has them.
     pub settings: Fact<Settings>,
+    /// Texts that the server has read.
+    pub readings: BTreeMap<Reading, Fact<Understood>>,
     /// Statements that were tried on empty copies of their tables, by their numbers from 0; none, unless somebody asked.
     pub trials: BTreeMap<usize, Fact<Trial>>,
 }
@@ -426,6 +453,7 @@ impl TableFactsSet {
             relations: BTreeMap::new(),
             named: BTreeMap::new(),
             settings: Fact::Unknown(not_asked()),
+            readings: BTreeMap::new(),
             trials: BTreeMap::new(),
         }
     }

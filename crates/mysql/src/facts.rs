@@ -21,6 +21,7 @@ mod named;
 mod parse;
 mod partitions;
 mod query;
+mod reading;
 mod retyped;
 mod rows;
 mod settings;
@@ -86,6 +87,9 @@ pub(crate) async fn table_facts(
         } else if let FactRequest::Named { kind, name } = request {
             let of = fact(look.named(*kind, name).await)?;
             set.named.insert((*kind, name.clone()), of);
+        } else if let FactRequest::Reading { reading, .. } = request {
+            let understood = fact(look.understood(reading).await)?;
+            set.readings.insert(reading.clone(), understood);
         } else if matches!(request, FactRequest::Relation(_)) {
             // Tables alone bear names here, and those are looked up as such.
         } else {
@@ -210,7 +214,8 @@ impl Look<'_> {
                 // They are about no table that is known yet.
                 FactRequest::IndexNamed(_)
                 | FactRequest::Relation(_)
-                | FactRequest::Named { .. } => {}
+                | FactRequest::Named { .. }
+                | FactRequest::Reading { .. } => {}
             }
         }
         Ok(Fact::Known(TableState::Present(Box::new(facts))))

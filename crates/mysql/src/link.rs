@@ -166,6 +166,30 @@ impl Hold<'_> {
         }
     }
 
+    /// Has the server read a statement, which it does not run, and gives the names of the columns that it would give.
+    pub(crate) async fn read(
+        &self,
+        sql: &str,
+        limit: Duration,
+    ) -> Result<Vec<String>, DatabaseError> {
+        let mut conn = self.link.conn.lock().await;
+        let operation = self.operation;
+        let conn = conn.as_mut().ok_or(DatabaseError::Lost { operation })?;
+        let asked = async {
+            let statement = conn.prep(sql).await?;
+            let columns = statement.columns();
+            let names = columns.iter().map(|column| column.name_str().into_owned());
+            let names = names.collect();
+            conn.close(statement).await?;
+            Ok(names)
+        };
+        match tokio::time::timeout(limit + REPLY_GRACE, asked).await {
+            Ok(Ok(names)) => Ok(names),
+            Ok(Err(failure)) => Err(error::statement(operation, &failure)),
+            Err(_) => Err(DatabaseError::Lost { operation }),
+        }
+    }
+
     /// Runs one statement that gives no rows.
     pub(crate) async fn run(&self, sql: &str) -> Result<(), DatabaseError> {
         self.rows(sql).await.map(drop)

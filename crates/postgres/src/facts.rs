@@ -18,6 +18,7 @@ mod duplicates;
 mod indexes;
 mod parse;
 mod query;
+mod reading;
 mod rows;
 mod settings;
 mod storage;
@@ -99,6 +100,10 @@ pub(crate) async fn facts_giving_way(
             FactRequest::Relation(name) => {
                 let relations = fact(look.relations(name).await)?;
                 set.relations.insert(name.clone(), relations);
+            }
+            FactRequest::Reading { reading, .. } => {
+                let understood = fact(look.understood(reading).await)?;
+                set.readings.insert(reading.clone(), understood);
             }
             // Names of constraints and triggers are their tables' own here.
             FactRequest::Named { .. } => {}
@@ -216,7 +221,8 @@ impl Look<'_> {
                 // They are about no table that is known yet.
                 FactRequest::IndexNamed(_)
                 | FactRequest::Relation(_)
-                | FactRequest::Named { .. } => {}
+                | FactRequest::Named { .. }
+                | FactRequest::Reading { .. } => {}
             }
         }
         Ok(Fact::Known(TableState::Present(Box::new(facts))))

@@ -20,6 +20,9 @@ const NEEDS_ROWS: &str =
 /// Why a snapshot does not say who is in the way.
 const NEEDS_SESSIONS: &str =
     "a snapshot says nothing of sessions: it needs the live database (analyze --dsn-file)";
+/// Why a snapshot does not say what the server makes of a text.
+const NEEDS_SERVER: &str =
+    "a snapshot reads no SQL as the server does: it needs the live database (analyze --dsn-file)";
 /// Why a snapshot does not say what bears a name.
 const NEEDS_NAMES: &str =
     "a snapshot does not list what is no table: it needs the live database (analyze --dsn-file)";
@@ -52,6 +55,10 @@ impl Snapshot {
                 FactRequest::Relation(name) => {
                     let unknown = Fact::Unknown(Why::new(NEEDS_NAMES));
                     set.relations.insert(name.clone(), unknown);
+                }
+                FactRequest::Reading { reading, .. } => {
+                    let unknown = Fact::Unknown(Why::new(NEEDS_SERVER));
+                    set.readings.insert(reading.clone(), unknown);
                 }
                 FactRequest::Named { kind, name } => {
                     let unknown = Fact::Unknown(Why::new(NEEDS_NAMES));
@@ -87,6 +94,7 @@ impl Snapshot {
             | FactRequest::Dependents(_)
             | FactRequest::Relation(_)
             | FactRequest::Named { .. }
+            | FactRequest::Reading { .. }
             | FactRequest::IndexNamed(_) => {}
             FactRequest::Writes(_) => facts.written = Fact::Unknown(Why::new(NEEDS_SESSIONS)),
             FactRequest::Blockers(_) => {

@@ -94,6 +94,7 @@ impl Snapshot {
             // What bears names that somebody asked for, and what came of statements that were tried.
             relations: _,
             named: _,
+            readings: _,
             trials: _,
             settings,
         } = seen;

@@ -19,6 +19,7 @@ mod lex;
 mod merge;
 mod mysql;
 mod postgres;
+mod readings;
 mod session;
 mod split;
 mod text;
@@ -46,8 +47,8 @@ pub fn read(engine: Engine, text: &str) -> Vec<Statement> {
 }
 
 fn statement(engine: Engine, piece: &Piece<'_>, session: &mut Session) -> Statement {
-    let schema = session.schema.as_deref();
-    let read = read_piece(engine, piece, schema);
+    let schema = session.schema.clone();
+    let read = read_piece(engine, piece, schema.as_deref());
     let is_ddl = read.as_ref().is_ok_and(|read| !read.operations.is_empty());
     session.before(engine, piece, is_ddl);
     let (lock_timeout, set) = session.settings(piece);
@@ -73,6 +74,7 @@ fn statement(engine: Engine, piece: &Piece<'_>, session: &mut Session) -> Statem
         }
         Err(why) => statement.unread = Some(why),
     }
+    statement.readings = readings::of(engine, piece, &statement.operations, schema.as_deref());
     session.after(engine, piece);
     statement
 }

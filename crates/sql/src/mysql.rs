@@ -111,6 +111,11 @@ const OPAQUE: [(&[&str], &str); 6] = [
     (&["drop", "schema"], "which tables it drops is not said"),
 ];
 
+/// A query by which the columns and functions in a new table's expressions are looked up.
+pub(crate) fn definition(operations: &[Operation]) -> Option<String> {
+    table::definition(operations)
+}
+
 /// The operations of one statement, with what the statement says of all of them.
 pub(crate) fn read(
     engine: Engine,

@@ -4,6 +4,7 @@
 //! goes through the syntax tree; what has an error there is not read.
 
 mod alter;
+mod definition;
 mod index;
 mod name;
 mod table;
@@ -11,7 +12,7 @@ mod view;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use dbop_model::operation::{Dropping, Operation, TableChange};
+use dbop_model::operation::{Dropping, Operation, TableChange, TableOptions};
 use dbop_model::table::TableName;
 use squawk_syntax::ast::{self, AstNode};
 use squawk_syntax::{SourceFile, SyntaxNode};
@@ -134,6 +135,26 @@ pub(crate) fn read(piece: &Piece<'_>, schema: Option<&str>) -> Found {
         Err(_) if makes_a_view(piece) => Ok(Vec::new()),
         found => found,
     }
+}
+
+/// A query made of the columns of a table that the statement creates, with which operations it does.
+pub(crate) fn definition(piece: &Piece<'_>, operations: &[Operation]) -> Option<String> {
+    let creates = |one: &Operation| matches!(one, Operation::CreateTable { .. });
+    if !operations.iter().any(creates) || is_deep(piece) {
+        return None;
+    }
+    // As in `read`: the parser is not ours.
+    catch_unwind(AssertUnwindSafe(|| {
+        let parse = SourceFile::parse(piece.text());
+        match parse.tree().stmts().next() {
+            Some(ast::Stmt::CreateTable(it)) => {
+                definition::of(&it, &Names { schema: None }, operations)
+            }
+            _ => None,
+        }
+    }))
+    .ok()
+    .flatten()
 }
 
 fn makes_a_view(piece: &Piece<'_>) -> bool {
@@ -321,6 +342,8 @@ fn created(table: TableName, if_not_exists: bool) -> Found {
         table,
         if_not_exists,
         columns: Vec::new(),
+        complete: false,
+        options: TableOptions::default(),
     }])
 }
 

@@ -146,7 +146,7 @@ impl Analysis {
     ) -> Self {
         let placed = placed(statements, judgement);
         let operations = placed.iter().flat_map(|one| {
-            one.statement.operations.iter().map(|operation| {
+            one.statement.told().map(|operation| {
                 let line = operation.to_string();
                 let effect = effect_of(one, &line, judgement);
                 Operation {
@@ -234,6 +234,8 @@ fn placed<'a>(statements: &'a [Statement], judgement: &'a Judgement) -> Vec<Plac
         let has_it = |one: &Placed<'_>| {
             let mut operations = one.statement.operations.iter();
             operations.any(|operation| operation.to_string() == finding.operation)
+                || one.statement.operations.is_empty()
+                    && one.statement.text.as_ref() == Some(&finding.operation)
         };
         let at = (from..placed.len())
             .chain(0..from)
@@ -325,8 +327,11 @@ pub(crate) fn text(
         );
         lines.extend(wrap("  ", "  ", &text, COLUMNS));
     }
-    let shown =
-        |one: &&Placed<'_>| one.statement.unread.is_some() || !one.statement.operations.is_empty();
+    let shown = |one: &&Placed<'_>| {
+        one.statement.unread.is_some()
+            || !one.statement.operations.is_empty()
+            || !one.findings.is_empty()
+    };
     for (nth, one) in placed.iter().filter(shown).enumerate() {
         lines.push(String::new());
         lines.extend(statement_lines(nth + 1, one, judgement));
@@ -378,8 +383,16 @@ fn statement_lines(nth: usize, one: &Placed<'_>, judgement: &Judgement) -> Vec<S
         lines.extend(labelled(2, "", PLACE, &format!("not read: {why}")));
         return lines;
     }
+    let hidden = |one: &Placed<'_>, line: &str| {
+        let mut findings = one.findings.iter();
+        !findings.any(|finding| finding.operation == line)
+    };
     for operation in &one.statement.operations {
         let line = operation.to_string();
+        let told = one.statement.told().any(|one| std::ptr::eq(one, operation));
+        if !told && hidden(one, &line) {
+            continue;
+        }
         let label = if lines.is_empty() { place.as_str() } else { "" };
         lines.extend(labelled(2, label, PLACE, &line));
         let about = || {

@@ -2,6 +2,7 @@
 
 use dbop_model::operation::{
     Column, Constraint, ConstraintKind, Dropping, Index, IndexKind, Operation, ServerDefault,
+    TableOptions,
 };
 use dbop_model::table::{ColumnName, TableName};
 use dbop_model::{ConfigMapKey, ConfigMapName, Migration, MigrationName, SchemaVersion, SqlSource};
@@ -170,6 +171,8 @@ fn operation(hint: &migration::SchemaHint, at: &str, gather: &mut Gather) -> Opt
             table,
             if_not_exists: false,
             columns: Vec::new(),
+            complete: false,
+            options: TableOptions::default(),
         }),
         migration::Op::DropTable => Ok(Operation::DropTable {
             table,

@@ -29,6 +29,14 @@ use crate::effect::{Class, Form as AnyForm, Part, Prediction, Refusal, instant};
 use forms::{I, Way, like, row_versions_max};
 use ways::Shape;
 
+/// Why the server refuses an operation for itself.
+pub(crate) fn refusal(case: &Case<'_>) -> Option<Refusal> {
+    match classify::classify(case) {
+        Class::Refused(refusal) => Some(refusal),
+        Class::Forms(_) | Class::Undecided(..) => None,
+    }
+}
+
 /// What one statement does to each of its operations' tables.
 pub(crate) fn predict(cases: &[Case<'_>]) -> Vec<Prediction> {
     let classes: Vec<Class<Form>> = cases.iter().map(classify::classify).collect();

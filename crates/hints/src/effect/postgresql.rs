@@ -16,7 +16,7 @@ pub(crate) use classify::wants;
 pub(crate) use columns::proof_in_migration;
 
 use crate::case::Case;
-use crate::effect::{Class, Form as AnyForm, Part, Prediction};
+use crate::effect::{Class, Form as AnyForm, Part, Prediction, Refusal};
 
 /// The forms of operations that are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,6 +212,14 @@ pub(crate) fn effect(server: &ServerInfo, form: Form) -> Option<Effect> {
         blocks_writes: works && writes,
         duration: None,
     })
+}
+
+/// Why the server refuses an operation for itself.
+pub(crate) fn refusal(case: &Case<'_>) -> Option<Refusal> {
+    match classify::classify(case) {
+        Class::Refused(refusal) => Some(refusal),
+        Class::Forms(_) | Class::Undecided(..) => None,
+    }
 }
 
 /// What one statement does to each of its operations' tables.

@@ -102,6 +102,8 @@ fn is_missing(case: &Case<'_>, facts: &TableFacts, column: &ColumnName) -> bool 
 }
 
 fn judge(case: &Case<'_>) -> Vec<Finding> {
+    let defined = case.as_defined();
+    let case = defined.as_ref().unwrap_or(case);
     let Some(columns) = needs(case.server.engine, case.step.operation) else {
         return Vec::new();
     };
@@ -147,7 +149,7 @@ fn judge(case: &Case<'_>) -> Vec<Finding> {
 mod tests {
     use dbop_model::Fact;
     use dbop_model::finding::HintPolicy;
-    use dbop_model::operation::Dropping;
+    use dbop_model::operation::{Dropping, TableOptions};
     use dbop_model::table::{TableFactsSet, TableState};
 
     use super::*;
@@ -199,6 +201,8 @@ mod tests {
             table: "users".parse().unwrap(),
             if_not_exists: false,
             columns: Vec::new(),
+            complete: false,
+            options: TableOptions::default(),
         };
         check_tables(&[create], &missing, &[]);
         let drop = Operation::DropTable {

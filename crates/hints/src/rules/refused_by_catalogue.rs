@@ -5,15 +5,19 @@
 //! migration itself makes and takes away before is followed by the walk ([`crate::steps`]). A hint has no IF EXISTS and no
 //! IF NOT EXISTS: a migration that is safe to run again skips what is done, so of hints nothing is said of names.
 
+mod created;
 mod dependents;
 mod keys;
 mod mysql;
 mod names;
 mod partitions;
+mod readings;
 mod types;
 
 #[cfg(test)]
 mod tests;
+
+pub(crate) use readings::{is_excused_by, names_in};
 
 use std::collections::BTreeSet;
 
@@ -84,6 +88,14 @@ const CHECKS: &[Check] = &[
     check(ALL,        dependents::wants,      keys::without_partition_key),
     check(POSTGRESQL, dependents::wants,      keys::nullable_key),
     check(POSTGRESQL, keys::wants_other,      keys::refers_to_no_key),
+    check(ALL,        readings::wants,        readings::refused),
+    check(ALL,        nothing,                created::column_is_there_twice),
+    check(ALL,        nothing,                created::key_leaves_out),
+    check(POSTGRESQL, nothing,                created::identity_is_no_number),
+    check(MYSQL,      nothing,                created::column_is_refused),
+    check(MYSQL,      nothing,                created::numbering),
+    check(&[Engine::MySql], nothing,          created::key_holds_null),
+    check(MYSQL,      nothing,                created::options_are_refused),
     check(POSTGRESQL, nothing,                types::no_cast),
     check(POSTGRESQL, dependents::wants,      types::filled),
     check(POSTGRESQL, partitions::wants,      partitions::attach),
@@ -133,6 +145,8 @@ fn judge(case: &Case<'_>) -> Vec<Finding> {
     if case.prediction.refused.is_some() {
         return Vec::new();
     }
+    let defined = case.as_defined();
+    let case = defined.as_ref().unwrap_or(case);
     let engine = case.server.engine;
     let checks = CHECKS
         .iter()

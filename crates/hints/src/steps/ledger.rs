@@ -89,6 +89,24 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
+    /// Tables that were made or taken away, or of which a column was.
+    pub(super) fn tables(&self, so_far: usize) -> Vec<TableName> {
+        let mut tables: Vec<TableName> = Vec::new();
+        for event in &self.events[..so_far] {
+            let of: &[TableName] = match event {
+                Event::Made(Object::Relation(one)) | Event::Gone(Object::Relation(one)) => {
+                    std::slice::from_ref(one)
+                }
+                Event::Made(Object::Column(of, _)) | Event::Gone(Object::Column(of, _)) => of,
+                _ => &[],
+            };
+            let new = of.iter().filter(|one| !tables.contains(one)).cloned();
+            let new: Vec<TableName> = new.collect();
+            tables.extend(new);
+        }
+        tables
+    }
+
     pub(super) fn len(&self) -> usize {
         self.events.len()
     }
@@ -187,6 +205,7 @@ impl Ledger {
             }
             Operation::AddColumn { table, columns } => {
                 for column in columns {
+                    self.made(Object::Column(names.clone(), column.name.clone()));
                     for constraint in &column.constraints {
                         self.constraint(names.clone(), table, constraint);
                     }
@@ -208,7 +227,10 @@ impl Ledger {
                     }
                 }
             }
-            Operation::RenameColumn { .. } => {}
+            Operation::RenameColumn { from, to, .. } => {
+                self.gone(Object::Column(names.clone(), from.clone()));
+                self.made(Object::Column(names, to.clone()));
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use dbop_model::operation::Dropping;
+use dbop_model::operation::{Dropping, TableOptions};
 use dbop_model::table::TableKind;
 
 use super::*;
@@ -21,6 +21,8 @@ fn create(name: &str) -> Operation {
         table: table(name),
         if_not_exists: false,
         columns: Vec::new(),
+        complete: false,
+        options: TableOptions::default(),
     }
 }
 

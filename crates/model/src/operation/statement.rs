@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Operation;
+use super::{ConstraintKind, Operation, TableChange};
 use crate::fact::Fact;
 
 /// Operations that one statement makes: a server takes the strongest lock and the slowest way that any of them needs.
@@ -31,6 +31,34 @@ pub struct Statement {
     pub if_table_exists: bool,
     /// Its whole text around the name of its table, where it is about one table and can be made of another.
     pub around: Option<Around>,
+    /// What of it a server can be asked to read, and does not run.
+    pub readings: Vec<Reading>,
+}
+
+/// A text of a statement that a server is asked to read: it looks up the names and types in it, and neither plans nor
+/// runs it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reading {
+    /// The text: the statement itself, or a query made of what is in it.
+    pub text: String,
+    /// What the text is.
+    pub kind: ReadingKind,
+    /// The schema in which names are looked up first, where one is said.
+    pub schema: Option<String>,
+}
+
+/// What a text is that a server is asked to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReadingKind {
+    /// The statement itself. Whether what it names is there is looked up elsewhere.
+    Statement,
+    /// The query of a view or of a table that is filled by one; it gives so many columns names of their own.
+    Query {
+        /// How many, where it says so behind the name of what it makes.
+        named: Option<usize>,
+    },
+    /// A query made of the columns and expressions of a new table.
+    Definition,
 }
 
 /// A statement's text around the name of its table.
@@ -69,6 +97,32 @@ impl Statement {
     /// Is it from SQL? Then a clause that it does not have is not there; of a hint, it is only not said.
     pub fn is_sql(&self) -> bool {
         self.line.is_some()
+    }
+
+    /// The operations that are told to people: of a table that it creates none of the parts, but foreign keys, which
+    /// concern another table.
+    pub fn told(&self) -> impl Iterator<Item = &Operation> {
+        self.operations.iter().filter(|one| {
+            let foreign = matches!(one, Operation::AddConstraint { constraint, .. }
+                if constraint.kind() == ConstraintKind::ForeignKey);
+            foreign || !self.defines(one)
+        })
+    }
+
+    /// Is an operation of it part of the definition of a table that it creates: a key, a constraint?
+    pub fn defines(&self, operation: &Operation) -> bool {
+        let part = matches!(
+            operation,
+            Operation::AddConstraint { .. }
+                | Operation::CreateIndex { .. }
+                | Operation::ChangeTable {
+                    change: TableChange::Partitioning(_),
+                    ..
+                }
+        );
+        part && self.operations.iter().any(
+            |one| matches!(one, Operation::CreateTable { table, .. } if table == operation.table()),
+        )
     }
 }
 

@@ -1,7 +1,7 @@
 //! By what a table is split, and into which partitions.
 
 use dbop_database::DatabaseError;
-use dbop_database::answer::Answer;
+use dbop_database::answer::{Answer, unknown};
 use dbop_model::dependent::{Partition, Partitioned};
 use dbop_model::table::TableName;
 
@@ -34,6 +34,67 @@ impl Look<'_> {
             by,
             partitions: rows.into_iter().map(|(_, partition)| partition).collect(),
         }))
+    }
+}
+
+impl Look<'_> {
+    /// What is true of the rows of a partition.
+    pub(super) async fn within_partition(&self, parent: &TableName, name: &str) -> Answer<String> {
+        let located = self.locate(parent).await?;
+        let how = match &located {
+            Some(located) => self.partitioned(located).await?,
+            None => None,
+        };
+        let condition = how.as_ref().and_then(|how| within(how, name));
+        match condition {
+            Some(condition) => Ok(condition),
+            None => unknown(format!("which rows the partition {name} of {parent} takes")),
+        }
+    }
+}
+
+/// `None`: there is no such partition, or by what it takes its rows is not followed.
+fn within(how: &Partitioned, name: &str) -> Option<String> {
+    let at = how
+        .partitions
+        .iter()
+        .position(|one| one.table.name().eq_ignore_ascii_case(name))?;
+    let (method, over) = how.by.split_once(" (")?;
+    let over = over.strip_suffix(')')?;
+    let bound = |at: usize| how.partitions.get(at).map(|one| one.bound.as_str());
+    let own = bound(at)?;
+    match method {
+        "RANGE" | "RANGE COLUMNS" if !own.contains(',') => {
+            let upper = match own {
+                "MAXVALUE" => "TRUE".to_owned(),
+                own => format!("({over}) < ({own})"),
+            };
+            Some(match at.checked_sub(1).and_then(bound) {
+                // NULL is below all.
+                None => format!("(({over}) IS NULL OR {upper})"),
+                Some(lower) => {
+                    format!("(({over}) IS NOT NULL AND ({over}) >= ({lower}) AND {upper})")
+                }
+            })
+        }
+        "LIST" | "LIST COLUMNS" if !over.contains(',') && !own.is_empty() => {
+            let (nulls, values): (Vec<&str>, Vec<&str>) = own
+                .split(',')
+                .partition(|value| value.eq_ignore_ascii_case("null"));
+            let listed = match values.is_empty() {
+                true => "FALSE".to_owned(),
+                false => format!("({over}) IN ({})", values.join(",")),
+            };
+            Some(match nulls.is_empty() {
+                true => format!("(({over}) IS NOT NULL AND {listed})"),
+                false => format!("(({over}) IS NULL OR {listed})"),
+            })
+        }
+        "HASH" => Some(format!(
+            "(COALESCE(ABS(({over}) MOD {}), 0) = {at})",
+            how.partitions.len()
+        )),
+        _ => None,
     }
 }
 

@@ -43,9 +43,11 @@ impl Look<'_> {
             RowProbe::Unconvertible {
                 column, sql_type, ..
             } => self.unconvertible(table, facts, column, sql_type).await,
-            RowProbe::OutOfBound { .. } | RowProbe::InDefault { .. } => {
-                unknown("no table becomes a partition on this server")
+            RowProbe::OutOfBound { parent, bound } => {
+                let condition = self.within_partition(parent, bound).await?;
+                self.violates(table, &condition, None).await
             }
+            RowProbe::InDefault { .. } => unknown("no table becomes a partition on this server"),
             RowProbe::NoValueOf { .. } => unknown("this server has no domains"),
             RowProbe::Uncomputable { with } => self.uncomputable(table, facts, with).await,
             RowProbe::Unsayable { text } => self.unsayable(table, facts, text).await,

@@ -100,7 +100,7 @@ impl Look<'_> {
     }
 
     /// Runs a question in a transaction of its own.
-    async fn bounded<T>(
+    pub(super) async fn bounded<T>(
         &self,
         timeout: Duration,
         path: &str,
@@ -133,7 +133,7 @@ impl Look<'_> {
         }
     }
 
-    fn failure(&self, error: &tokio_postgres::Error, timeout: Duration) -> Failure {
+    pub(super) fn failure(&self, error: &tokio_postgres::Error, timeout: Duration) -> Failure {
         let lost = Failure::Broken(DatabaseError::Lost {
             operation: OPERATION,
         });

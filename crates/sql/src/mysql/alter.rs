@@ -2,7 +2,7 @@
 
 use dbop_model::operation::{
     Algorithm, Column, Constraint, ConstraintKind, Dropping, Index, IndexKind, IndexPart, Locking,
-    Operation, ServerDefault, TableChange,
+    Operation, Partitioning, ServerDefault, TableChange,
 };
 use dbop_model::table::{ColumnName, TableName};
 
@@ -88,6 +88,11 @@ fn action(at: &mut Cursor<'_>, table: &TableName, read: &mut Read) -> Result<(),
     };
     read.operations.extend(operations);
     Ok(())
+}
+
+/// A change of partitions, where one comes next, and the cursor goes to the end.
+pub(super) fn partitioned(at: &mut Cursor<'_>) -> Result<Option<Partitioning>, Unread> {
+    partition::change(at)
 }
 
 /// `ALGORITHM [=] ...` and `LOCK [=] ...`; was it one of them?

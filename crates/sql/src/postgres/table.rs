@@ -1,7 +1,8 @@
 //! Columns and constraints, as CREATE TABLE and ALTER TABLE have them.
 
 use dbop_model::operation::{
-    Column, Constraint, ConstraintKind, Operation, ServerDefault, SqlType, TableChange, Validity,
+    Column, Constraint, ConstraintKind, Operation, ServerDefault, SqlType, TableChange,
+    TableOptions, Validity,
 };
 use dbop_model::table::{ColumnName, TableName};
 use squawk_syntax::ast::{self, AstNode};
@@ -9,46 +10,53 @@ use squawk_syntax::ast::{self, AstNode};
 use super::name::{Names, bare_text, name, text};
 use super::{Found, change};
 
-/// `CREATE TABLE`. Nobody uses it yet, so that of what it holds only the foreign keys are operations: they lock the
-/// other table. A partition's parent is changed, too.
+/// `CREATE TABLE`: its columns, and its keys, CHECKs and foreign keys as operations behind it. A partition's parent is
+/// changed, too. One for the session alone stands before the table of its name.
 pub(super) fn create(it: &ast::CreateTable, names: &Names<'_>) -> Found {
     let table = names.of_new(it.table_name())?;
-    let mut operations = vec![Operation::CreateTable {
-        table: table.clone(),
-        if_not_exists: it.if_not_exists().is_some(),
-        columns: Vec::new(),
-    }];
+    let (mut columns, mut constraints) = (Vec::new(), Vec::new());
+    let mut complete = it.of_type().is_none() && it.inherits().is_none();
     for argument in it.table_arg_list().into_iter().flat_map(|list| list.args()) {
         match argument {
-            ast::TableArg::Column(column) => {
-                let of = column.name().map(|name| name.syntax().clone());
-                for clause in column.clauses() {
-                    if let ast::ColumnClause::ColumnConstraint(
-                        ast::ColumnConstraint::ReferencesConstraint(it),
-                    ) = clause
-                    {
-                        let constraint = references(&it, name(of.as_ref())?, names)?;
-                        operations.push(Operation::AddConstraint {
-                            table: table.clone(),
-                            constraint,
-                        });
-                    }
-                }
+            ast::TableArg::Column(it) => {
+                let column = defined(&it, names)?;
+                complete &= column.sql_type.is_some();
+                constraints.extend(column.constraints.iter().cloned());
+                columns.push(column);
             }
             ast::TableArg::TableConstraint(it) => {
-                if let Some(ast::Constraint::ForeignKeyConstraint(it)) =
-                    ast::Constraint::cast(it.syntax().clone())
-                {
-                    let constraint = foreign_key(&it, names)?;
-                    operations.push(Operation::AddConstraint {
-                        table: table.clone(),
-                        constraint,
-                    });
+                let it = ast::Constraint::cast(it.syntax().clone());
+                match it.as_ref().map(|it| constraint(it, names)) {
+                    Some(Ok(made)) => constraints.push(made),
+                    // The other table of a foreign key is locked, whatever else.
+                    Some(Err(why))
+                        if matches!(it, Some(ast::Constraint::ForeignKeyConstraint(_))) =>
+                    {
+                        return Err(why);
+                    }
+                    Some(Err(_)) | None => complete = false,
                 }
             }
-            ast::TableArg::LikeClause(_) => {}
+            ast::TableArg::LikeClause(_) => complete = false,
         }
     }
+    let mut operations = vec![Operation::CreateTable {
+        table: table.clone(),
+        if_not_exists: it.if_not_exists().is_some() || is_temporary(it.persistence()),
+        columns,
+        complete: complete && it.partition_of().is_none() && it.partition_by().is_none(),
+        options: TableOptions {
+            split_by: it.partition_by().map_or_else(Vec::new, |by| split_by(&by)),
+            ..TableOptions::default()
+        },
+    }];
+    let added = constraints
+        .into_iter()
+        .map(|constraint| Operation::AddConstraint {
+            table: table.clone(),
+            constraint,
+        });
+    operations.extend(added);
     if let Some(parent) = it.partition_of() {
         let parent = names.of_ref(parent.table_name_ref());
         operations.push(change(
@@ -60,6 +68,80 @@ pub(super) fn create(it: &ast::CreateTable, names: &Names<'_>) -> Found {
         )?);
     }
     Ok(operations)
+}
+
+/// A column of a new table.
+fn defined(it: &ast::Column, names: &Names<'_>) -> Result<Column, String> {
+    let mut column = Column::new(name(it.name().as_ref().map(AstNode::syntax))?);
+    let mut sql_type = it.ty().map(|ty| text(ty.syntax()));
+    // The server refuses what contradicts itself.
+    let serial = sql_type
+        .as_deref()
+        .is_some_and(|of| of.to_lowercase().contains("serial"));
+    let (mut filled, mut nulls) = (usize::from(serial), Vec::new());
+    for clause in it.clauses() {
+        let ast::ColumnClause::ColumnConstraint(of_it) = &clause else {
+            continue;
+        };
+        match of_it {
+            ast::ColumnConstraint::DefaultConstraint(_)
+            | ast::ColumnConstraint::GeneratedConstraint(_) => filled += 1,
+            ast::ColumnConstraint::NullConstraint(_) => nulls.push(true),
+            ast::ColumnConstraint::NotNullConstraint(_)
+            | ast::ColumnConstraint::PrimaryKeyConstraint(_) => nulls.push(false),
+            _ => {}
+        }
+    }
+    if filled > 1 || nulls.contains(&true) && nulls.contains(&false) {
+        return Err(format!("its column {} contradicts itself", column.name));
+    }
+    for clause in it.clauses() {
+        match clause {
+            ast::ColumnClause::Collate(it) => column.collation = collation(&it),
+            ast::ColumnClause::ColumnConstraint(it) => {
+                match ast::Constraint::cast(it.syntax().clone()) {
+                    Some(ast::Constraint::GeneratedConstraint(it)) => {
+                        if let Some(sql_type) = &mut sql_type {
+                            sql_type.push_str(&generated(&it)?);
+                        }
+                    }
+                    Some(it) => put(&mut column, &it, names)?,
+                    None => {}
+                }
+            }
+            ast::ColumnClause::AlterOptionList(_)
+            | ast::ColumnClause::CompressionMethod(_)
+            | ast::ColumnClause::Storage(_)
+            | ast::ColumnClause::WithOptions(_) => {}
+        }
+    }
+    column.sql_type = sql_type.and_then(|text| type_of(&text).ok());
+    Ok(column)
+}
+
+/// The columns by which a table is partitioned; none, where it is by more than columns.
+fn split_by(it: &ast::PartitionBy) -> Vec<ColumnName> {
+    let list = it.partition_item_list().map(|list| text(list.syntax()));
+    let bare = list
+        .as_deref()
+        .map_or("", |list| list.trim_matches(['(', ')']));
+    let name = |part: &str| {
+        let part = part.trim();
+        let plain = part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let folded = part.to_ascii_lowercase();
+        ColumnName::new(&folded).ok().filter(|_| plain)
+    };
+    let names: Option<Vec<ColumnName>> = bare.split(',').map(name).collect();
+    names.unwrap_or_default()
+}
+
+/// Is it for the session alone?
+pub(super) fn is_temporary(it: Option<ast::Persistence>) -> bool {
+    it.is_some_and(|it| {
+        let text = text(it.syntax()).to_lowercase();
+        text.split(' ')
+            .any(|word| matches!(word, "temp" | "temporary"))
+    })
 }
 
 /// `ADD COLUMN`.

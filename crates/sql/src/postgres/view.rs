@@ -6,20 +6,17 @@ use squawk_syntax::ast::{self, AstNode};
 use super::name::Names;
 use super::{Found, dropping, one};
 
-/// `CREATE [OR REPLACE] VIEW`, `CREATE MATERIALIZED VIEW [IF NOT EXISTS]`. A temporary one is nobody else's.
+/// `CREATE [OR REPLACE] VIEW`, `CREATE MATERIALIZED VIEW [IF NOT EXISTS]`. A temporary one stands before
+/// what bears its name.
 pub(super) fn create(statement: &ast::Stmt, names: &Names<'_>) -> Found {
-    let (view, or_there, temporary) = match statement {
+    let (view, or_there) = match statement {
         ast::Stmt::CreateView(it) => (
             it.view(),
-            it.or_replace().is_some(),
-            it.persistence().is_some(),
+            it.or_replace().is_some() || it.persistence().is_some(),
         ),
-        ast::Stmt::CreateMaterializedView(it) => (it.view(), it.if_not_exists().is_some(), false),
+        ast::Stmt::CreateMaterializedView(it) => (it.view(), it.if_not_exists().is_some()),
         _ => return Ok(Vec::new()),
     };
-    if temporary {
-        return Ok(Vec::new());
-    }
     let path = view.and_then(|view| view.path());
     let table = names.of_new_path(path)?;
     one(Ok(Operation::CreateView { table, or_there }))

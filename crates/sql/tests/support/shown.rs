@@ -12,7 +12,7 @@ pub(crate) fn shown(statement: &Statement) -> String {
         );
         return format!("unread: {why}");
     }
-    let mut parts: Vec<String> = statement.operations.iter().map(operation).collect();
+    let mut parts: Vec<String> = statement.told().map(operation).collect();
     if let Some(algorithm) = statement.algorithm {
         parts.push(format!("ALGORITHM={algorithm}"));
     }

@@ -48,8 +48,11 @@ pub(super) fn looked_at(
                 .insert(asked.clone(), Fact::Known(named(tables, asked)));
             continue;
         }
-        // Its names are those of tables alone.
-        if matches!(request, FactRequest::Named { .. }) {
+        // Its names are those of tables alone, and it reads no SQL.
+        if matches!(
+            request,
+            FactRequest::Named { .. } | FactRequest::Reading { .. }
+        ) {
             continue;
         }
         let name = request.table();

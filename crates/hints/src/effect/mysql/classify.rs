@@ -517,7 +517,11 @@ fn change_partitions(change: PartitionChange) -> Class<Form> {
             Form::PartitionWhole,
             "every row is put into a partition anew",
         ),
-        PartitionChange::Exchange | PartitionChange::Check => Class::Undecided(
+        PartitionChange::Exchange => Class::one(
+            Form::PartitionFiles,
+            "a partition and a table change places, whatever their size",
+        ),
+        PartitionChange::Check => Class::Undecided(
             Why::new("what becomes of the partitions' rows is not predicted"),
             Some("try it on a copy of the table"),
         ),

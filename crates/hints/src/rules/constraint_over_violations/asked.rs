@@ -2,7 +2,8 @@
 
 use dbop_model::dependent::{NewColumn, Retyped, RowProbe};
 use dbop_model::operation::{
-    Column, Constraint, ConstraintKind, Filled, Operation, ServerDefault, TableChange, Validity,
+    Column, Constraint, ConstraintKind, Filled, Operation, PartitionVerb, Partitioning,
+    ServerDefault, TableChange, Validity,
 };
 use dbop_model::table::{ColumnName, TableName};
 
@@ -17,6 +18,28 @@ pub(super) struct Asked {
     pub(super) tables: Vec<TableName>,
     pub(super) probe: RowProbe,
     pub(super) what: String,
+}
+
+/// Rows of the table that changes places with a partition, and that are none of the partition's (error 1737).
+fn exchanged(step: &Step<'_>, partitioning: &Partitioning) -> Vec<Asked> {
+    let (Some(parent), [partition], Some(with)) = (
+        step.tables().first(),
+        partitioning.of.as_slice(),
+        &partitioning.with,
+    ) else {
+        return Vec::new();
+    };
+    if step.has_repartitioned() || step.has_added_partitions() {
+        return Vec::new();
+    }
+    vec![Asked {
+        tables: step.others().to_vec(),
+        probe: RowProbe::OutOfBound {
+            parent: parent.clone(),
+            bound: partition.as_str().to_owned(),
+        },
+        what: format!("the rows of {with} in the partition {partition}"),
+    }]
 }
 
 pub(super) fn asked(step: &Step<'_>) -> Vec<Asked> {
@@ -64,6 +87,12 @@ pub(super) fn asked(step: &Step<'_>) -> Vec<Asked> {
                 asked.into_iter().map(|(probe, what)| own(probe, what))
             })
             .collect(),
+        Operation::ChangeTable {
+            change: TableChange::Partitioning(partitioning),
+            ..
+        } if partitioning.verb == PartitionVerb::Exchange && !partitioning.unchecked => {
+            exchanged(step, partitioning)
+        }
         Operation::ChangeTable {
             table,
             change: TableChange::Partitioning(partitioning),

@@ -302,10 +302,21 @@ pub(super) fn refers_to_no_key(case: &Case<'_>) -> Vec<Refusal> {
 
 fn refers_nowhere(case: &Case<'_>, constraint: &Constraint) -> Option<Refusal> {
     let other = constraint.references.as_ref()?;
-    // A table of the same migration: what keys it has, its statement says, and no operation.
-    if case.step.is_made(&Object::Relation(other.clone())) == Some(true)
-        || case.step.operation.table().may_be(other)
-    {
+    let itself = case.step.operation.table().may_be(other);
+    // A table of the same migration: its statement says what keys it has, if it says all of it.
+    let made = case.step.is_made(&Object::Relation(other.clone())) == Some(true);
+    let defined = match itself {
+        // Keys that stand behind in the same statement are not told yet.
+        true => None,
+        false => case
+            .step
+            .other_defined(other, case.server.engine)
+            .filter(|_| made),
+    };
+    if itself {
+        return refers_to_itself(case, constraint);
+    }
+    if made && defined.is_none() {
         return None;
     }
     let today: Vec<_> = case
@@ -315,6 +326,7 @@ fn refers_nowhere(case: &Case<'_>, constraint: &Constraint) -> Option<Refusal> {
         .filter(|name| name.name() == other.name() || case.step.others().len() == 1)
         .collect();
     let found = today.iter().find_map(|name| case.facts_of(name));
+    let found = defined.as_ref().or(found);
     let Some(facts) = found else {
         let missing = !today.is_empty() && today.iter().all(|name| case.is_missing(name));
         let gone = case.step.is_made(&Object::Relation(other.clone())) == Some(false);
@@ -338,7 +350,7 @@ fn refers_nowhere(case: &Case<'_>, constraint: &Constraint) -> Option<Refusal> {
     let Fact::Known(indexes) = &facts.indexes else {
         return None;
     };
-    if case.step.has_changed(other) {
+    if defined.is_none() && case.step.has_changed(other) {
         return None;
     }
     let whole: Vec<Vec<&ColumnName>> = indexes
@@ -361,6 +373,12 @@ fn refers_nowhere(case: &Case<'_>, constraint: &Constraint) -> Option<Refusal> {
             ),
             Some(_) => return None,
         }
+    } else if constraint.referenced.len() != constraint.columns().len() {
+        format!(
+            "it has {} columns, and refers to {}",
+            constraint.columns().len(),
+            constraint.referenced.len()
+        )
     } else if let Some(column) = constraint
         .referenced
         .iter()
@@ -388,6 +406,42 @@ fn refers_nowhere(case: &Case<'_>, constraint: &Constraint) -> Option<Refusal> {
             "or refer to a key of the table".to_owned(),
         ],
     ))
+}
+
+/// A foreign key of a new table to itself: the keys that its own statement says.
+fn refers_to_itself(case: &Case<'_>, constraint: &Constraint) -> Option<Refusal> {
+    let operations = &case.step.statement.operations;
+    let complete = operations
+        .iter()
+        .any(|one| matches!(one, Operation::CreateTable { complete: true, .. }));
+    let wanted: BTreeSet<&ColumnName> = constraint.referenced.iter().collect();
+    let mut keys = operations.iter().filter_map(|one| match one {
+        Operation::AddConstraint { constraint, .. } => Some(constraint),
+        _ => None,
+    });
+    let is_key = keys.any(|one| match one.kind() {
+        ConstraintKind::PrimaryKey | ConstraintKind::Unique => {
+            wanted.is_empty() && one.kind() == ConstraintKind::PrimaryKey
+                || one.columns().iter().collect::<BTreeSet<_>>() == wanted
+        }
+        _ => false,
+    });
+    let refused = complete && case.step.statement.defines(case.step.operation) && !is_key;
+    refused.then(|| {
+        let why = match wanted.is_empty() {
+            true => "it has no primary key".to_owned(),
+            false => {
+                let columns: Vec<&str> = wanted.iter().map(|column| column.as_str()).collect();
+                format!("no unique key of it is over {}", columns.join(", "))
+            }
+        };
+        seen(
+            case,
+            why.clone(),
+            format!("the foreign key cannot refer to {}: {why}", case.table()),
+            vec!["give the table a key over these columns in the same statement".to_owned()],
+        )
+    })
 }
 
 /// Columns at the two ends whose values are not compared with each other.

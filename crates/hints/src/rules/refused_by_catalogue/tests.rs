@@ -4,7 +4,7 @@ use dbop_model::dependent::{Dependent, DependentKind, PartOf, Relation, Relation
 use dbop_model::finding::HintPolicy;
 use dbop_model::operation::{
     Column, Constraint, ConstraintKind, Dropping, Filling, Index, IndexKind, Operation,
-    ServerDefault, Statement, TableChange,
+    ServerDefault, Statement, TableChange, TableOptions,
 };
 use dbop_model::table::{
     Casts, ConstraintFacts, IndexFacts, TableFacts, TableFactsSet, TableKind, TableName,
@@ -302,6 +302,8 @@ fn names_that_are_taken() {
         table: text.parse().unwrap(),
         if_not_exists,
         columns: Vec::new(),
+        complete: false,
+        options: TableOptions::default(),
     };
     check(
         &[create("users", false)],

@@ -121,6 +121,14 @@ pub(in super::super) fn part_does_not_fit(case: &Case<'_>) -> Vec<Refusal> {
             vec![advice.to_owned()],
         )]
     };
+    // MySQL 8.4 manual, section 10.3.6; MariaDB, Getting Started with Indexes.
+    let parts_max = if mysql { 16 } else { 32 };
+    if parts.len() > parts_max {
+        return refused(
+            format!("it has {} parts, and {parts_max} are allowed", parts.len()),
+            "leave some out",
+        );
+    }
     let mut bytes = 0;
     let mut first_collation: Option<(&ColumnName, String)> = None;
     let old_format = facts.storage.is_known_and(|storage| {

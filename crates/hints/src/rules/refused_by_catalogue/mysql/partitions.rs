@@ -11,7 +11,7 @@ use dbop_model::dependent::{Partition, Partitioned};
 use dbop_model::operation::{
     ConstraintKind, IndexKind, Operation, PartitionMethod, PartitionVerb, Partitioning, TableChange,
 };
-use dbop_model::table::{ColumnName, FactRequest, TableFacts, TableKind};
+use dbop_model::table::{ColumnName, FactRequest, IndexFacts, TableFacts, TableKind};
 
 use super::super::{Refusal, of_table, one, seen};
 use super::foreign_keys::keys;
@@ -35,6 +35,8 @@ pub(in super::super) fn wants_partitions(step: &Step<'_>, wanted: &mut BTreeSet<
         for other in step.others() {
             wanted.insert(FactRequest::Table(other.clone()));
             wanted.insert(FactRequest::Constraints(other.clone()));
+            wanted.insert(FactRequest::Indexes(other.clone()));
+            wanted.insert(FactRequest::Storage(other.clone()));
         }
     }
 }
@@ -219,9 +221,34 @@ fn exchanged(case: &Case<'_>, facts: &TableFacts, it: &Partitioning) -> Why {
         () if other.kind == TableKind::Partitioned => format!("{with} is partitioned itself"),
         () if other.kind != TableKind::Ordinary => format!("{with} is no table"),
         () if has_key => format!("{with} has a foreign key, or is referred to"),
-        () => unlike(facts, other)?,
+        () => unlike(facts, other)
+            .or_else(|| other_engine(facts, other))
+            .or_else(|| other_indexes(facts, other))?,
     };
     Some((why, "make the two tables alike before"))
+}
+
+/// Tables of two storage engines (error 1497).
+fn other_engine(facts: &TableFacts, other: &TableFacts) -> Option<String> {
+    let (one, two) = (facts.storage.known()?, other.storage.known()?);
+    let differ = !one.engine.eq_ignore_ascii_case(&two.engine);
+    differ.then(|| format!("one is of {}, the other of {}", one.engine, two.engine))
+}
+
+/// An index that only one of the two has (error 1736).
+fn other_indexes(facts: &TableFacts, other: &TableFacts) -> Option<String> {
+    let (one, two) = (facts.indexes.known()?, other.indexes.known()?);
+    let lacks = |one: &[IndexFacts], two: &[IndexFacts]| {
+        let has = |index: &IndexFacts| {
+            let mut others = two.iter();
+            others.any(|other| other.kind == index.kind && other.key.parts == index.key.parts)
+        };
+        one.iter()
+            .find(|index| !has(index))
+            .map(|index| index.name.clone())
+    };
+    let name = lacks(one, two).or_else(|| lacks(two, one))?;
+    Some(format!("only one of the two has the index {name}"))
 }
 
 fn unlike(facts: &TableFacts, other: &TableFacts) -> Option<String> {

@@ -1,7 +1,7 @@
 //! The end of a foreign key that is referred to: a table of InnoDB that is not partitioned, with columns of the same types
 //! and a key over them.
 
-use dbop_model::operation::{Column, Constraint, IndexKind};
+use dbop_model::operation::{Column, Constraint, ConstraintKind, IndexKind, Operation};
 use dbop_model::table::{ColumnName, Generated, TableFacts, TableKind, TableName};
 use dbop_model::{Engine, Fact};
 
@@ -23,7 +23,15 @@ pub(super) fn misfit(
             true => case.step.columns_of_new(),
             false => case.step.columns_of_others(),
         };
-        return defined(own, constraint, references, columns);
+        let told = case.step.other_defined(references, case.server.engine);
+        return match told.filter(|_| !itself) {
+            Some(facts) => columns_of(case, own, constraint, &facts, references)
+                .or_else(|| key(case, constraint, &facts, references)),
+            None => defined(own, constraint, references, columns).or_else(|| {
+                let lacks = itself && lacks_own_key(case, constraint);
+                lacks.then(|| "no key of the table itself is over what it refers to".to_owned())
+            }),
+        };
     }
     let found = case
         .step
@@ -51,8 +59,29 @@ pub(super) fn misfit(
     if case.step.has_changed(references) {
         return None;
     }
-    columns(case, own, constraint, other, references)
+    columns_of(case, own, constraint, other, references)
         .or_else(|| key(case, constraint, other, references))
+}
+
+/// Has a new table, whose statement says all of it, no key that begins with what it refers to in itself?
+fn lacks_own_key(case: &Case<'_>, constraint: &Constraint) -> bool {
+    let operations = &case.step.statement.operations;
+    let complete = |one: &Operation| matches!(one, Operation::CreateTable { complete: true, .. });
+    let leads = |one: &Operation| match one {
+        Operation::CreateIndex { index, .. } => begins(&index.parts, &constraint.referenced),
+        Operation::AddConstraint {
+            constraint: key, ..
+        } => {
+            matches!(
+                key.kind(),
+                ConstraintKind::PrimaryKey | ConstraintKind::Unique
+            ) && key.columns().starts_with(&constraint.referenced)
+        }
+        _ => false,
+    };
+    operations.iter().any(complete)
+        && case.step.statement.defines(case.step.operation)
+        && !operations.iter().any(leads)
 }
 
 /// A table that the migration creates: its keys are not followed here.
@@ -76,7 +105,7 @@ fn defined(
         })
 }
 
-fn columns(
+fn columns_of(
     case: &Case<'_>,
     own: &Ends<'_>,
     constraint: &Constraint,

@@ -65,6 +65,11 @@ impl<'a> Ends<'a> {
         let facts = case.present();
         match &case.standing {
             Standing::Present(facts) => {
+                let new = case.step.columns_of_new();
+                let is_own = |column: &Column| column.constraints.contains(constraint);
+                if super::forgets_references(case) && new.iter().any(is_own) {
+                    return None;
+                }
                 // Other engines read a foreign key and forget it.
                 let innodb = |engine: &str| engine.eq_ignore_ascii_case("innodb");
                 if facts.storage.is_known_and(|it| !innodb(&it.engine)) {
