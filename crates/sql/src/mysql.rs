@@ -1,7 +1,7 @@
 //! MySQL and MariaDB: from one statement to operations, by a reader of our own.
 //!
-//! What is no DDL is told by its first words; all DDL of tables and indexes is read to its last token. Of the definitions
-//! within CREATE TABLE columns and foreign keys are read: nobody uses the table yet.
+//! What is no DDL is told by its first words; all DDL of tables and indexes is read to its last token. What
+//! cannot be read of the definitions within CREATE TABLE is passed over.
 
 mod alter;
 mod column;
