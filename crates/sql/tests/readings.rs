@@ -6,7 +6,7 @@ use dbop_model::operation::ReadingKind;
 #[track_caller]
 fn check(engine: Engine, sql: &str, kind: fn(&ReadingKind) -> bool, expect: Option<&str>) {
     let statements = dbop_sql::read(engine, sql);
-    let last = statements.last().unwrap();
+    let last = statements.last().expect("a statement");
     let mut readings = last.readings.iter();
     let found = readings.find(|reading| kind(&reading.kind));
     assert_eq!(found.map(|reading| reading.text.as_str()), expect, "{sql}");
