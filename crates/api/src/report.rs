@@ -364,6 +364,7 @@ pub(crate) mod tests {
             address: Some("10.1.4.7".to_owned()),
             application: None,
             age: None,
+            replica: None,
         };
         let sessions = Fact::Known(sessions.iter().map(session).collect());
         let facts_of_login = LoginFacts {

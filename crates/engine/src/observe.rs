@@ -6,8 +6,8 @@ use std::sync::Arc;
 use dbop_credentials::{Binding, names};
 use dbop_database::{Administer, DatabaseError, Endpoint, Look, Target};
 use dbop_model::{
-    ClaimOwner, DatabaseFacts, DatabaseSpec, Fact, ForeignObject, LoginName, MigrationName,
-    ObjectRef, Proof, SecretName, ServerInfo, TlsMode, Why,
+    ClaimOwner, DatabaseFacts, DatabaseSpec, DsnSource, Fact, ForeignObject, LoginName,
+    MigrationName, ObjectRef, Proof, SecretName, ServerInfo, ServerRole, TlsMode, Why,
 };
 use dbop_plan::{Action, Decision, DeletionStep, Desired, Facts, SecretFacts, decide};
 use futures_util::future::join;
@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::judge::judged;
 use crate::memory::{Connection, Memory, PROOF_AGE_MAX, Worked};
 use crate::platform::{PlatformError, Read, SecretSeen, Subject};
+use crate::replicas;
 use crate::servers::Admission;
 use crate::worker::Engine;
 
@@ -184,7 +185,11 @@ pub(crate) async fn observe(
         slots,
     };
     let (admin, place) = match reached {
-        Ok((admin, place, seen)) => {
+        Ok((admin, place, mut seen)) => {
+            let spec = &desired.database;
+            let logins = seen.logins.values().map(|l| l.name.clone()).collect();
+            let beside = memory.replicas.look(engine, spec, &logins, read).await;
+            replicas::merge(&mut seen, &beside, spec);
             facts.database = Fact::Known(seen);
             (Some(admin), Some(place))
         }
@@ -261,7 +266,7 @@ async fn reach(
 ) -> Result<(Arc<dyn Administer>, Place, DatabaseFacts), Why> {
     let why = |error: &dyn std::fmt::Display| Why::new(error.to_string());
     let of_dsn = |error: &DatabaseError| {
-        let reason = dsn_error(spec, error);
+        let reason = dsn_error(spec, ServerRole::Primary, error);
         // Whoever waits for a person need not try again meanwhile.
         if error.is_transient() {
             Why::passing(reason)
@@ -271,7 +276,10 @@ async fn reach(
     };
     let may_try = std::mem::take(&mut memory.may_try);
     memory.dead_server = None;
-    let target = engine.platform.target(spec, read).await;
+    let target = engine
+        .platform
+        .target(spec, ServerRole::Primary, read)
+        .await;
     let target = target.map_err(|e| why(&e))?;
     let endpoint = engine.connector.endpoint(&target).map_err(|e| of_dsn(&e))?;
     if memory
@@ -287,7 +295,7 @@ async fn reach(
             let server = server(&endpoint);
             if let Admission::Dead { why } = engine.servers.admit(&server, may_try) {
                 memory.dead_server = Some(server);
-                return Err(Why::passing(dsn_error(spec, &why)));
+                return Err(Why::passing(dsn_error(spec, ServerRole::Primary, &why)));
             }
             let connected = engine.connector.connect(&target).await;
             if let Err(error @ DatabaseError::Unreachable { .. }) = &connected {
@@ -317,12 +325,18 @@ async fn reach(
 
 /// What is wrong with the DSN or its login is mended in the Secret that holds it: its name belongs to the
 /// message.
-fn dsn_error(spec: &DatabaseSpec, error: &dyn std::fmt::Display) -> String {
+pub(crate) fn dsn_error(
+    spec: &DatabaseSpec,
+    role: ServerRole,
+    error: &dyn std::fmt::Display,
+) -> String {
     let namespace = spec.id.namespace();
-    format!(
-        "{error} (DSN from Secret {namespace}/{}, key {})",
-        spec.dsn.secret, spec.dsn.key
-    )
+    match spec.dsn_of(role) {
+        Some(DsnSource { secret, key }) => {
+            format!("{error} (DSN from Secret {namespace}/{secret}, key {key})")
+        }
+        None => error.to_string(),
+    }
 }
 
 /// Ours by migration, with what the planner needs to know of each; foreign ones are only named.

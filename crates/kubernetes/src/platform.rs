@@ -165,8 +165,13 @@ impl Platform for KubernetesPlatform {
         self.find_subject(database, read).await
     }
 
-    async fn target(&self, spec: &DatabaseSpec, read: Read) -> Result<Target, PlatformError> {
-        self.find_target(spec, read).await
+    async fn target(
+        &self,
+        spec: &DatabaseSpec,
+        role: ServerRole,
+        read: Read,
+    ) -> Result<Target, PlatformError> {
+        self.find_target(spec, role, read).await
     }
 
     async fn jobs(&self, database: &ObjectRef, read: Read) -> Result<Vec<JobFacts>, PlatformError> {

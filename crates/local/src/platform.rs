@@ -19,7 +19,7 @@ use dbop_engine::{
 };
 use dbop_model::{
     ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, JobPhase, MigrationName, ObjectRef,
-    RunRecord, SecretName,
+    RunRecord, SecretName, ServerRole,
 };
 use dbop_plan::{Action, Because, Decision, Reference, Slots};
 use jiff::Timestamp;
@@ -383,8 +383,16 @@ impl Platform for LocalPlatform {
         subject::subject(&self.manifests(), &requests, last_run, database)
     }
 
-    async fn target(&self, spec: &DatabaseSpec, _: Read) -> Result<Target, PlatformError> {
-        let dsn = self.secret_value(spec, "dsnSecret", &spec.dsn.secret, &spec.dsn.key)?;
+    async fn target(
+        &self,
+        spec: &DatabaseSpec,
+        role: ServerRole,
+        _: Read,
+    ) -> Result<Target, PlatformError> {
+        let at = spec
+            .dsn_of(role)
+            .ok_or_else(|| PlatformError::no_server(&spec.id, role))?;
+        let dsn = self.secret_value(spec, &role.to_string(), &at.secret, &at.key)?;
         let ca = spec.ca_secret.as_ref();
         let ca = ca
             .map(|name| self.secret_value(spec, "tls.caSecret", name, CA_KEY))

@@ -19,6 +19,8 @@ pub struct DatabaseSpec {
     pub id: ObjectRef,
     /// Where the admin DSN is.
     pub dsn: DsnSource,
+    /// Where sessions are looked for besides: the DSN of each replica.
+    pub replicas: Vec<DsnSource>,
     /// How TLS is used; `None` is the default: `Require` for remote hosts, `Disable` for loopback.
     pub tls: Option<TlsMode>,
     /// Where the CA certificate is: the name of a Secret with the key `ca.crt`.
@@ -48,6 +50,34 @@ pub struct DsnSource {
     pub secret: SecretName,
     /// Its key.
     pub key: String,
+}
+
+/// A server that a ManagedDatabase leads to. Its `Display` is where its DSN stands, below `spec.connection`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerRole {
+    /// The one that takes writes.
+    Primary,
+    /// A replica, by its place in the list.
+    Replica(usize),
+}
+
+impl fmt::Display for ServerRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServerRole::Primary => f.write_str("dsnSecret"),
+            ServerRole::Replica(nth) => write!(f, "replicas[{nth}].dsnSecret"),
+        }
+    }
+}
+
+impl DatabaseSpec {
+    /// Where the DSN of a server is; `None`: there is no such replica.
+    pub fn dsn_of(&self, role: ServerRole) -> Option<&DsnSource> {
+        match role {
+            ServerRole::Primary => Some(&self.dsn),
+            ServerRole::Replica(nth) => self.replicas.get(nth),
+        }
+    }
 }
 
 /// How a connection uses TLS. What each mode is called where is here and nowhere else.
@@ -312,6 +342,8 @@ pub struct CredentialPolicy {
     pub quiet_window: Duration,
     /// What happens to credentials beyond the current version, after a restore.
     pub orphaned: Orphaned,
+    /// Sessions on replicas that the spec does not name do not matter.
+    pub ignore_replicas: bool,
 }
 
 /// What application logins may do, where, and what they never may: all that the grants follow from.

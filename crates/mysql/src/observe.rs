@@ -12,6 +12,7 @@ use crate::grants::{self, GrantsPlan, Parties};
 use crate::link::Hold;
 use crate::logins;
 use crate::mark::Mark;
+use crate::replica;
 use crate::roles::{self, Admin, Marked};
 use crate::sessions::{self, Counters};
 use crate::version;
@@ -38,6 +39,7 @@ pub(crate) async fn observe(
         logins: BTreeMap::new(),
         migrator: None,
         roles_ready: false,
+        replication: Fact::Known(replica::replication(hold).await?),
         missing: Vec::new(),
         foreign: Vec::new(),
     };

@@ -37,19 +37,25 @@ pub(crate) fn session(columns: &mut Columns<'_>) -> Result<Session, DatabaseErro
     let user = columns.text()?;
     let user = LoginName::new(user)
         .map_err(|error| columns.unreadable(&format!("a login's name {error}")))?;
-    let from = columns.nullable()?.filter(|from| !from.is_empty());
-    // The client's port, which says nothing to people, stands behind the last colon.
-    let address = from.map(|from| match from.rsplit_once(':') {
-        Some((address, port)) if port.chars().all(|c| c.is_ascii_digit()) => address.to_owned(),
-        _ => from.to_owned(),
-    });
+    let address = address(columns)?;
     Ok(Session {
         pid,
         user,
         address,
         application: None,
         age: None,
+        replica: None,
     })
+}
+
+/// Where a client is, where the server shows it. Its port, which says nothing to people, stands behind the last
+/// colon.
+pub(crate) fn address(columns: &mut Columns<'_>) -> Result<Option<String>, DatabaseError> {
+    let from = columns.nullable()?.filter(|from| !from.is_empty());
+    Ok(from.map(|from| match from.rsplit_once(':') {
+        Some((address, port)) if port.chars().all(|c| c.is_ascii_digit()) => address.to_owned(),
+        _ => from.to_owned(),
+    }))
 }
 
 /// An account, from [`crate::query::accounts_named`].

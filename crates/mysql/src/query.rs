@@ -243,6 +243,18 @@ pub(crate) fn sessions(logins: &BTreeSet<LoginName>) -> Result<String, DatabaseE
     ))
 }
 
+/// Which server this is, and the replicas that it sends its changes to: one row of server, null, null, then one for
+/// each replica: where from, as whom. One that reads the binary log for another end than to hold a copy, such as
+/// `mysqlbinlog`, looks the same.
+pub(crate) fn replication() -> String {
+    format!(
+        "SELECT CONCAT_WS(' ', @@GLOBAL.hostname, @@GLOBAL.port, @@GLOBAL.server_id), NULL, NULL \
+         UNION ALL SELECT NULL, d.HOST, d.USER FROM \
+         (SELECT p.HOST, p.USER FROM information_schema.PROCESSLIST p \
+         WHERE p.COMMAND LIKE 'Binlog Dump%' ORDER BY p.ID LIMIT {SESSIONS_MAX}) d"
+    )
+}
+
 /// Does a session in this database, but the one of this number, wait for a table, as DDL does behind a reader? Which table it is, and behind whom, not
 /// every server tells; a look can be repeated. Others' sessions are seen with PROCESS alone.
 pub(crate) fn is_a_table_waited_for(database: &str, but: u32) -> Result<String, DatabaseError> {

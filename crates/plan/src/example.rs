@@ -7,7 +7,8 @@ use dbop_model::finding::{HintMode, HintPolicy};
 use dbop_model::{
     Chain, Claim, ClaimId, CredentialPolicy, DatabaseFacts, DatabaseSpec, DeletionPolicy, Digest,
     DsnSource, Engine, Fact, Migration, MigrationName, NameError, ObjectRef, ObservedVersion,
-    Orphaned, Privilege, RunSettings, SchemaVersion, SecretName, ServerInfo, VersionSource,
+    Orphaned, Privilege, Replication, RunSettings, SchemaVersion, SecretName, ServerInfo,
+    VersionSource,
 };
 use jiff::Timestamp;
 
@@ -53,6 +54,7 @@ pub fn desired(count: usize) -> Result<Desired, NameError> {
                 secret: SecretName::new("shop-admin")?,
                 key: "dsn".to_owned(),
             },
+            replicas: Vec::new(),
             tls: None,
             ca_secret: None,
             desired: MigrationName::new(format!("v{count}"))?,
@@ -66,6 +68,7 @@ pub fn desired(count: usize) -> Result<Desired, NameError> {
                 schemas: None,
                 quiet_window: Duration::from_secs(60),
                 orphaned: Orphaned::Retain,
+                ignore_replicas: false,
             },
             hints: HintPolicy {
                 mode: HintMode::Off,
@@ -104,6 +107,7 @@ pub fn facts() -> Result<Facts, NameError> {
             logins: BTreeMap::new(),
             migrator: None,
             roles_ready: false,
+            replication: Fact::Known(Replication::default()),
             missing: Vec::new(),
             foreign: Vec::new(),
         }),

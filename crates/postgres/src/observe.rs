@@ -14,7 +14,7 @@ use crate::link::Hold;
 use crate::mark::Mark;
 use crate::parse::Admin;
 use crate::roles::{self, Marked};
-use crate::{sessions, version};
+use crate::{replica, sessions, version};
 
 /// Looks, in a transaction of its own.
 pub(crate) async fn observe(
@@ -50,6 +50,7 @@ async fn in_snapshot(
         logins: BTreeMap::new(),
         migrator: None,
         roles_ready: false,
+        replication: Fact::Known(replica::replication(hold).await?),
         missing: Vec::new(),
         foreign: Vec::new(),
     };

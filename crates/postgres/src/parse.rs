@@ -33,12 +33,16 @@ pub(crate) fn boolean(operation: &'static str, rows: &[Row]) -> Result<bool, Dat
     one(operation, rows, |columns| columns.boolean())
 }
 
+/// A login's name.
+pub(crate) fn login(columns: &mut Columns<'_>) -> Result<LoginName, DatabaseError> {
+    let name = columns.text()?;
+    LoginName::new(name).map_err(|error| columns.unreadable(&format!("a login's name {error}")))
+}
+
 /// A session, from [`crate::query::sessions`].
 pub(crate) fn session(columns: &mut Columns<'_>) -> Result<Session, DatabaseError> {
     let pid = columns.number()?;
-    let user = columns.text()?;
-    let user = LoginName::new(user)
-        .map_err(|error| columns.unreadable(&format!("a login's name {error}")))?;
+    let user = login(columns)?;
     let address = columns.nullable()?.map(str::to_owned);
     let application = columns
         .nullable()?
@@ -58,6 +62,7 @@ pub(crate) fn session(columns: &mut Columns<'_>) -> Result<Session, DatabaseErro
         address,
         application,
         age,
+        replica: None,
     })
 }
 

@@ -160,6 +160,33 @@ pub(crate) fn sessions(logins: &BTreeSet<LoginName>) -> Result<String, DatabaseE
     ))
 }
 
+/// Clients of a replication connection that keep files, and let nobody log in.
+const ARCHIVERS: &str =
+    "'pg_basebackup', 'pg_receivewal', 'barman_receive_wal', 'barman_streaming_backup'";
+
+/// Which server this is, by the moment of its start, and the standbys that it sends its changes to: one row of
+/// server, null, null, then one for each standby (`pg_stat_replication`; who has not `pg_read_all_stats` sees them
+/// without name and address). A subscriber of logical replication is a database of its own.
+pub(crate) fn replication() -> String {
+    format!(
+        "SELECT pg_catalog.pg_postmaster_start_time()::pg_catalog.text, NULL, NULL \
+         UNION ALL (SELECT NULL, pg_catalog.host(r.client_addr), r.application_name \
+         FROM pg_catalog.pg_stat_replication r \
+         WHERE (r.application_name IS NULL OR r.application_name NOT IN ({ARCHIVERS})) \
+         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_replication_slots s \
+         WHERE s.active_pid = r.pid AND s.slot_type = 'logical') \
+         ORDER BY r.pid LIMIT {SESSIONS_MAX})"
+    )
+}
+
+/// Those of these logins that can log in.
+pub(crate) fn open_logins(logins: &BTreeSet<LoginName>) -> Result<String, DatabaseError> {
+    Ok(format!(
+        "SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.rolcanlogin AND r.rolname IN ({})",
+        list(logins.iter().map(LoginName::as_str))?
+    ))
+}
+
 /// Takes the advisory lock of this database (the server keeps them apart by database), unless this session
 /// has it: one that is taken twice would have to be released twice.
 pub(crate) fn try_lock((class, object): (i32, i32)) -> String {

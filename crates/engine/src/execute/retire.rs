@@ -26,6 +26,10 @@ pub(super) async fn retire(
     };
     if has_login(step) {
         step.admin()?.lock_login(&step.scope()?, migration).await?;
+        if let Some(replica) = behind(step, migration).await {
+            give_back(step, migration, None).await?;
+            return Err(StepError::NotReplayed { replica });
+        }
     }
     if !step.still().await? {
         return give_back(step, migration, None).await;
@@ -49,6 +53,14 @@ pub(super) async fn retire(
         step.admin()?.drop_login(&step.scope()?, migration).await?;
     }
     Ok(Done::Whole)
+}
+
+/// The replica that does not take over in time that the login is locked: who comes in there would not be seen to.
+async fn behind(step: &mut Step<'_>, migration: &MigrationName) -> Option<String> {
+    let login = step.seen.facts.login(migration)?.name.clone();
+    let spec = &step.seen.desired.database;
+    let replayed = step.memory.replicas.replayed(step.engine, spec, &login);
+    replayed.await.err()
 }
 
 /// Somebody came after all: the login is opened, and the same Secret put back. Under `readOnly`, set in the

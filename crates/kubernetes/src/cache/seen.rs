@@ -81,6 +81,9 @@ impl Keys for DatabaseSeen {
     fn keys(&self, each: &mut dyn FnMut(&str)) {
         if let Ok(spec) = &self.spec {
             each(spec.dsn.secret.as_str());
+            for replica in &spec.replicas {
+                each(replica.secret.as_str());
+            }
             if let Some(ca) = &spec.ca_secret {
                 each(ca.as_str());
             }

@@ -12,7 +12,7 @@ use dbop_api::marks::{
 };
 use dbop_database::Target;
 use dbop_engine::{AppSecret, PlatformError, Read, Revision, SecretSeen};
-use dbop_model::{DatabaseSpec, MigrationName, ObjectRef, SecretName};
+use dbop_model::{DatabaseSpec, MigrationName, ObjectRef, SecretName, ServerRole};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use k8s_openapi::ByteString;
@@ -168,10 +168,14 @@ impl KubernetesPlatform {
     pub(super) async fn find_target(
         &self,
         spec: &DatabaseSpec,
+        role: ServerRole,
         read: Read,
     ) -> Result<Target, PlatformError> {
+        let at = spec
+            .dsn_of(role)
+            .ok_or_else(|| PlatformError::no_server(&spec.id, role))?;
         let dsn = self
-            .secret_value(spec, "dsnSecret", &spec.dsn.secret, &spec.dsn.key, read)
+            .secret_value(spec, &role.to_string(), &at.secret, &at.key, read)
             .await?;
         let ca_certificate = match &spec.ca_secret {
             None => None,

@@ -106,6 +106,7 @@ impl Introspect for Connection {
             logins: BTreeMap::new(),
             migrator: None,
             roles_ready: false,
+            replication: Fact::Known(server.replication()),
             missing: server.missing.clone(),
             foreign: Vec::new(),
             claim,

@@ -11,7 +11,7 @@ use dbop_engine::{
 };
 use dbop_model::{
     ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, JobPhase, MigrationName, ObjectRef,
-    RunRecord, SecretName,
+    RunRecord, SecretName, ServerRole,
 };
 use dbop_plan::{Reference, Slots};
 use secrecy::{ExposeSecret, SecretString};
@@ -79,8 +79,22 @@ impl Platform for SimPlatform {
         }))
     }
 
-    async fn target(&self, _: &DatabaseSpec, _: Read) -> Result<Target, PlatformError> {
-        Ok(self.world().db.target())
+    async fn target(
+        &self,
+        spec: &DatabaseSpec,
+        role: ServerRole,
+        _: Read,
+    ) -> Result<Target, PlatformError> {
+        let db = &self.world().db;
+        match role {
+            ServerRole::Primary => Ok(db.target()),
+            // Its Secret bears the name of its host.
+            ServerRole::Replica(_) => {
+                let at = spec.dsn_of(role);
+                let at = at.ok_or_else(|| PlatformError::no_server(&spec.id, role))?;
+                Ok(db.replica_target(at.secret.as_str()))
+            }
+        }
     }
 
     async fn jobs(&self, _: &ObjectRef, read: Read) -> Result<Vec<JobFacts>, PlatformError> {

@@ -256,6 +256,7 @@ impl Lens {
                 address: None,
                 application: None,
                 age: None,
+                replica: None,
             }]),
             (false, false) => Fact::Known(Vec::new()),
         };

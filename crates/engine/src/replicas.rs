@@ -1,0 +1,260 @@
+//! Replicas: sessions are looked for there as well, and a login is unused only where each of them shows nobody.
+//!
+//! What cannot be asked is unknown. So is what is on a replica that the server reports and the spec does not lead to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dbop_database::{DatabaseError, Replica, ReplicaFacts, Target};
+use dbop_model::{DatabaseFacts, DatabaseSpec, Fact, LoginFacts, LoginName, ServerRole, Why};
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::memory::is_same;
+use crate::observe::dsn_error;
+use crate::platform::Read;
+use crate::worker::Engine;
+
+/// A replica that could not be reached is tried again after this: each attempt may take as long as a connection
+/// may take to come about, and the database is looked at meanwhile.
+const TRY_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(15);
+/// How long a replica may take to replay that a login is locked: what it still lets in would not be seen to come.
+const REPLAY_MAX: Duration = Duration::from_secs(10);
+/// Whether it has is asked this often.
+const REPLAY_LOOK: Duration = Duration::from_millis(200);
+
+/// The connections to the replicas of one database.
+#[derive(Default)]
+pub(crate) struct Replicas {
+    links: BTreeMap<usize, Link>,
+}
+
+/// What became of the last attempt to reach a replica.
+enum Link {
+    Open {
+        target: Target,
+        /// `host:port`.
+        address: String,
+        replica: Arc<dyn Replica>,
+    },
+    Failed {
+        target: Target,
+        why: Why,
+        at: Timestamp,
+    },
+}
+
+/// What a replica showed.
+pub(crate) struct Seen {
+    /// `host:port`.
+    pub(crate) address: String,
+    pub(crate) facts: ReplicaFacts,
+}
+
+impl Replicas {
+    /// Closes the connections.
+    pub(crate) fn clear(&mut self) {
+        self.links.clear();
+    }
+
+    /// What each replica that the spec leads to shows of these logins, in its order.
+    pub(crate) async fn look(
+        &mut self,
+        engine: &Engine,
+        spec: &DatabaseSpec,
+        logins: &BTreeSet<LoginName>,
+        read: Read,
+    ) -> Vec<Fact<Seen>> {
+        let mut before = std::mem::take(&mut self.links);
+        let looks = (0..spec.replicas.len()).map(|nth| {
+            let link = before.remove(&nth);
+            look(engine, spec, nth, link, logins, read)
+        });
+        let mut seen = Vec::new();
+        for (nth, (link, one)) in join_all(looks).await.into_iter().enumerate() {
+            if let Some(link) = link {
+                self.links.insert(nth, link);
+            }
+            seen.push(one);
+        }
+        seen
+    }
+
+    /// Those of the logins that are connected to a replica now; `None`: one that was reached before cannot be asked.
+    pub(crate) async fn in_use(&self, logins: &BTreeSet<LoginName>) -> Option<BTreeSet<LoginName>> {
+        let looks = self.links.values().map(async |link| match link {
+            Link::Open { replica, .. } => replica.look(logins).await.ok(),
+            Link::Failed { .. } => None,
+        });
+        let mut in_use = BTreeSet::new();
+        for facts in join_all(looks).await {
+            let connected = facts?.sessions.into_iter();
+            in_use.extend(connected.filter(|(_, s)| !s.is_empty()).map(|(l, _)| l));
+        }
+        Some(in_use)
+    }
+
+    /// Waits until no replica lets this login in any more. `Err` names the one that still does after [`REPLAY_MAX`].
+    /// One that cannot be asked is not waited for: that it is unknown stops a retirement anyway.
+    pub(crate) async fn replayed(
+        &mut self,
+        engine: &Engine,
+        spec: &DatabaseSpec,
+        login: &LoginName,
+    ) -> Result<(), String> {
+        let logins = BTreeSet::from([login.clone()]);
+        let mut waited = Duration::ZERO;
+        loop {
+            let seen = self.look(engine, spec, &logins, Read::Cached).await;
+            let behind = seen.iter().filter_map(Fact::known);
+            let Some(behind) = behind
+                .filter(|seen| seen.facts.open.contains(login))
+                .map(|seen| seen.address.clone())
+                .next()
+            else {
+                return Ok(());
+            };
+            if waited >= REPLAY_MAX {
+                return Err(behind);
+            }
+            engine.clock.sleep(REPLAY_LOOK).await;
+            waited += REPLAY_LOOK;
+        }
+    }
+}
+
+async fn look(
+    engine: &Engine,
+    spec: &DatabaseSpec,
+    nth: usize,
+    link: Option<Link>,
+    logins: &BTreeSet<LoginName>,
+    read: Read,
+) -> (Option<Link>, Fact<Seen>) {
+    let role = ServerRole::Replica(nth);
+    let target = match engine.platform.target(spec, role, read).await {
+        Ok(target) => target,
+        Err(error) => return (None, Fact::Unknown(Why::passing(error.to_string()))),
+    };
+    let link = link.filter(|link| match link {
+        Link::Open { target: old, .. } => is_same(old, &target),
+        Link::Failed {
+            target: old, at, ..
+        } => {
+            let since = engine.clock.now().duration_since(*at);
+            is_same(old, &target) && since < TRY_AGAIN_AFTER && !since.is_negative()
+        }
+    });
+    let failed = |error: &DatabaseError, address: Option<&str>| {
+        let of = address.map_or_else(String::new, |address| format!("replica {address}: "));
+        Why::passing(format!("{of}{}", dsn_error(spec, role, error)))
+    };
+    let (address, replica) = match link {
+        Some(Link::Open {
+            address, replica, ..
+        }) => (address, replica),
+        Some(Link::Failed { target, why, at }) => {
+            let seen = Fact::Unknown(why.clone());
+            return (Some(Link::Failed { target, why, at }), seen);
+        }
+        None => {
+            let address = match engine.connector.endpoint(&target) {
+                Ok(endpoint) => format!("{}:{}", endpoint.host, endpoint.port),
+                Err(error) => return (None, Fact::Unknown(failed(&error, None))),
+            };
+            match engine.connector.connect_replica(&target).await {
+                Ok(replica) => (address, Arc::from(replica)),
+                Err(error) => {
+                    let why = failed(&error, Some(&address));
+                    let at = engine.clock.now();
+                    let seen = Fact::Unknown(why.clone());
+                    return (Some(Link::Failed { target, why, at }), seen);
+                }
+            }
+        }
+    };
+    match replica.look(logins).await {
+        Ok(facts) => {
+            let seen = Seen {
+                address: address.clone(),
+                facts,
+            };
+            let link = Link::Open {
+                target,
+                address,
+                replica,
+            };
+            (Some(link), Fact::Known(seen))
+        }
+        // A connection that failed once may be broken; the next look opens a new one.
+        Err(error) => (None, Fact::Unknown(failed(&error, Some(&address)))),
+    }
+}
+
+/// Puts what the replicas show beside what the server itself does.
+pub(crate) fn merge(database: &mut DatabaseFacts, seen: &[Fact<Seen>], spec: &DatabaseSpec) {
+    let unseen = unseen(database, seen, spec);
+    for login in database.logins.values_mut() {
+        if let Fact::Known(sessions) = &mut login.sessions {
+            for one in seen.iter().filter_map(Fact::known) {
+                let there = one.facts.sessions.get(&login.name).into_iter().flatten();
+                sessions.extend(there.cloned().map(|mut session| {
+                    session.replica = Some(one.address.clone());
+                    session
+                }));
+            }
+        }
+        // Who is seen is seen; only "nobody" needs every server.
+        if login.sessions.is_known_and(Vec::is_empty)
+            && let Some(why) = unseen.clone().or_else(|| not_replayed(login, seen))
+        {
+            login.sessions = Fact::Unknown(why);
+        }
+    }
+}
+
+/// Why there may be sessions that were not looked for.
+fn unseen(database: &DatabaseFacts, seen: &[Fact<Seen>], spec: &DatabaseSpec) -> Option<Why> {
+    if let Some(why) = seen.iter().find_map(Fact::unknown) {
+        return Some(why.clone());
+    }
+    if spec.credentials.ignore_replicas {
+        return None;
+    }
+    let primary = match &database.replication {
+        Fact::Known(primary) => primary,
+        Fact::Unknown(why) => return Some(why.clone()),
+    };
+    // Two DSNs may lead to one server, and one to the server itself.
+    let named: BTreeMap<&str, _> = seen
+        .iter()
+        .filter_map(Fact::known)
+        .map(|one| &one.facts.replication)
+        .filter(|replica| replica.server != primary.server)
+        .map(|replica| (replica.server.as_str(), replica))
+        .collect();
+    let mut reported: Vec<String> = Vec::new();
+    for server in std::iter::once(primary).chain(named.values().copied()) {
+        reported.extend(server.replicas.iter().map(ToString::to_string));
+    }
+    (reported.len() > named.len()).then(|| {
+        Why::new(format!(
+            "the server has {} replicas ({}), and spec.connection.replicas leads to {} of them: name each there, or \
+             set spec.credentials.ignoreReplicas where nobody logs in to them",
+            reported.len(),
+            reported.join(", "),
+            named.len()
+        ))
+    })
+}
+
+/// A login that is locked, and that a replica lets in all the same.
+fn not_replayed(login: &LoginFacts, seen: &[Fact<Seen>]) -> Option<Why> {
+    let mut known = seen.iter().filter_map(Fact::known);
+    let behind = known.find(|one| login.locked && one.facts.open.contains(&login.name))?;
+    Some(Why::passing(format!(
+        "replica {} has not yet replayed that login {} is locked",
+        behind.address, login.name
+    )))
+}
