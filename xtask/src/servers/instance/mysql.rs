@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::Signal;
 
 use super::{Flavor, Folder, Place, addresses, tail};
@@ -100,6 +100,14 @@ impl Flavor for MySql {
                 "--max-connections=300",
             ]);
         Ok(command)
+    }
+
+    fn init_replica(&self, _: &Place<'_>, _: &Place<'_>, _: &str) -> Result<()> {
+        bail!("there is no replica of this server to test with")
+    }
+
+    fn follow(&self, _: &mut Command, _: &Folder, _: u16, _: &str) -> Result<()> {
+        Ok(())
     }
 
     fn is_ready(&self, folder: &Folder) -> bool {
