@@ -34,6 +34,8 @@ use crate::process;
 
 /// The variable that says which servers there are, by their names.
 pub(crate) const SERVERS: &str = "DBOP_TEST_SERVERS";
+/// The variable that says which servers with a replica there are: those are for the tests of replicas alone.
+const REPLICATED: &str = "DBOP_TEST_REPLICATED";
 /// How the variable ends that has the superuser's DSN as Pods of the test cluster use it.
 const FROM_PODS: &str = "_FROM_PODS";
 /// How the variable ends that has the superuser's DSN of the server's replica.
@@ -168,12 +170,12 @@ impl Drop for Server {
 /// What tests find these servers by, and know that there are no others: the variables of each; their names in
 /// [`SERVERS`]; and for MariaDB and MySQL the DSNs of all of them in one variable, with commas between them.
 pub(crate) fn environment<'a>(servers: impl Iterator<Item = &'a Server>) -> Vec<(String, String)> {
-    let (mut names, mut variables) = (Vec::new(), Vec::new());
+    let (mut names, mut replicated, mut variables) = (Vec::new(), Vec::new(), Vec::new());
     let mut lists: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for server in servers {
         variables.extend(server.environment());
-        // One with a replica is for the tests that ask for it.
         if server.name.is_replicated {
+            replicated.push(server.name.to_string());
             continue;
         }
         names.push(server.name.to_string());
@@ -182,6 +184,7 @@ pub(crate) fn environment<'a>(servers: impl Iterator<Item = &'a Server>) -> Vec<
         }
     }
     variables.push((SERVERS.to_owned(), names.join(",")));
+    variables.push((REPLICATED.to_owned(), replicated.join(",")));
     variables.extend(lists.into_iter().map(|(name, dsns)| (name, dsns.join(","))));
     variables
 }

@@ -25,14 +25,6 @@ pub enum StepError {
         /// What happened.
         why: String,
     },
-    /// A replica still let a login in that was to be retired.
-    #[error(
-        "replica {replica} has not replayed in time that the login is locked; the credential was given back"
-    )]
-    NotReplayed {
-        /// `host:port`.
-        replica: String,
-    },
     /// The step needs something that the last look did not find.
     #[error("the step needs {0}, which the last look did not find")]
     Gone(&'static str),
@@ -44,7 +36,7 @@ impl StepError {
         match self {
             StepError::Database(error) => error.is_transient(),
             StepError::Platform(error) => !error.is_refusal(),
-            StepError::Locked | StepError::NotReplayed { .. } | StepError::Gone(_) => true,
+            StepError::Locked | StepError::Gone(_) => true,
             StepError::NotProven { .. } => false,
         }
     }

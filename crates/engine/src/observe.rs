@@ -16,7 +16,6 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::judge::judged;
 use crate::memory::{Connection, Memory, PROOF_AGE_MAX, Worked};
 use crate::platform::{PlatformError, Read, SecretSeen, Subject};
-use crate::replicas;
 use crate::servers::Admission;
 use crate::worker::Engine;
 
@@ -189,7 +188,7 @@ pub(crate) async fn observe(
             let spec = &desired.database;
             let logins = seen.logins.values().map(|l| l.name.clone()).collect();
             let beside = memory.replicas.look(engine, spec, &logins, read).await;
-            replicas::merge(&mut seen, &beside, spec);
+            memory.replicas.merge(&mut seen, &beside, spec, now);
             facts.database = Fact::Known(seen);
             (Some(admin), Some(place))
         }

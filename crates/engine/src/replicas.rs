@@ -19,15 +19,20 @@ use crate::worker::Engine;
 /// A replica that could not be reached is tried again after this: each attempt may take as long as a connection
 /// may take to come about, and the database is looked at meanwhile.
 const TRY_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(15);
-/// How long a replica may take to replay that a login is locked: what it still lets in would not be seen to come.
-const REPLAY_MAX: Duration = Duration::from_secs(10);
+/// How long a replica may take to replay that a login is locked: what it still lets in would not be seen to come. The
+/// login is of no use meanwhile, so this is short.
+const REPLAY_MAX: Duration = Duration::from_secs(3);
 /// Whether it has is asked this often.
-const REPLAY_LOOK: Duration = Duration::from_millis(200);
+const REPLAY_LOOK: Duration = Duration::from_millis(100);
+/// After a replica took longer, no login is locked for this long.
+const BEHIND_PAUSE: SignedDuration = SignedDuration::from_mins(1);
 
 /// The connections to the replicas of one database.
 #[derive(Default)]
 pub(crate) struct Replicas {
     links: BTreeMap<usize, Link>,
+    /// The one that took too long to replay that a login is locked, and when that was.
+    behind: Option<(String, Timestamp)>,
 }
 
 /// What became of the last attempt to reach a replica.
@@ -95,32 +100,70 @@ impl Replicas {
         Some(in_use)
     }
 
-    /// Waits until no replica lets this login in any more. `Err` names the one that still does after [`REPLAY_MAX`].
-    /// One that cannot be asked is not waited for: that it is unknown stops a retirement anyway.
+    /// Waits until no replica lets this login in any more; false: one still does after [`REPLAY_MAX`]. One that cannot
+    /// be asked is not waited for: that it is unknown stops a retirement anyway.
     pub(crate) async fn replayed(
         &mut self,
         engine: &Engine,
         spec: &DatabaseSpec,
         login: &LoginName,
-    ) -> Result<(), String> {
+    ) -> bool {
         let logins = BTreeSet::from([login.clone()]);
         let mut waited = Duration::ZERO;
         loop {
             let seen = self.look(engine, spec, &logins, Read::Cached).await;
-            let behind = seen.iter().filter_map(Fact::known);
-            let Some(behind) = behind
-                .filter(|seen| seen.facts.open.contains(login))
-                .map(|seen| seen.address.clone())
-                .next()
-            else {
-                return Ok(());
+            let mut known = seen.iter().filter_map(Fact::known);
+            let Some(behind) = known.find(|seen| seen.facts.open.contains(login)) else {
+                return true;
             };
             if waited >= REPLAY_MAX {
-                return Err(behind);
+                self.behind = Some((behind.address.clone(), engine.clock.now()));
+                return false;
             }
             engine.clock.sleep(REPLAY_LOOK).await;
             waited += REPLAY_LOOK;
         }
+    }
+
+    /// Puts what the replicas show beside what the server itself does.
+    pub(crate) fn merge(
+        &self,
+        database: &mut DatabaseFacts,
+        seen: &[Fact<Seen>],
+        spec: &DatabaseSpec,
+        now: Timestamp,
+    ) {
+        let unseen = unseen(database, seen, spec).or_else(|| self.lagged(now));
+        for login in database.logins.values_mut() {
+            if let Fact::Known(sessions) = &mut login.sessions {
+                for one in seen.iter().filter_map(Fact::known) {
+                    let there = one.facts.sessions.get(&login.name).into_iter().flatten();
+                    sessions.extend(there.cloned().map(|mut session| {
+                        session.replica = Some(one.address.clone());
+                        session
+                    }));
+                }
+            }
+            // Who is seen is seen; only "nobody" needs every server.
+            if login.sessions.is_known_and(Vec::is_empty)
+                && let Some(why) = unseen.clone().or_else(|| not_replayed(login, seen))
+            {
+                login.sessions = Fact::Unknown(why);
+            }
+        }
+    }
+
+    /// Why no login is locked just now.
+    fn lagged(&self, now: Timestamp) -> Option<Why> {
+        let (address, at) = self.behind.as_ref()?;
+        let since = now.duration_since(*at);
+        (since < BEHIND_PAUSE && !since.is_negative()).then(|| {
+            Why::passing(format!(
+                "replica {address} had not replayed after {} s that the login is locked, so it was unlocked again; \
+                 it is tried again after a minute",
+                REPLAY_MAX.as_secs()
+            ))
+        })
     }
 }
 
@@ -189,28 +232,6 @@ async fn look(
         }
         // A connection that failed once may be broken; the next look opens a new one.
         Err(error) => (None, Fact::Unknown(failed(&error, Some(&address)))),
-    }
-}
-
-/// Puts what the replicas show beside what the server itself does.
-pub(crate) fn merge(database: &mut DatabaseFacts, seen: &[Fact<Seen>], spec: &DatabaseSpec) {
-    let unseen = unseen(database, seen, spec);
-    for login in database.logins.values_mut() {
-        if let Fact::Known(sessions) = &mut login.sessions {
-            for one in seen.iter().filter_map(Fact::known) {
-                let there = one.facts.sessions.get(&login.name).into_iter().flatten();
-                sessions.extend(there.cloned().map(|mut session| {
-                    session.replica = Some(one.address.clone());
-                    session
-                }));
-            }
-        }
-        // Who is seen is seen; only "nobody" needs every server.
-        if login.sessions.is_known_and(Vec::is_empty)
-            && let Some(why) = unseen.clone().or_else(|| not_replayed(login, seen))
-        {
-            login.sessions = Fact::Unknown(why);
-        }
     }
 }
 

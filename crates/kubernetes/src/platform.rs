@@ -25,7 +25,7 @@ use dbop_engine::{
 };
 use dbop_model::{
     ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, MigrationName, ObjectRef, RunRecord,
-    SecretName,
+    SecretName, ServerRole,
 };
 use dbop_plan::{Action, Because, DeletionStep, Reference, Slots};
 use jiff::Timestamp;

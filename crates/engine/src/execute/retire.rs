@@ -26,9 +26,8 @@ pub(super) async fn retire(
     };
     if has_login(step) {
         step.admin()?.lock_login(&step.scope()?, migration).await?;
-        if let Some(replica) = behind(step, migration).await {
-            give_back(step, migration, None).await?;
-            return Err(StepError::NotReplayed { replica });
+        if !is_replayed(step, migration).await {
+            return give_back(step, migration, None).await;
         }
     }
     if !step.still().await? {
@@ -55,12 +54,14 @@ pub(super) async fn retire(
     Ok(Done::Whole)
 }
 
-/// The replica that does not take over in time that the login is locked: who comes in there would not be seen to.
-async fn behind(step: &mut Step<'_>, migration: &MigrationName) -> Option<String> {
-    let login = step.seen.facts.login(migration)?.name.clone();
-    let spec = &step.seen.desired.database;
-    let replayed = step.memory.replicas.replayed(step.engine, spec, &login);
-    replayed.await.err()
+/// Has every replica taken over that the login is locked? Who comes in at one that has not would not be seen to.
+async fn is_replayed(step: &mut Step<'_>, migration: &MigrationName) -> bool {
+    let Some(login) = step.seen.facts.login(migration) else {
+        return true;
+    };
+    let (spec, login) = (&step.seen.desired.database, login.name.clone());
+    let replicas = &mut step.memory.replicas;
+    replicas.replayed(step.engine, spec, &login).await
 }
 
 /// Somebody came after all: the login is opened, and the same Secret put back. Under `readOnly`, set in the
