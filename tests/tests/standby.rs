@@ -3,7 +3,7 @@
 use dbop_tests::local::{Application, Site, Step, secret};
 use dbop_tests::{Engine, TestServer, replicated};
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use tokio::sync::RwLock;
 
 const CREATE: &str = "CREATE TABLE customers (id serial PRIMARY KEY, name text NOT NULL)";
 const ADD_PHONE: &str = "ALTER TABLE customers ADD COLUMN phone text";
@@ -11,7 +11,7 @@ const ADD_CITY: &str = "ALTER TABLE customers ADD COLUMN city text";
 /// What an application can do on a replica.
 const READ: &str = "SELECT id, name FROM customers LIMIT 5";
 /// One replica is for all tests, and one of them makes it lag.
-static REPLICA: Mutex<()> = Mutex::const_new(());
+static REPLICA: RwLock<()> = RwLock::const_new(());
 
 /// At rest at `v2`; `v3`, with which the application of `v1` cannot live, is desired next.
 async fn site(server: &TestServer, prefix: &str) -> Site {
@@ -47,7 +47,7 @@ fn name_replica(site: &Site, server: &TestServer) {
 
 #[tokio::test]
 async fn an_application_on_a_replica_keeps_its_credential() {
-    let _alone = REPLICA.lock().await;
+    let _beside = REPLICA.read().await;
     for server in replicated() {
         let site = site(&server, "standby_session").await;
         name_replica(&site, &server);
@@ -72,7 +72,7 @@ async fn an_application_on_a_replica_keeps_its_credential() {
 
 #[tokio::test]
 async fn a_replica_that_the_server_shows_has_to_be_named_or_ignored() {
-    let _alone = REPLICA.lock().await;
+    let _beside = REPLICA.read().await;
     for server in replicated() {
         let site = site(&server, "standby_unnamed").await;
         site.directory
@@ -90,7 +90,7 @@ async fn a_replica_that_the_server_shows_has_to_be_named_or_ignored() {
 
 #[tokio::test]
 async fn a_replica_that_cannot_be_asked_keeps_every_credential() {
-    let _alone = REPLICA.lock().await;
+    let _beside = REPLICA.read().await;
     for server in replicated() {
         let site = site(&server, "standby_away").await;
         name_replica(&site, &server);
@@ -109,7 +109,7 @@ async fn a_replica_that_cannot_be_asked_keeps_every_credential() {
 
 #[tokio::test]
 async fn a_replica_that_lags_gets_the_credential_back_until_it_has_replayed() {
-    let _alone = REPLICA.lock().await;
+    let _alone = REPLICA.write().await;
     for server in replicated() {
         let (pause, go_on) = match server.engine() {
             Engine::Postgres => (

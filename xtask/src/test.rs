@@ -24,7 +24,9 @@ use crate::cluster::Cluster;
 use crate::histories::{self, History};
 use crate::progress::{self, Progress};
 use crate::python;
-use crate::servers::{self, MYSQL, Name, OUTER_MYSQL, OUTER_POSTGRES, Server, TOOL_SERVERS};
+use crate::servers::{
+    self, MYSQL, Name, OUTER_MYSQL, OUTER_POSTGRES, REPLICATED_POSTGRES, Server, TOOL_SERVERS,
+};
 use crate::tidy;
 use crate::tools::{self, Tool};
 use crate::workspace;
@@ -197,7 +199,8 @@ impl Run {
             }
             Tier::Postgres => {
                 let alembic = python::alembic(&Cache::open()?)?;
-                let mut environment = self.servers(&OUTER_POSTGRES)?;
+                let [oldest, newest] = OUTER_POSTGRES;
+                let mut environment = self.servers(&[oldest, newest, REPLICATED_POSTGRES])?;
                 environment.push((
                     "DBOP_TEST_ALEMBIC_VENV".into(),
                     alembic.display().to_string(),

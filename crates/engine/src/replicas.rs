@@ -279,3 +279,139 @@ fn not_replayed(login: &LoginFacts, seen: &[Fact<Seen>]) -> Option<Why> {
         behind.address, login.name
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use dbop_model::{Replication, ReportedReplica, Session};
+
+    use super::*;
+
+    fn server(name: &str, replicas: &[&str]) -> Replication {
+        let replicas = replicas.iter().map(|address| ReportedReplica {
+            address: Some((*address).to_owned()),
+            name: None,
+        });
+        Replication {
+            server: name.to_owned(),
+            replicas: replicas.collect(),
+        }
+    }
+
+    fn seen(address: &str, replication: Replication) -> Fact<Seen> {
+        Fact::Known(Seen {
+            address: address.to_owned(),
+            facts: ReplicaFacts {
+                replication,
+                sessions: BTreeMap::new(),
+                open: BTreeSet::new(),
+            },
+        })
+    }
+
+    /// Why sessions may be where nobody looked, with these replicas of the primary, and these looked at.
+    fn why(reported: &[&str], seen: &[Fact<Seen>], ignore: bool) -> Option<String> {
+        let mut spec = dbop_plan::example::desired(1).unwrap().database;
+        spec.credentials.ignore_replicas = ignore;
+        let facts = dbop_plan::example::facts().unwrap();
+        let mut database = facts.database.known().unwrap().clone();
+        database.replication = Fact::Known(server("primary", reported));
+        unseen(&database, seen, &spec).map(|why| why.to_string())
+    }
+
+    #[track_caller]
+    fn check_says(why: Option<String>, expect: &str) {
+        let why = why.unwrap_or_default();
+        assert!(why.contains(expect), "{why:?} does not say {expect:?}");
+    }
+
+    #[test]
+    fn each_replica_that_is_reported_has_to_be_looked_at() {
+        let one = || seen("a:1", server("one", &[]));
+        let two = || seen("b:1", server("two", &[]));
+        assert_eq!(why(&[], &[], false), None);
+        assert_eq!(why(&["x"], &[one()], false), None);
+        assert_eq!(why(&["x", "y"], &[one(), two()], false), None);
+        assert_eq!(why(&["x", "y"], &[], true), None);
+        check_says(
+            why(&["x", "y"], &[one()], false),
+            "has 2 replicas (x, y), and spec.connection.replicas leads to 1 of them",
+        );
+    }
+
+    #[test]
+    fn two_ways_to_one_server_are_one_and_the_primary_is_no_replica() {
+        let one = || seen("a:1", server("one", &[]));
+        let primary = seen("db:1", server("primary", &["x"]));
+        check_says(why(&["x", "y"], &[one(), one()], false), "leads to 1 of");
+        check_says(why(&["x"], &[primary], false), "leads to 0 of");
+    }
+
+    #[test]
+    fn replicas_of_replicas_count() {
+        let first = seen("a:1", server("one", &["z"]));
+        check_says(why(&["x"], &[first], false), "has 2 replicas (x, z)");
+    }
+
+    #[test]
+    fn one_that_cannot_be_asked_is_unknown_also_where_others_are_ignored() {
+        let away = || Fact::Unknown(Why::new("it is away"));
+        check_says(why(&["x"], &[away()], false), "it is away");
+        check_says(why(&["x"], &[away()], true), "it is away");
+    }
+
+    #[test]
+    fn who_is_seen_anywhere_is_seen_and_nobody_needs_all() {
+        let spec = dbop_plan::example::desired(1).unwrap().database;
+        let facts = dbop_plan::example::facts().unwrap();
+        let name = LoginName::new("shop_v1").unwrap();
+        let merged = |locked: bool, here: &[i64], there: &[i64], open: bool| {
+            let session = |pid: &i64| Session {
+                pid: *pid,
+                user: name.clone(),
+                address: None,
+                application: None,
+                age: None,
+                replica: None,
+            };
+            let mut database = facts.database.known().unwrap().clone();
+            let login = LoginFacts {
+                name: name.clone(),
+                locked,
+                granted: true,
+                sessions: Fact::Known(here.iter().map(session).collect()),
+            };
+            database.logins = [("v1".parse().unwrap(), login)].into();
+            let Fact::Known(mut one) = seen("a:1", server("one", &[])) else {
+                unreachable!("it was made known")
+            };
+            let there = there.iter().map(session).collect();
+            one.facts.sessions.insert(name.clone(), there);
+            one.facts.open.extend(open.then(|| name.clone()));
+            let replicas = Replicas::default();
+            replicas.merge(
+                &mut database,
+                &[Fact::Known(one)],
+                &spec,
+                Timestamp::UNIX_EPOCH,
+            );
+            let login = database.logins.into_values().next().unwrap();
+            match login.sessions {
+                Fact::Known(sessions) => sessions.iter().map(ToString::to_string).collect(),
+                Fact::Unknown(why) => vec![why.to_string()],
+            }
+        };
+        assert_eq!(merged(false, &[], &[], true), [""; 0]);
+        assert_eq!(merged(true, &[], &[], false), [""; 0]);
+        assert_eq!(
+            merged(false, &[1], &[7], true),
+            [
+                "pid 1, user shop_v1, address not shown",
+                "pid 7, user shop_v1, address not shown, on replica a:1"
+            ]
+        );
+        assert_eq!(
+            merged(true, &[], &[], true),
+            ["replica a:1 has not yet replayed that login shop_v1 is locked"]
+        );
+    }
+}

@@ -1,5 +1,10 @@
 //! Sessions on replicas: who is connected there keeps a credential, and so does a replica that cannot be asked.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot make its world should fail"
+)]
+
 #[path = "support/story.rs"]
 mod support;
 
