@@ -176,6 +176,7 @@ pub(crate) async fn observe(
         jobs,
         secrets: Fact::Known(BTreeMap::new()),
         references: Fact::Known(BTreeMap::new()),
+        admin_references: Vec::new(),
         foreign: Vec::new(),
         database: Fact::Unknown(Why::new("it has not been looked at")),
         proofs: BTreeMap::new(),
@@ -204,27 +205,12 @@ pub(crate) async fn observe(
             BTreeMap::new()
         }
     };
-    // A credential whose Secret is just deleted may still be referred to: every login counts.
-    let mut named: BTreeMap<MigrationName, SecretName> = secrets
-        .iter()
-        .map(|(m, secret)| (m.clone(), secret.name.clone()))
-        .collect();
-    for migration in facts
-        .database
-        .known()
-        .into_iter()
-        .flat_map(|seen| seen.logins.keys())
-    {
-        named
-            .entry(migration.clone())
-            .or_insert_with(|| names::secret(database, migration));
-    }
     let retires = matches!(
         action,
         Some(Action::Retire(_) | Action::Delete(DeletionStep::Revoke(_)))
     );
     let read_references = if retires { read } else { Read::Cached };
-    facts.references = platform.references(database, &named, read_references).await;
+    refer(engine, &desired.database, &mut facts, read_references).await;
     if let Some(place) = &place {
         facts.proofs = prove(engine, memory, place, &secrets, &facts, freshness).await;
     }
@@ -336,6 +322,32 @@ pub(crate) fn dsn_error(
         }
         None => error.to_string(),
     }
+}
+
+/// Who refers to the Secrets of credentials, and to those that hold DSNs.
+async fn refer(engine: &Engine, spec: &DatabaseSpec, facts: &mut Facts, read: Read) {
+    // A credential whose Secret is just deleted may still be referred to: every login counts.
+    let with_secret = facts.secrets.known().into_iter().flat_map(BTreeMap::keys);
+    let database = facts.database.known();
+    let with_login = database.into_iter().flat_map(|seen| seen.logins.keys());
+    let of_credentials: BTreeMap<MigrationName, SecretName> = with_secret
+        .chain(with_login)
+        .map(|migration| (migration.clone(), names::secret(&spec.id, migration)))
+        .collect();
+    let of_admin: BTreeSet<SecretName> = std::iter::once(&spec.dsn)
+        .chain(&spec.replicas)
+        .map(|dsn| dsn.secret.clone())
+        .collect();
+    let wanted = of_credentials.values().chain(&of_admin).cloned().collect();
+    let found = engine.platform.references(&spec.id, &wanted, read).await;
+    facts.references = found.map(|mut found| {
+        let of_admin = of_admin.iter().filter_map(|secret| found.remove(secret));
+        facts.admin_references = of_admin.flatten().collect();
+        let by_migration = of_credentials
+            .into_iter()
+            .filter_map(|(migration, secret)| Some((migration, found.remove(&secret)?)));
+        by_migration.collect()
+    });
 }
 
 /// Ours by migration, with what the planner needs to know of each; foreign ones are only named.

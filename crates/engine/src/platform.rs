@@ -3,7 +3,7 @@
 //! Three platforms stand behind [`Platform`]: a directory, a Kubernetes cluster, a simulation. Every write is
 //! safe to repeat, and none touches an object that is not ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -232,13 +232,14 @@ pub trait Platform: Send + Sync {
         read: Read,
     ) -> Result<BTreeMap<MigrationName, SecretSeen>, PlatformError>;
 
-    /// Who refers to these Secrets: unfinished Pods and workload templates; by migration.
+    /// Who refers to these Secrets of the database's namespace: unfinished Pods and workload templates. One that nobody
+    /// refers to may be left out.
     async fn references(
         &self,
         database: &ObjectRef,
-        secrets: &BTreeMap<MigrationName, SecretName>,
+        secrets: &BTreeSet<SecretName>,
         read: Read,
-    ) -> Fact<BTreeMap<MigrationName, Vec<Reference>>>;
+    ) -> Fact<BTreeMap<SecretName, Vec<Reference>>>;
 
     /// The value of a key of a ConfigMap, as it is now: SQL that a migration names.
     ///

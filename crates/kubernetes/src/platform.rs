@@ -14,7 +14,7 @@ mod slots;
 mod status;
 mod subject;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -194,9 +194,9 @@ impl Platform for KubernetesPlatform {
     async fn references(
         &self,
         database: &ObjectRef,
-        secrets: &BTreeMap<MigrationName, SecretName>,
+        secrets: &BTreeSet<SecretName>,
         read: Read,
-    ) -> Fact<BTreeMap<MigrationName, Vec<Reference>>> {
+    ) -> Fact<BTreeMap<SecretName, Vec<Reference>>> {
         Fact::from(self.find_references(database, secrets, read).await)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Files are small and on a local disk, so they are read and written in place, without a thread for each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -420,9 +420,9 @@ impl Platform for LocalPlatform {
     async fn references(
         &self,
         _database: &ObjectRef,
-        _secrets: &BTreeMap<MigrationName, SecretName>,
+        _secrets: &BTreeSet<SecretName>,
         _: Read,
-    ) -> Fact<BTreeMap<MigrationName, Vec<Reference>>> {
+    ) -> Fact<BTreeMap<SecretName, Vec<Reference>>> {
         // A directory has no workloads: who uses a credential shows by its sessions alone.
         Fact::Known(BTreeMap::new())
     }

@@ -41,6 +41,7 @@ pub use name::{
 pub use observation::{
     Claim, ClaimOwner, DatabaseFacts, ForeignObject, LockHolder, LoginFacts, MigratorFacts,
     MissingPrivilege, ObservedVersion, Proof, Replication, ReportedReplica, Session, ToolLock,
+    UnmanagedLogin,
 };
 pub use run::{JobFacts, JobPhase, Outcome, RunRecord};
 pub use server::{Engine, ServerInfo};

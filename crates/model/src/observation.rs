@@ -1,6 +1,6 @@
 //! What was seen in a database, in one look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use crate::server::ServerInfo;
 pub struct DatabaseFacts {
     /// Engine and version of the server.
     pub server: ServerInfo,
+    /// The login that looked: the admin's.
+    pub admin: String,
     /// Whose the database is.
     pub claim: Claim,
     /// What the schema-version engine reads.
@@ -29,10 +31,21 @@ pub struct DatabaseFacts {
     pub roles_ready: bool,
     /// The servers that hold copies of it: sessions may be there as well.
     pub replication: Fact<Replication>,
+    /// Who is connected to this database with a login that is none of ours, by login; unknown where sessions are.
+    pub unmanaged: Fact<Vec<UnmanagedLogin>>,
     /// Privileges that the admin lacks for writes to come, each with the statement that grants it.
     pub missing: Vec<MissingPrivilege>,
     /// Logins or roles that bear a name we need but not our mark.
     pub foreign: Vec<ForeignObject>,
+}
+
+impl DatabaseFacts {
+    /// Our logins, the migrator's among them.
+    pub fn accounts(&self) -> BTreeSet<LoginName> {
+        let logins = self.logins.values().map(|login| &login.name);
+        let migrator = self.migrator.as_ref().map(|migrator| &migrator.name);
+        logins.chain(migrator).cloned().collect()
+    }
 }
 
 /// Who owns a database: the mark in it.
@@ -120,6 +133,16 @@ pub struct MigratorFacts {
     pub open: bool,
     /// Who is connected with it now.
     pub sessions: Fact<Vec<Session>>,
+}
+
+/// A login that is connected and none of ours: an application that has not moved to a credential of a version, a
+/// person, or whoever else has the admin's password.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnmanagedLogin {
+    /// Its name, as the server has it.
+    pub name: String,
+    /// Where its sessions are from, as far as the server shows it.
+    pub addresses: BTreeSet<String>,
 }
 
 /// A server among those that hold copies of one database.

@@ -92,6 +92,7 @@ pub fn facts() -> Result<Facts, NameError> {
         jobs: Fact::Known(Vec::new()),
         secrets: Fact::Known(BTreeMap::new()),
         references: Fact::Known(BTreeMap::new()),
+        admin_references: Vec::new(),
         foreign: Vec::new(),
         database: Fact::Known(DatabaseFacts {
             server: ServerInfo {
@@ -100,6 +101,7 @@ pub fn facts() -> Result<Facts, NameError> {
                 minor: 0,
                 address: "db.shop:5432/shop".to_owned(),
             },
+            admin: "dbop_admin".to_owned(),
             claim: Claim::Ours(ClaimId::new("9f31c0de")?),
             version: Fact::Known(ObservedVersion::None),
             locks: Fact::Known(Vec::new()),
@@ -108,6 +110,7 @@ pub fn facts() -> Result<Facts, NameError> {
             migrator: None,
             roles_ready: false,
             replication: Fact::Known(Replication::default()),
+            unmanaged: Fact::Known(Vec::new()),
             missing: Vec::new(),
             foreign: Vec::new(),
         }),

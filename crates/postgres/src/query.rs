@@ -20,6 +20,8 @@ const CLAIMS_MAX: usize = 10_000;
 const ROLES_MAX: usize = 10_000;
 /// Sessions read at most; a server allows fewer.
 const SESSIONS_MAX: usize = 100_000;
+/// Sessions of others, told apart by login and address, that are looked at: more than a person reads.
+const UNMANAGED_MAX: usize = 500;
 
 /// A name, quoted.
 pub(crate) fn name(name: &str) -> Result<String, DatabaseError> {
@@ -177,6 +179,20 @@ pub(crate) fn replication() -> String {
          WHERE s.active_pid = r.pid AND s.slot_type = 'logical') \
          ORDER BY r.pid LIMIT {SESSIONS_MAX})"
     )
+}
+
+/// Who is connected to this database as none of these: login, where from. Our own sessions are those of
+/// our own name.
+pub(crate) fn unmanaged(ours: &BTreeSet<LoginName>) -> Result<String, DatabaseError> {
+    Ok(format!(
+        "SELECT DISTINCT a.usename, pg_catalog.host(a.client_addr) \
+         FROM pg_catalog.pg_stat_activity a \
+         WHERE a.datname = pg_catalog.current_database() AND a.usename IS NOT NULL \
+         AND a.usename NOT IN ({}) AND NOT (a.usename = SESSION_USER \
+         AND a.application_name = pg_catalog.current_setting('application_name')) \
+         ORDER BY 1, 2 LIMIT {UNMANAGED_MAX}",
+        list(ours.iter().map(LoginName::as_str))?
+    ))
 }
 
 /// Those of these logins that can log in.
