@@ -2,6 +2,7 @@
 //! migration.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ const ROWS_LARGE: u64 = 20_000;
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// So often processes are looked at while it runs.
 const LOOK: Duration = Duration::from_millis(50);
+/// Where the examples are: one is called after each program.
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/examples");
 /// The database itself says which version it has: the tool records none.
 const VERSION: &str = "SELECT CASE WHEN EXISTS (SELECT 1 FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = \
                        DATABASE() AND INDEX_NAME = 'orders_note_idx') THEN '2' ELSE '1' END";
@@ -49,6 +52,13 @@ impl Copier {
         site.desire("v2");
         site.directory.local().await.exits(3);
         let command = self.advised(&site.status());
+        let example = Path::new(EXAMPLES).join(self.program).join("orders.yaml");
+        let example = std::fs::read_to_string(example).unwrap();
+        let words: Vec<&str> = example.split_whitespace().collect();
+        assert!(
+            words.join(" ").contains(&command),
+            "the example's: {command}"
+        );
 
         // A person takes what is advised as it stands, and says so.
         let run = ["sh", "-c", &command].map(Value::from).to_vec();
