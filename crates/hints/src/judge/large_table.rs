@@ -257,7 +257,7 @@ mod tests {
                  \"h=$DBA_OP_HOST,P=$DBA_OP_PORT,u=$DBA_OP_USERNAME,D=$DBA_OP_DATABASE,t=users\"",
                 "printf '[client]\\npassword=${DBA_OP_PASSWORD}\\n' | gh-ost --conf=/dev/stdin --execute \
                  --allow-on-master --assume-rbr --assume-master-host=\"$DBA_OP_HOST:$DBA_OP_PORT\" \
-                 --ok-to-drop-table \
+                 --ok-to-drop-table --initially-drop-socket-file \
                  $(case \"$DBA_OP_CONNECTION_STRING\" in *=DISABLED) ;; *) echo --ssl --ssl-allow-insecure;; esac) \
                  --replica-server-id=\"$(printf %s \"$DBA_OP_DATABASE\" | cksum | cut -d' ' -f1)\" \
                  --host=\"$DBA_OP_HOST\" --port=\"$DBA_OP_PORT\" --user=\"$DBA_OP_USERNAME\" \

@@ -216,12 +216,13 @@ impl Change<'_> {
     /// gh-ost takes no password from its environment but where its configuration names a variable of it. It encrypts
     /// where it is told to, and is not told which certificates to trust. `--assume-rbr` and `--assume-master-host`
     /// leave out what a migrator has no right to, as above. Two that follow a server's log under the same number end
-    /// each other's connection (error 4052), so the number is made of the database's name.
+    /// each other's connection (error 4052), so the number is made of the database's name. The socket at which it listens
+    /// outlives a run that was killed, where `/tmp` does.
     fn by_gh_ost(&self) -> String {
         format!(
             "printf '[client]\\npassword=${{DBA_OP_PASSWORD}}\\n' | gh-ost --conf=/dev/stdin --execute \
              --allow-on-master --assume-rbr --assume-master-host=\"$DBA_OP_HOST:$DBA_OP_PORT\" \
-             --ok-to-drop-table \
+             --ok-to-drop-table --initially-drop-socket-file \
              $(case \"$DBA_OP_CONNECTION_STRING\" in *=DISABLED) ;; *) echo --ssl --ssl-allow-insecure;; esac) \
              --replica-server-id=\"$(printf %s \"$DBA_OP_DATABASE\" | cksum | cut -d' ' -f1)\" \
              --host=\"$DBA_OP_HOST\" --port=\"$DBA_OP_PORT\" --user=\"$DBA_OP_USERNAME\" \
