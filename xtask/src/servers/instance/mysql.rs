@@ -24,6 +24,17 @@ const FIRST_TABLES: &[&str] = &[
 ];
 /// The file with the superuser's password.
 const FIRST_STATEMENTS: &str = "first.sql";
+/// A server that others could follow, as most of those that matter are: tools that copy a table read its changes there.
+/// No commit waits for the disk, and what nobody will read again is removed when the next file is begun.
+const BINARY_LOG: &[&str] = &[
+    "--log-bin=binlog",
+    "--binlog-format=ROW",
+    "--sync-binlog=0",
+    "--max-binlog-size=64M",
+    "--binlog-expire-logs-seconds=120",
+    // Accounts without SUPER make triggers and functions, as they do on a server without this log.
+    "--log-bin-trust-function-creators=ON",
+];
 /// The log of every statement.
 const STATEMENTS: &str = "statements.log";
 
@@ -38,6 +49,7 @@ impl Flavor for MySql {
         std::fs::create_dir(folder.data()).context("a data directory cannot be created")?;
         folder.user.own(&folder.data())?;
         let mut command = self.command(place)?;
+        command.arg("--skip-log-bin");
         let input = match self.mariadb {
             true => {
                 command.args(["--bootstrap", "--max-allowed-packet=8M", "--log-warnings=0"]);
@@ -91,6 +103,7 @@ impl Flavor for MySql {
             .arg(with("--ssl-ca=", certificate::authority(&folder.path)))
             .arg(with("--ssl-cert=", certificate))
             .arg(with("--ssl-key=", key))
+            .args(BINARY_LOG)
             // Tests look for passwords in the log, and people for what was done.
             .arg("--general-log=ON")
             .arg(with("--general-log-file=", self.statements(folder)))
@@ -153,7 +166,7 @@ impl MySql {
                 "--innodb-flush-log-at-trx-commit=0",
                 "--innodb-doublewrite=OFF",
             ])
-            .args(["--innodb-buffer-pool-size=64M", "--skip-log-bin"]);
+            .arg("--innodb-buffer-pool-size=64M");
         if let Some(plugins) = place.layout.plugins() {
             command.arg(with("--plugin-dir=", plugins));
         }
