@@ -19,8 +19,8 @@ mod user;
 
 pub(crate) use keeper::{Keeper, keep, watch_for_the_end};
 pub(crate) use name::{
-    MYSQL, NEWEST_POSTGRES, Name, OUTER_MYSQL, OUTER_POSTGRES, POSTGRES, REPLICATED_POSTGRES,
-    TOOL_SERVERS,
+    MYSQL, NEWEST_POSTGRES, Name, OUTER_MYSQL, OUTER_POSTGRES, POSTGRES, REPLICATED_MYSQL,
+    REPLICATED_POSTGRES, TOOL_SERVERS,
 };
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -128,6 +128,8 @@ pub(crate) const MYSQL: [Name; 4] = [
 
 /// One server of PostgreSQL with a replica.
 pub(crate) const REPLICATED_POSTGRES: Name = replicated(NEWEST_POSTGRES);
+/// One of MariaDB and one of MySQL.
+pub(crate) const REPLICATED_MYSQL: [Name; 2] = [replicated(MYSQL[1]), replicated(MYSQL[3])];
 
 /// Every server that has a name.
 pub(crate) fn all() -> impl Iterator<Item = Name> {
@@ -135,6 +137,7 @@ pub(crate) fn all() -> impl Iterator<Item = Name> {
         .into_iter()
         .chain(MYSQL)
         .chain([REPLICATED_POSTGRES])
+        .chain(REPLICATED_MYSQL)
 }
 
 impl Name {

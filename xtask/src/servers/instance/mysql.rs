@@ -4,11 +4,12 @@
 //! learn the superuser's password from a file at their first start.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 
 use super::{Flavor, Folder, Place, addresses, tail};
@@ -35,6 +36,8 @@ const BINARY_LOG: &[&str] = &[
     // Accounts without SUPER make triggers and functions, as they do on a server without this log.
     "--log-bin-trust-function-creators=ON",
 ];
+/// Its first file, with all since the server's first start.
+const FIRST_LOG: &str = "binlog.000001";
 /// The log of every statement.
 const STATEMENTS: &str = "statements.log";
 
@@ -115,11 +118,40 @@ impl Flavor for MySql {
         Ok(command)
     }
 
-    fn init_replica(&self, _: &Place<'_>, _: &Place<'_>, _: &str) -> Result<()> {
-        bail!("there is no replica of this server to test with")
+    /// Its data are its own: all that there is on the server, it logs from its first start.
+    fn init_replica(&self, _: &Place<'_>, replica: &Place<'_>, password: &str) -> Result<()> {
+        self.init(replica, password)
     }
 
-    fn follow(&self, _: &mut Command, _: &Folder, _: u16, _: &str) -> Result<()> {
+    fn follow(
+        &self,
+        command: &mut Command,
+        replica: &Folder,
+        of: u16,
+        password: &str,
+    ) -> Result<()> {
+        // Without TLS MySQL's plugin wants the server's key; MariaDB knows neither word.
+        let (source, who, key) = match self.mariadb {
+            true => ("MASTER", "SLAVE", ""),
+            false => (
+                "REPLICATION SOURCE",
+                "REPLICA",
+                ", GET_SOURCE_PUBLIC_KEY = 1",
+            ),
+        };
+        let prefix = source.rsplit(' ').next().unwrap_or(source);
+        let statements = format!(
+            "CHANGE {source} TO {prefix}_HOST = '127.0.0.1', {prefix}_PORT = {of}, {prefix}_USER = 'root', \
+             {prefix}_PASSWORD = '{password}', {prefix}_LOG_FILE = '{FIRST_LOG}', {prefix}_LOG_POS = 4{key};\n\
+             START {who};\n"
+        );
+        let first = replica.path.join(FIRST_STATEMENTS);
+        OpenOptions::new()
+            .append(true)
+            .open(&first)
+            .and_then(|mut file| file.write_all(statements.as_bytes()))
+            .with_context(|| format!("{} cannot be written", first.display()))?;
+        command.args(["--server-id=2", "--read-only=ON"]);
         Ok(())
     }
 
