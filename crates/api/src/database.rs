@@ -112,9 +112,14 @@ pub struct ReplicaConnection {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DsnSecret {
-    /// The name of a Secret in the namespace of this object.
+    /// The name of a Secret.
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
     pub name: String,
+    /// Its namespace, by default that of this object. One in another, which no Pod here can mount, has to allow it:
+    /// its annotation database-operator.dev/allowed-databases names this object as namespace/name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = pattern::DNS_LABEL))]
+    pub namespace: Option<String>,
     /// The key in it that holds postgresql://user:password@host:port/database (or mysql://, mariadb://).
     #[serde(default = "dsn_key")]
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SECRET_KEY))]

@@ -315,10 +315,9 @@ pub(crate) fn dsn_error(
     role: ServerRole,
     error: &dyn std::fmt::Display,
 ) -> String {
-    let namespace = spec.id.namespace();
     match spec.dsn_of(role) {
         Some(DsnSource { secret, key }) => {
-            format!("{error} (DSN from Secret {namespace}/{secret}, key {key})")
+            format!("{error} (DSN from Secret {secret}, key {key})")
         }
         None => error.to_string(),
     }
@@ -336,7 +335,9 @@ async fn refer(engine: &Engine, spec: &DatabaseSpec, facts: &mut Facts, read: Re
         .collect();
     let of_admin: BTreeSet<SecretName> = std::iter::once(&spec.dsn)
         .chain(&spec.replicas)
-        .map(|dsn| dsn.secret.clone())
+        // A Pod refers to Secrets of its own namespace alone.
+        .filter(|dsn| dsn.secret.namespace() == spec.id.namespace())
+        .filter_map(|dsn| SecretName::new(dsn.secret.name()).ok())
         .collect();
     let wanted = of_credentials.values().chain(&of_admin).cloned().collect();
     let found = engine.platform.references(&spec.id, &wanted, read).await;

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use dbop_api::ManagedDatabaseStatus;
 use dbop_api::report::{
     self, Change, Event, SESSIONS_WRITTEN_EVERY, action_event, managed_database_status,
 };
 use dbop_api::status::LastRun;
+use dbop_api::{ManagedDatabaseStatus, marks};
 use dbop_database::Target;
 use dbop_engine::{
     AppSecret, Clock, Entropy, JobSpec, Platform, PlatformError, Read, Report, Revision,
@@ -253,24 +253,25 @@ impl LocalPlatform {
         &self,
         spec: &DatabaseSpec,
         field: &str,
-        name: &SecretName,
+        secret: &ObjectRef,
         key: &str,
     ) -> Result<SecretString, PlatformError> {
         let id = &spec.id;
-        let secret = ObjectRef::new(id.namespace(), name.as_str()).ok();
-        let manifests = self.manifests();
-        let found = secret.and_then(|secret| manifests.secrets.get(&secret).cloned());
+        let found = self.manifests().secrets.get(secret).cloned();
         let missing = |what: String| {
             PlatformError::Missing(format!(
                 "ManagedDatabase {id}: spec.connection.{field}: {what}"
             ))
         };
-        let namespace = id.namespace();
+        let is_elsewhere = secret.namespace() != id.namespace();
+        let found = found.filter(|found| !is_elsewhere || marks::is_lent(&found.annotations, id));
         let held: SecretObject = found.ok_or_else(|| {
-            missing(format!(
-                "Secret {namespace}/{name} does not stand in the directory's manifests; add it, with \
-                 the key {key}"
-            ))
+            missing(match is_elsewhere {
+                true => marks::not_lent(secret, id),
+                false => format!(
+                    "Secret {secret} does not stand in the directory's manifests; add it, with the key {key}"
+                ),
+            })
         })?;
         let value = held.get(key).ok_or_else(|| {
             let keys: Vec<&str> = held.iter().map(|(key, _)| key.as_str()).collect();
@@ -280,7 +281,7 @@ impl LocalPlatform {
                 keys.join(", ")
             };
             missing(format!(
-                "Secret {namespace}/{name} has no key {key} that is text; its keys: {keys}"
+                "Secret {secret} has no key {key} that is text; its keys: {keys}"
             ))
         })?;
         // A value that was made with `echo` ends with a line end that nobody means.

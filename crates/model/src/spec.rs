@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::finding::{Accept, HintPolicy};
-use crate::name::{
-    ConfigMapName, Digest, MigrationName, ObjectRef, RoleName, SchemaVersion, SecretName,
-};
+use crate::name::{ConfigMapName, Digest, MigrationName, ObjectRef, RoleName, SchemaVersion};
 use crate::operation::Operation;
 use crate::table::TableName;
 
@@ -23,8 +21,8 @@ pub struct DatabaseSpec {
     pub replicas: Vec<DsnSource>,
     /// How TLS is used; `None` is the default: `Require` for remote hosts, `Disable` for loopback.
     pub tls: Option<TlsMode>,
-    /// Where the CA certificate is: the name of a Secret with the key `ca.crt`.
-    pub ca_secret: Option<SecretName>,
+    /// Where the CA certificate is: a Secret with the key `ca.crt`.
+    pub ca_secret: Option<ObjectRef>,
     /// The migration whose schema is wanted.
     pub desired: MigrationName,
     /// How the schema version shows in the database.
@@ -43,11 +41,11 @@ pub struct DatabaseSpec {
     pub deletion: DeletionPolicy,
 }
 
-/// Where the admin DSN is: a key of a Secret in the object's namespace.
+/// Where a DSN is: a key of a Secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DsnSource {
-    /// The Secret.
-    pub secret: SecretName,
+    /// The Secret; one of another namespace than the object's has to allow it.
+    pub secret: ObjectRef,
     /// Its key.
     pub key: String,
 }

@@ -7,8 +7,7 @@ use dbop_model::finding::{HintMode, HintPolicy};
 use dbop_model::{
     Chain, Claim, ClaimId, CredentialPolicy, DatabaseFacts, DatabaseSpec, DeletionPolicy, Digest,
     DsnSource, Engine, Fact, Migration, MigrationName, NameError, ObjectRef, ObservedVersion,
-    Orphaned, Privilege, Replication, RunSettings, SchemaVersion, SecretName, ServerInfo,
-    VersionSource,
+    Orphaned, Privilege, Replication, RunSettings, SchemaVersion, ServerInfo, VersionSource,
 };
 use jiff::Timestamp;
 
@@ -51,7 +50,7 @@ pub fn desired(count: usize) -> Result<Desired, NameError> {
         database: DatabaseSpec {
             id: ObjectRef::new("shop", "shop")?,
             dsn: DsnSource {
-                secret: SecretName::new("shop-admin")?,
+                secret: ObjectRef::new("shop", "shop-admin")?,
                 key: "dsn".to_owned(),
             },
             replicas: Vec::new(),

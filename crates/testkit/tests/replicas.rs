@@ -9,7 +9,7 @@
 mod support;
 
 use dbop_credentials::names;
-use dbop_model::{DsnSource, SecretName};
+use dbop_model::{DsnSource, ObjectRef};
 use dbop_plan::example;
 use dbop_testkit::fake_database::OpenError;
 use dbop_testkit::sim::Sim;
@@ -27,7 +27,7 @@ fn at_rest(named: bool) -> Sim {
         world.desired = example::desired(3).unwrap();
         if named {
             world.desired.database.replicas = vec![DsnSource {
-                secret: SecretName::new(REPLICA).unwrap(),
+                secret: ObjectRef::new("shop", REPLICA).unwrap(),
                 key: "dsn".to_owned(),
             }];
         }

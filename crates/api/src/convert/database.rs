@@ -56,7 +56,7 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
         "spec.connection.tls.caSecret.name",
         tls.as_ref()
             .and_then(|tls| tls.ca_secret.as_ref())
-            .map(|ca| SecretName::new(&ca.name)),
+            .map(|ca| ObjectRef::new(gather.object.namespace.clone(), ca.name.as_str())),
     );
     let desired = gather.take(
         "spec.desiredSchemaVersion",
@@ -91,8 +91,15 @@ fn dsn_source(
     of: ServerRole,
     gather: &mut Gather,
 ) -> Option<DsnSource> {
-    let database::DsnSecret { name, key } = secret;
-    let secret = gather.take(&format!("spec.connection.{of}.name"), SecretName::new(name))?;
+    let database::DsnSecret {
+        name,
+        namespace,
+        key,
+    } = secret;
+    let name = gather.take(&format!("spec.connection.{of}.name"), SecretName::new(name))?;
+    let namespace = namespace.as_ref().unwrap_or(&gather.object.namespace);
+    let secret = ObjectRef::new(namespace.clone(), name.as_str());
+    let secret = gather.take(&format!("spec.connection.{of}.namespace"), secret)?;
     Some(DsnSource {
         secret,
         key: key.clone(),

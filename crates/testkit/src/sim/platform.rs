@@ -93,7 +93,7 @@ impl Platform for SimPlatform {
             ServerRole::Replica(_) => {
                 let at = spec.dsn_of(role);
                 let at = at.ok_or_else(|| PlatformError::no_server(&spec.id, role))?;
-                Ok(db.replica_target(at.secret.as_str()))
+                Ok(db.replica_target(at.secret.name()))
             }
         }
     }
