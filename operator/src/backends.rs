@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Target};
+use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Replica, Target};
 use dbop_engine::Clock as _;
 use dbop_model::{LoginName, Proof, Why};
 use dbop_mysql::MySql;
@@ -91,6 +91,10 @@ impl Connector for ByScheme {
 
     async fn connect(&self, target: &Target) -> Result<Box<dyn Administer>, DatabaseError> {
         self.of(target)?.connect(target).await
+    }
+
+    async fn connect_replica(&self, target: &Target) -> Result<Box<dyn Replica>, DatabaseError> {
+        self.of(target)?.connect_replica(target).await
     }
 
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {

@@ -3,7 +3,7 @@
 //! In an advice SQL stands after a colon or after another statement, and ends with a semicolon.
 
 /// How a command begins.
-const COMMANDS: [&str; 2] = ["MYSQL_PWD=", "gh-ost "];
+const COMMANDS: [&str; 2] = ["MYSQL_PWD=", "printf "];
 /// How a statement begins.
 const VERBS: [&str; 8] = [
     "ALTER TABLE ",

@@ -17,7 +17,8 @@ pub mod writer;
 
 pub use database::TestDatabase;
 pub use server::{
-    Engine, TestServer, majors, named, newest, on_each, on_each_engine, on_newest, server, servers,
+    Engine, TestServer, majors, named, newest, on_each, on_each_engine, on_newest, replicated,
+    server, servers,
 };
 pub use session::{Refused, Session};
 

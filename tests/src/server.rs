@@ -14,6 +14,8 @@ use crate::session::Session;
 
 /// The servers that are tested where nothing else is said: of PostgreSQL the oldest and the newest.
 const OUTER_SERVERS: &str = "postgres-14,postgres-18,mariadb-10.11,mariadb-11.4,mysql-9.7";
+/// How the name of a server with a replica ends.
+const REPLICATED: &str = "-replicated";
 /// The variable that says which servers there are.
 const SERVERS: &str = "DBOP_TEST_SERVERS";
 
@@ -172,12 +174,30 @@ pub fn server(major: u8) -> TestServer {
 pub fn named(name: &str) -> TestServer {
     let (engine, series) =
         Engine::of(name).unwrap_or_else(|| panic!("there is no server called {name:?}"));
+    let series = series.strip_suffix(REPLICATED).unwrap_or(series);
+    let number = |part: &str| {
+        part.parse()
+            .unwrap_or_else(|_| panic!("{name} names no version"))
+    };
+    TestServer {
+        name: name.to_owned(),
+        engine,
+        series: series.split('.').map(number).collect(),
+        superuser: superuser(engine, name),
+        log: std::env::var_os(format!("{}_LOG", variable(name))).map(PathBuf::from),
+    }
+}
+
+/// The superuser of the server that the environment has under this name.
+#[track_caller]
+fn superuser(engine: Engine, name: &str) -> Superuser {
     let variable = variable(name);
     let dsn = std::env::var(&variable).unwrap_or_else(|_| {
         panic!(
-            "{variable} is not set, so there is no {} {series} to test with: run \
-             `cargo xtask test`, or `cargo xtask servers {name} -- cargo test ...`",
-            engine.title()
+            "{variable} is not set, so there is no {} to test with: run \
+             `cargo xtask test`, or `cargo xtask servers {} -- cargo test ...`",
+            engine.title(),
+            name.trim_end_matches("-replica")
         )
     });
     // The text of a parse error could repeat a part of the DSN, which holds a password.
@@ -191,23 +211,27 @@ pub fn named(name: &str) -> TestServer {
                 .map(|opts| Superuser::MySql(opts.into()))
         }
     };
-    let superuser = superuser.unwrap_or_else(|| {
+    superuser.unwrap_or_else(|| {
         panic!(
             "{variable} is not a DSN like {}://user:...@host/db",
             engine.scheme()
         )
+    })
+}
+
+/// The servers with a replica that this run tests: `DBOP_TEST_REPLICATED`, such as `postgres-18-replicated`, else
+/// one of each engine.
+///
+/// # Panics
+/// When the environment does not name one of them.
+#[must_use]
+#[track_caller]
+pub fn replicated() -> Vec<TestServer> {
+    let list = std::env::var("DBOP_TEST_REPLICATED");
+    let list = list.unwrap_or_else(|_| {
+        "postgres-18-replicated,mariadb-11.4-replicated,mysql-9.7-replicated".to_owned()
     });
-    let number = |part: &str| {
-        part.parse()
-            .unwrap_or_else(|_| panic!("{name} names no version"))
-    };
-    TestServer {
-        name: name.to_owned(),
-        engine,
-        series: series.split('.').map(number).collect(),
-        superuser,
-        log: std::env::var_os(format!("{variable}_LOG")).map(PathBuf::from),
-    }
+    list.split(',').map(named).collect()
 }
 
 /// The variable with the superuser's DSN of a server.
@@ -294,6 +318,22 @@ impl TestServer {
     #[must_use]
     pub fn log(&self) -> Option<&Path> {
         self.log.as_deref()
+    }
+
+    /// Its replica.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[must_use]
+    #[track_caller]
+    pub fn replica(&self) -> TestServer {
+        let name = format!("{}-replica", self.name);
+        TestServer {
+            superuser: superuser(self.engine, &name),
+            name,
+            log: None,
+            ..self.clone()
+        }
     }
 
     /// The server's own log, with every statement.

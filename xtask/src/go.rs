@@ -1,6 +1,7 @@
-//! Programs built from Go modules that are pinned below the checkout: what all of these builds have in common.
+//! Go modules that are pinned below the checkout: what all builds of programs from them have in common, and a module's
+//! own files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -30,14 +31,32 @@ pub(crate) fn fingerprint(sources: &Path, settings: &str) -> Result<String> {
     Ok(hex(&hash.finalize()[..6]))
 }
 
+/// The files of a module that the one in this folder wants, and nothing else does: fetched if need be, and compared with
+/// their hash in `go.sum`.
+pub(crate) fn module(sources: &Path, path: &str) -> Result<PathBuf> {
+    if !is_installed() {
+        bail!("it is a file of a Go module, and `go` is not installed: see https://go.dev/dl");
+    }
+    capture(go(sources).args(["mod", "download", path]))?;
+    let folder = capture(go(sources).args(["list", "-m", "-f", "{{.Dir}}", path]))?;
+    Ok(PathBuf::from(folder))
+}
+
 /// `go build` of the module in this folder; further flags, and the packages, are the caller's to add.
 pub(crate) fn build(sources: &Path) -> Command {
+    let mut command = go(sources);
+    command
+        .args(["build", "-trimpath"])
+        // Static, so that it runs in containers too.
+        .env("CGO_ENABLED", "0");
+    command
+}
+
+/// `go` in a module's folder, without anybody's own settings.
+fn go(sources: &Path) -> Command {
     let mut command = Command::new("go");
     command
         .current_dir(sources)
-        .args(["build", "-trimpath"])
-        // Static, so that it runs in containers too; and nobody's own settings.
-        .env("CGO_ENABLED", "0")
         .env("GOFLAGS", "-mod=readonly")
         .env("GOWORK", "off");
     command

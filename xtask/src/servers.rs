@@ -19,7 +19,8 @@ mod user;
 
 pub(crate) use keeper::{Keeper, keep, watch_for_the_end};
 pub(crate) use name::{
-    MYSQL, NEWEST_POSTGRES, Name, OUTER_MYSQL, OUTER_POSTGRES, POSTGRES, TOOL_SERVERS,
+    MYSQL, NEWEST_POSTGRES, Name, OUTER_MYSQL, OUTER_POSTGRES, POSTGRES, REPLICATED_MYSQL,
+    REPLICATED_POSTGRES, TOOL_SERVERS,
 };
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,8 +35,12 @@ use crate::process;
 
 /// The variable that says which servers there are, by their names.
 pub(crate) const SERVERS: &str = "DBOP_TEST_SERVERS";
+/// The variable that says which servers with a replica there are: those are for the tests of replicas alone.
+const REPLICATED: &str = "DBOP_TEST_REPLICATED";
 /// How the variable ends that has the superuser's DSN as Pods of the test cluster use it.
 const FROM_PODS: &str = "_FROM_PODS";
+/// How the variable ends that has the superuser's DSN of the server's replica.
+const REPLICA: &str = "_REPLICA";
 /// How the variable ends that has the log with the server's statements.
 const LOG: &str = "_LOG";
 /// How the variable ends that has the authority of the server's certificate.
@@ -48,6 +53,7 @@ pub(crate) struct Server {
     version: String,
     admin_url: String,
     pod_url: Option<String>,
+    replica_url: Option<String>,
     port: Option<u16>,
     log: Option<PathBuf>,
     authority: Option<PathBuf>,
@@ -65,6 +71,7 @@ impl Server {
                 version: format!("{} ({variable})", name.series),
                 admin_url,
                 pod_url: std::env::var(format!("{variable}{FROM_PODS}")).ok(),
+                replica_url: std::env::var(format!("{variable}{REPLICA}")).ok(),
                 port: None,
                 log: file(LOG),
                 authority: file(AUTHORITY),
@@ -86,17 +93,20 @@ impl Server {
         })?;
         let running = started.context("the keeper reported no server")?;
         let kind = name.engine.traits();
-        let url_at = |address: &str| {
+        let url_at = |address: &str, port: u16| {
             format!(
-                "{}://{}:{}@{address}:{}/{}",
-                kind.scheme, kind.superuser, running.password, running.port, kind.database
+                "{}://{}:{}@{address}:{port}/{}",
+                kind.scheme, kind.superuser, running.password, kind.database
             )
         };
         Ok(Server {
             name,
             version: installation.version,
-            admin_url: url_at("127.0.0.1"),
-            pod_url: running.for_pods.then(|| url_at(BRIDGE_ADDRESS)),
+            admin_url: url_at("127.0.0.1", running.port),
+            pod_url: running
+                .for_pods
+                .then(|| url_at(BRIDGE_ADDRESS, running.port)),
+            replica_url: running.replica.map(|port| url_at("127.0.0.1", port)),
             port: Some(running.port),
             log: Some(running.log),
             authority: running.authority,
@@ -131,6 +141,7 @@ impl Server {
         [
             ("", Some(self.admin_url.clone())),
             (FROM_PODS, self.pod_url.clone()),
+            (REPLICA, self.replica_url.clone()),
             (LOG, file(&self.log)),
             (AUTHORITY, file(&self.authority)),
         ]
@@ -160,16 +171,21 @@ impl Drop for Server {
 /// What tests find these servers by, and know that there are no others: the variables of each; their names in
 /// [`SERVERS`]; and for MariaDB and MySQL the DSNs of all of them in one variable, with commas between them.
 pub(crate) fn environment<'a>(servers: impl Iterator<Item = &'a Server>) -> Vec<(String, String)> {
-    let (mut names, mut variables) = (Vec::new(), Vec::new());
+    let (mut names, mut replicated, mut variables) = (Vec::new(), Vec::new(), Vec::new());
     let mut lists: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for server in servers {
-        names.push(server.name.to_string());
         variables.extend(server.environment());
+        if server.name.is_replicated {
+            replicated.push(server.name.to_string());
+            continue;
+        }
+        names.push(server.name.to_string());
         if let Some(list) = server.name.engine.list() {
             lists.entry(list).or_default().push(&server.admin_url);
         }
     }
     variables.push((SERVERS.to_owned(), names.join(",")));
+    variables.push((REPLICATED.to_owned(), replicated.join(",")));
     variables.extend(lists.into_iter().map(|(name, dsns)| (name, dsns.join(","))));
     variables
 }

@@ -24,7 +24,10 @@ use crate::cluster::Cluster;
 use crate::histories::{self, History};
 use crate::progress::{self, Progress};
 use crate::python;
-use crate::servers::{self, MYSQL, Name, OUTER_MYSQL, OUTER_POSTGRES, Server, TOOL_SERVERS};
+use crate::servers::{
+    self, MYSQL, Name, OUTER_MYSQL, OUTER_POSTGRES, REPLICATED_MYSQL, REPLICATED_POSTGRES, Server,
+    TOOL_SERVERS,
+};
 use crate::tidy;
 use crate::tools::{self, Tool};
 use crate::workspace;
@@ -38,7 +41,7 @@ const WITH_MYSQL: &[&str] = &["dbop-mysql"];
 const MYSQL_TEST: &str = "mysql";
 /// The programs of `dbop-tests` whose tests are the same on every engine, or are apart by the names of their modules.
 const ON_ANY_ENGINE: &[&str] = &[
-    "support", "errors", "canary", "walks", "crashes", "analyze", "snapshot",
+    "support", "errors", "canary", "walks", "crashes", "analyze", "snapshot", "standby",
 ];
 /// What a module is called whose tests are for one kind of server alone, as libtest leaves it out.
 const SKIP_ON_MYSQL: &[&str] = &["--skip", "on_mysql::"];
@@ -197,7 +200,8 @@ impl Run {
             }
             Tier::Postgres => {
                 let alembic = python::alembic(&Cache::open()?)?;
-                let mut environment = self.servers(&OUTER_POSTGRES)?;
+                let [oldest, newest] = OUTER_POSTGRES;
+                let mut environment = self.servers(&[oldest, newest, REPLICATED_POSTGRES])?;
                 environment.push((
                     "DBOP_TEST_ALEMBIC_VENV".into(),
                     alembic.display().to_string(),
@@ -229,7 +233,8 @@ impl Run {
                     program.is(ORACLE)
                 })?;
                 // A walk is the same on the older MariaDB, whose backend was tested just now.
-                let environment = self.servers(&[MYSQL[1], MYSQL[3]])?;
+                let [mariadb, mysql] = REPLICATED_MYSQL;
+                let environment = self.servers(&[MYSQL[1], MYSQL[3], mariadb, mysql])?;
                 self.select_with(tally, &environment, SKIP_ON_POSTGRES, |program| {
                     let mut names = ON_ANY_ENGINE.iter();
                     names.any(|name| program.is(("dbop-tests", name)))

@@ -15,6 +15,8 @@ use crate::status::ManagedDatabaseStatus;
 /// Further kinds with a Pod template that one database's applications use: more than there are in
 /// any one cluster.
 const POD_TEMPLATE_KINDS_MAX: u32 = 16;
+/// Replicas of one database: more than a primary sends its changes to.
+const REPLICAS_MAX: u32 = 16;
 /// Seconds that Kubernetes can count to where it bounds how long a Pod is active.
 const ACTIVE_SECS_MAX: i64 = i32::MAX as i64;
 
@@ -90,15 +92,34 @@ pub struct Connection {
     /// How TLS is used; by default Require for remote hosts, Disable for loopback addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
+    /// The replicas of the database: sessions are looked for there as well, and nothing else. A login is not taken
+    /// for unused while one of them cannot be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = REPLICAS_MAX))]
+    pub replicas: Vec<ReplicaConnection>,
+}
+
+/// How the operator logs in to a replica.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicaConnection {
+    /// The Secret that holds the connection string. Its login sees the sessions of others: pg_read_all_stats on
+    /// PostgreSQL is enough; on MySQL and MariaDB, PROCESS and SELECT on mysql.* are.
+    pub dsn_secret: DsnSecret,
 }
 
 /// A key of a Secret that holds a connection string.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DsnSecret {
-    /// The name of a Secret in the namespace of this object.
+    /// The name of a Secret.
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
     pub name: String,
+    /// Its namespace, by default that of this object. One in another, which no Pod here can mount, has to allow it:
+    /// its annotation database-operator.dev/allowed-databases names this object as namespace/name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = pattern::DNS_LABEL))]
+    pub namespace: Option<String>,
     /// The key in it that holds postgresql://user:password@host:port/database (or mysql://, mariadb://).
     #[serde(default = "dsn_key")]
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SECRET_KEY))]
@@ -298,6 +319,11 @@ pub struct Credentials {
     /// RevokeWhenUnused: they are retired like old ones, once provably unused.
     #[serde(default = "orphaned")]
     pub orphaned: Orphaned,
+    /// Sessions on replicas that connection.replicas does not lead to do not matter: nobody logs in there, or what
+    /// the server takes for one only reads its log. By default a replica that the server shows and that is not
+    /// named keeps every credential from being retired.
+    #[serde(default)]
+    pub ignore_replicas: bool,
     /// Further kinds with a Pod template at spec.template, which count as users of a credential like
     /// Deployments do, such as argoproj.io/v1alpha1 Rollout; the operator must be let to list them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -327,6 +353,7 @@ impl Default for Credentials {
             schemas: None,
             quiet_window: quiet_window(),
             orphaned: orphaned(),
+            ignore_replicas: false,
             pod_templates: Vec::new(),
         }
     }

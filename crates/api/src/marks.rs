@@ -4,6 +4,10 @@
 //! A label's value holds at most 63 bytes, and a migration's name up to 253. So labels select, and
 //! annotations say which: whoever wants to know what an object belongs to reads its annotations.
 
+use std::collections::BTreeMap;
+
+use dbop_model::ObjectRef;
+
 /// What the operator calls itself to the API server: the manager of the fields that it sets.
 pub const FIELD_MANAGER: &str = "database-operator";
 
@@ -34,6 +38,37 @@ pub const MANAGED_BY: &str = "database-operator";
 pub const CLAIM_ANNOTATION: &str = "database-operator.dev/claim";
 /// On a credential's Secret: the DatabaseMigration whose application it is for.
 pub const MIGRATION_ANNOTATION: &str = "database-operator.dev/migration";
+/// On a Secret with a DSN that lies in another namespace than the ManagedDatabases that name it, so that no Pod of theirs
+/// can mount it: which of them may, as `namespace/name`, with commas between them.
+pub const LENT_ANNOTATION: &str = "database-operator.dev/allowed-databases";
+
+/// Does a Secret with these annotations allow this ManagedDatabase, of another namespace, to name it?
+///
+/// ```
+/// use dbop_api::marks::{LENT_ANNOTATION, is_lent};
+/// use dbop_model::ObjectRef;
+///
+/// let of = |text: &str| [(LENT_ANNOTATION.to_owned(), text.to_owned())].into();
+/// let shop = ObjectRef::new("shop", "orders").unwrap();
+/// assert!(is_lent(&of("crm/crm, shop/orders"), &shop));
+/// assert!(!is_lent(&of("shop/orders-2"), &shop));
+/// assert!(!is_lent(&of("shop/*"), &shop), "each is named");
+/// assert!(!is_lent(&Default::default(), &shop));
+/// ```
+pub fn is_lent(annotations: &BTreeMap<String, String>, to: &ObjectRef) -> bool {
+    let to = to.to_string();
+    let allowed = annotations.get(LENT_ANNOTATION);
+    allowed.is_some_and(|allowed| allowed.split(',').any(|one| one.trim() == to))
+}
+
+/// Why a Secret of another namespace is of no use, and what helps. It says the same of one that is not there: who may
+/// write a ManagedDatabase finds out nothing of another namespace.
+pub fn not_lent(secret: &ObjectRef, to: &ObjectRef) -> String {
+    format!(
+        "Secret {secret} does not exist, or does not allow it: name {to} in its annotation {LENT_ANNOTATION}"
+    )
+}
+
 /// On a Job: the DatabaseMigration whose schema the run started from; absent: an empty database.
 pub const FROM_ANNOTATION: &str = "database-operator.dev/from";
 /// On a Job: the DatabaseMigration that runs.

@@ -7,6 +7,7 @@
 mod conditions;
 mod credentials;
 mod events;
+mod unmanaged;
 
 use std::collections::BTreeSet;
 
@@ -116,6 +117,7 @@ pub fn managed_database_status(
             .clone()
             .or_else(|| facts.object.last_run.as_ref().map(LastRun::from)),
         credentials: credentials::of(pass, &old.credentials),
+        unmanaged_logins: unmanaged::of(facts, &old.unmanaged_logins),
         findings: findings(facts),
         binding,
     }
@@ -186,6 +188,7 @@ pub fn change(standing: Option<&ManagedDatabaseStatus>, next: &ManagedDatabaseSt
             .credentials
             .iter_mut()
             .for_each(|credential| credential.used_by.clear());
+        status.unmanaged_logins.clear();
         status
     };
     // What a run waits for does not change from look to look as sessions do, and people look for it.
@@ -364,6 +367,7 @@ pub(crate) mod tests {
             address: Some("10.1.4.7".to_owned()),
             application: None,
             age: None,
+            replica: None,
         };
         let sessions = Fact::Known(sessions.iter().map(session).collect());
         let facts_of_login = LoginFacts {

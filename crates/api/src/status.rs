@@ -53,6 +53,14 @@ pub struct ManagedDatabaseStatus {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["migration"])
     )]
     pub credentials: Vec<CredentialStatus>,
+    /// Logins that are connected and none of the operator's making: applications that have not moved to the credential
+    /// of a version, people; and the operator's own, where somebody else uses it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = LIST_ITEMS_MAX),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["username"])
+    )]
+    pub unmanaged_logins: Vec<UnmanagedLoginStatus>,
     /// What the hint rules say of the next migration, except where all is well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = LIST_ITEMS_MAX))]
@@ -135,6 +143,21 @@ pub struct CredentialStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_use: Option<bool>,
     /// By whom; the first ten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = LIST_ITEMS_MAX))]
+    pub used_by: Vec<String>,
+}
+
+/// A login that is none of the operator's making, and is connected.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnmanagedLoginStatus {
+    /// Its name in the database.
+    pub username: String,
+    /// It is the one that the operator itself logs in with: nobody else should have its password.
+    #[serde(default)]
+    pub admin: bool,
+    /// By whom it is used; the first ten.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = LIST_ITEMS_MAX))]
     pub used_by: Vec<String>,

@@ -32,4 +32,6 @@ pub mod ports;
 pub mod watch;
 
 pub use error::DatabaseError;
-pub use ports::{Administer, Connector, Endpoint, Introspect, Look, Scope, Target};
+pub use ports::{
+    Administer, Connector, Endpoint, Introspect, Look, Replica, ReplicaFacts, Scope, Target,
+};

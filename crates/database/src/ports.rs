@@ -13,7 +13,7 @@ use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::trial::{Attempt, Trial};
 use dbop_model::{
     AccessPolicy, ClaimId, ClaimOwner, DatabaseFacts, Engine, Fact, LoginName, MigrationName,
-    Proof, ServerInfo, Session, TlsMode, VersionSource, Why,
+    Proof, Replication, ServerInfo, Session, TlsMode, VersionSource, Why,
 };
 use secrecy::SecretString;
 
@@ -152,6 +152,24 @@ pub trait Administer: Introspect {
     async fn close_migrator(&self, scope: &Scope) -> Result<(), DatabaseError>;
 }
 
+/// A server that holds a copy of the database, where applications may be connected as well. Nothing here writes.
+#[async_trait]
+pub trait Replica: Send + Sync {
+    /// What it shows of these logins. Cheap: it is called many times a second while a login is watched.
+    async fn look(&self, logins: &BTreeSet<LoginName>) -> Result<ReplicaFacts, DatabaseError>;
+}
+
+/// What a replica shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaFacts {
+    /// Which server it is, and the replicas that it has itself.
+    pub replication: Replication,
+    /// Who is connected with the logins; one without sessions has an empty list.
+    pub sessions: BTreeMap<LoginName, Vec<Session>>,
+    /// Those of the logins that can log in here: what the replica has not yet replayed shows.
+    pub open: BTreeSet<LoginName>,
+}
+
 /// Where a database is and how to log in to it as the admin.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -189,6 +207,15 @@ pub trait Connector: Send + Sync {
 
     /// Connects as the admin.
     async fn connect(&self, target: &Target) -> Result<Box<dyn Administer>, DatabaseError>;
+
+    /// Connects to a replica, to look at its sessions alone: a server that takes no writes will do.
+    async fn connect_replica(&self, _target: &Target) -> Result<Box<dyn Replica>, DatabaseError> {
+        Err(DatabaseError::Server {
+            operation: "connecting to a replica",
+            code: "0A000".to_owned(),
+            message: "replicas of this kind of server cannot be looked at".to_owned(),
+        })
+    }
 
     /// Tries a credential by logging in with it.
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof;

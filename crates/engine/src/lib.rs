@@ -23,6 +23,7 @@ pub mod worker;
 mod execute;
 mod judge;
 mod observe;
+mod replicas;
 
 pub use error::StepError;
 pub use memory::Memory;

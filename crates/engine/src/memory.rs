@@ -11,6 +11,8 @@ use dbop_plan::{Decision, Hints, Quiet};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 
+use crate::replicas::Replicas;
+
 /// Two looks at a login's sessions further apart than this do not make one unbroken row: a client that
 /// connects briefly could have come and gone. Ten sampling steps, so that a busy machine does not break it.
 pub const LOOK_GAP_MAX: SignedDuration = SignedDuration::from_secs(1);
@@ -21,6 +23,8 @@ pub const PROOF_AGE_MAX: SignedDuration = SignedDuration::from_secs(30);
 #[derive(Default)]
 pub struct Memory {
     pub(crate) connection: Option<Box<Connection>>,
+    /// The connections to the replicas that the spec leads to.
+    pub(crate) replicas: Replicas,
     pub(crate) watch: Watch,
     /// The logins of the last look, for watching between looks.
     pub(crate) logins: BTreeMap<MigrationName, LoginName>,
@@ -44,6 +48,7 @@ impl Memory {
     /// Closes the connection. What was watched or judged over it ends with it: the next one may lead elsewhere.
     pub(crate) fn disconnect(&mut self) {
         self.connection = None;
+        self.replicas.clear();
         self.watch.clear();
         self.logins.clear();
         self.judged = None;
@@ -84,10 +89,15 @@ pub(crate) struct Connection {
 impl Connection {
     /// Is it still the way to the database, or has the DSN changed?
     pub(crate) fn is_to(&self, target: &Target) -> bool {
-        self.target.dsn.expose_secret() == target.dsn.expose_secret()
-            && self.target.tls == target.tls
-            && self.target.ca_certificate == target.ca_certificate
+        is_same(&self.target, target)
     }
+}
+
+/// Do both lead to the same server, in the same way?
+pub(crate) fn is_same(one: &Target, other: &Target) -> bool {
+    one.dsn.expose_secret() == other.dsn.expose_secret()
+        && one.tls == other.tls
+        && one.ca_certificate == other.ca_certificate
 }
 
 /// Hints that were judged: of what, by what, when.

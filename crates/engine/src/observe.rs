@@ -6,8 +6,8 @@ use std::sync::Arc;
 use dbop_credentials::{Binding, names};
 use dbop_database::{Administer, DatabaseError, Endpoint, Look, Target};
 use dbop_model::{
-    ClaimOwner, DatabaseFacts, DatabaseSpec, Fact, ForeignObject, LoginName, MigrationName,
-    ObjectRef, Proof, SecretName, ServerInfo, TlsMode, Why,
+    ClaimOwner, DatabaseFacts, DatabaseSpec, DsnSource, Fact, ForeignObject, LoginName,
+    MigrationName, ObjectRef, Proof, SecretName, ServerInfo, ServerRole, TlsMode, Why,
 };
 use dbop_plan::{Action, Decision, DeletionStep, Desired, Facts, SecretFacts, decide};
 use futures_util::future::join;
@@ -176,6 +176,7 @@ pub(crate) async fn observe(
         jobs,
         secrets: Fact::Known(BTreeMap::new()),
         references: Fact::Known(BTreeMap::new()),
+        admin_references: Vec::new(),
         foreign: Vec::new(),
         database: Fact::Unknown(Why::new("it has not been looked at")),
         proofs: BTreeMap::new(),
@@ -184,7 +185,11 @@ pub(crate) async fn observe(
         slots,
     };
     let (admin, place) = match reached {
-        Ok((admin, place, seen)) => {
+        Ok((admin, place, mut seen)) => {
+            let spec = &desired.database;
+            let logins = seen.logins.values().map(|l| l.name.clone()).collect();
+            let beside = memory.replicas.look(engine, spec, &logins, read).await;
+            memory.replicas.merge(&mut seen, &beside, spec, now);
             facts.database = Fact::Known(seen);
             (Some(admin), Some(place))
         }
@@ -200,27 +205,12 @@ pub(crate) async fn observe(
             BTreeMap::new()
         }
     };
-    // A credential whose Secret is just deleted may still be referred to: every login counts.
-    let mut named: BTreeMap<MigrationName, SecretName> = secrets
-        .iter()
-        .map(|(m, secret)| (m.clone(), secret.name.clone()))
-        .collect();
-    for migration in facts
-        .database
-        .known()
-        .into_iter()
-        .flat_map(|seen| seen.logins.keys())
-    {
-        named
-            .entry(migration.clone())
-            .or_insert_with(|| names::secret(database, migration));
-    }
     let retires = matches!(
         action,
         Some(Action::Retire(_) | Action::Delete(DeletionStep::Revoke(_)))
     );
     let read_references = if retires { read } else { Read::Cached };
-    facts.references = platform.references(database, &named, read_references).await;
+    refer(engine, &desired.database, &mut facts, read_references).await;
     if let Some(place) = &place {
         facts.proofs = prove(engine, memory, place, &secrets, &facts, freshness).await;
     }
@@ -261,7 +251,7 @@ async fn reach(
 ) -> Result<(Arc<dyn Administer>, Place, DatabaseFacts), Why> {
     let why = |error: &dyn std::fmt::Display| Why::new(error.to_string());
     let of_dsn = |error: &DatabaseError| {
-        let reason = dsn_error(spec, error);
+        let reason = dsn_error(spec, ServerRole::Primary, error);
         // Whoever waits for a person need not try again meanwhile.
         if error.is_transient() {
             Why::passing(reason)
@@ -271,7 +261,10 @@ async fn reach(
     };
     let may_try = std::mem::take(&mut memory.may_try);
     memory.dead_server = None;
-    let target = engine.platform.target(spec, read).await;
+    let target = engine
+        .platform
+        .target(spec, ServerRole::Primary, read)
+        .await;
     let target = target.map_err(|e| why(&e))?;
     let endpoint = engine.connector.endpoint(&target).map_err(|e| of_dsn(&e))?;
     if memory
@@ -287,7 +280,7 @@ async fn reach(
             let server = server(&endpoint);
             if let Admission::Dead { why } = engine.servers.admit(&server, may_try) {
                 memory.dead_server = Some(server);
-                return Err(Why::passing(dsn_error(spec, &why)));
+                return Err(Why::passing(dsn_error(spec, ServerRole::Primary, &why)));
             }
             let connected = engine.connector.connect(&target).await;
             if let Err(error @ DatabaseError::Unreachable { .. }) = &connected {
@@ -317,12 +310,45 @@ async fn reach(
 
 /// What is wrong with the DSN or its login is mended in the Secret that holds it: its name belongs to the
 /// message.
-fn dsn_error(spec: &DatabaseSpec, error: &dyn std::fmt::Display) -> String {
-    let namespace = spec.id.namespace();
-    format!(
-        "{error} (DSN from Secret {namespace}/{}, key {})",
-        spec.dsn.secret, spec.dsn.key
-    )
+pub(crate) fn dsn_error(
+    spec: &DatabaseSpec,
+    role: ServerRole,
+    error: &dyn std::fmt::Display,
+) -> String {
+    match spec.dsn_of(role) {
+        Some(DsnSource { secret, key }) => {
+            format!("{error} (DSN from Secret {secret}, key {key})")
+        }
+        None => error.to_string(),
+    }
+}
+
+/// Who refers to the Secrets of credentials, and to those that hold DSNs.
+async fn refer(engine: &Engine, spec: &DatabaseSpec, facts: &mut Facts, read: Read) {
+    // A credential whose Secret is just deleted may still be referred to: every login counts.
+    let with_secret = facts.secrets.known().into_iter().flat_map(BTreeMap::keys);
+    let database = facts.database.known();
+    let with_login = database.into_iter().flat_map(|seen| seen.logins.keys());
+    let of_credentials: BTreeMap<MigrationName, SecretName> = with_secret
+        .chain(with_login)
+        .map(|migration| (migration.clone(), names::secret(&spec.id, migration)))
+        .collect();
+    let of_admin: BTreeSet<SecretName> = std::iter::once(&spec.dsn)
+        .chain(&spec.replicas)
+        // A Pod refers to Secrets of its own namespace alone.
+        .filter(|dsn| dsn.secret.namespace() == spec.id.namespace())
+        .filter_map(|dsn| SecretName::new(dsn.secret.name()).ok())
+        .collect();
+    let wanted = of_credentials.values().chain(&of_admin).cloned().collect();
+    let found = engine.platform.references(&spec.id, &wanted, read).await;
+    facts.references = found.map(|mut found| {
+        let of_admin = of_admin.iter().filter_map(|secret| found.remove(secret));
+        facts.admin_references = of_admin.flatten().collect();
+        let by_migration = of_credentials
+            .into_iter()
+            .filter_map(|(migration, secret)| Some((migration, found.remove(&secret)?)));
+        by_migration.collect()
+    });
 }
 
 /// Ours by migration, with what the planner needs to know of each; foreign ones are only named.

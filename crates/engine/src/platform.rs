@@ -3,7 +3,7 @@
 //! Three platforms stand behind [`Platform`]: a directory, a Kubernetes cluster, a simulation. Every write is
 //! safe to repeat, and none touches an object that is not ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use dbop_database::Target;
 use dbop_model::{
     ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, MigrationName, ObjectRef, RunRecord,
-    SecretName,
+    SecretName, ServerRole,
 };
 use dbop_plan::{Action, Because, Decision, Desired, Facts, ObjectFacts, Reference, Run, Slots};
 use jiff::Timestamp;
@@ -132,6 +132,13 @@ impl PlatformError {
 }
 
 impl PlatformError {
+    /// A server that the spec does not name was asked for.
+    pub fn no_server(database: &ObjectRef, role: ServerRole) -> Self {
+        PlatformError::Missing(format!(
+            "ManagedDatabase {database}: spec.connection.{role} is not there"
+        ))
+    }
+
     /// There is no such ConfigMap, or no such key in it. `why` says which, as a clause.
     pub fn no_config_map_value(
         namespace: &str,
@@ -201,8 +208,13 @@ pub trait Platform: Send + Sync {
         read: Read,
     ) -> Result<Option<Subject>, PlatformError>;
 
-    /// Where the database is and how the admin logs in.
-    async fn target(&self, spec: &DatabaseSpec, read: Read) -> Result<Target, PlatformError>;
+    /// Where a server of the database is, and how to log in to it: as the admin, or to look at a replica.
+    async fn target(
+        &self,
+        spec: &DatabaseSpec,
+        role: ServerRole,
+        read: Read,
+    ) -> Result<Target, PlatformError>;
 
     /// The Jobs of this database.
     async fn jobs(&self, database: &ObjectRef, read: Read) -> Result<Vec<JobFacts>, PlatformError>;
@@ -220,13 +232,14 @@ pub trait Platform: Send + Sync {
         read: Read,
     ) -> Result<BTreeMap<MigrationName, SecretSeen>, PlatformError>;
 
-    /// Who refers to these Secrets: unfinished Pods and workload templates; by migration.
+    /// Who refers to these Secrets of the database's namespace: unfinished Pods and workload templates. One that nobody
+    /// refers to may be left out.
     async fn references(
         &self,
         database: &ObjectRef,
-        secrets: &BTreeMap<MigrationName, SecretName>,
+        secrets: &BTreeSet<SecretName>,
         read: Read,
-    ) -> Fact<BTreeMap<MigrationName, Vec<Reference>>>;
+    ) -> Fact<BTreeMap<SecretName, Vec<Reference>>>;
 
     /// The value of a key of a ConfigMap, as it is now: SQL that a migration names.
     ///

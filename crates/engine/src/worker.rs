@@ -373,27 +373,34 @@ impl Worker {
         };
         let watched = self.memory.logins.clone();
         let logins: BTreeSet<LoginName> = watched.values().cloned().collect();
-        let sessions = connection.admin.sessions(&logins).await;
+        let (sessions, on_replicas) = join(
+            connection.admin.sessions(&logins),
+            self.memory.replicas.in_use(&logins),
+        )
+        .await;
         let now = self.engine.clock.now();
-        match sessions {
-            Ok(sessions) => {
-                let quiet = self.memory.watch.quiet();
-                let unused = watched
-                    .iter()
-                    .filter(|(m, login)| {
-                        quiet.contains_key(*m) && sessions.get(*login).is_none_or(Vec::is_empty)
-                    })
-                    .map(|(migration, _)| migration.clone())
-                    .collect();
-                self.memory.watch.look(&unused, now);
-                true
-            }
-            Err(error) => {
-                tracing::warn!(database = %self.database, %error, "sessions could not be looked at");
+        let (sessions, on_replicas) = match (sessions, on_replicas) {
+            (Ok(sessions), Some(on_replicas)) => (sessions, on_replicas),
+            (sessions, _) => {
+                let error = sessions.err().map(|error| error.to_string());
+                let error = error.unwrap_or_else(|| "a replica cannot be asked".to_owned());
+                tracing::warn!(database = %self.database, error, "sessions could not be looked at");
                 self.memory.disconnect();
-                false
+                return false;
             }
-        }
+        };
+        let quiet = self.memory.watch.quiet();
+        let unused = watched
+            .iter()
+            .filter(|(m, login)| {
+                quiet.contains_key(*m)
+                    && sessions.get(*login).is_none_or(Vec::is_empty)
+                    && !on_replicas.contains(*login)
+            })
+            .map(|(migration, _)| migration.clone())
+            .collect();
+        self.memory.watch.look(&unused, now);
+        true
     }
 
     async fn sleep_until(&self, wake_at: Timestamp) {

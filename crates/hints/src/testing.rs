@@ -125,6 +125,7 @@ pub(crate) fn facts_of(statements: &[Statement], table: TableFacts) -> TableFact
         strict: true,
         utc: true,
         foreign_key_checks: true,
+        logs_whole_rows: true,
         collations: ["utf8mb4", "utf8mb3", "latin1"]
             .map(|charset| (charset.to_owned(), format!("{charset}_general_ci")))
             .into(),

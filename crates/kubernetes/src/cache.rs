@@ -418,6 +418,12 @@ impl Caches {
         for id in users {
             self.wakes.now(&id);
         }
+        let elsewhere = format!("{namespace}/{name}");
+        self.databases.each_with(&elsewhere, |namespace, database| {
+            if let Ok(id) = ObjectRef::new(namespace, database) {
+                self.wakes.now(&id);
+            }
+        });
     }
 
     fn job(&self, namespace: &str, before: Option<&JobEntry>, after: Option<&JobEntry>) {

@@ -14,7 +14,7 @@ mod slots;
 mod status;
 mod subject;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -25,7 +25,7 @@ use dbop_engine::{
 };
 use dbop_model::{
     ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, MigrationName, ObjectRef, RunRecord,
-    SecretName,
+    SecretName, ServerRole,
 };
 use dbop_plan::{Action, Because, DeletionStep, Reference, Slots};
 use jiff::Timestamp;
@@ -165,8 +165,13 @@ impl Platform for KubernetesPlatform {
         self.find_subject(database, read).await
     }
 
-    async fn target(&self, spec: &DatabaseSpec, read: Read) -> Result<Target, PlatformError> {
-        self.find_target(spec, read).await
+    async fn target(
+        &self,
+        spec: &DatabaseSpec,
+        role: ServerRole,
+        read: Read,
+    ) -> Result<Target, PlatformError> {
+        self.find_target(spec, role, read).await
     }
 
     async fn jobs(&self, database: &ObjectRef, read: Read) -> Result<Vec<JobFacts>, PlatformError> {
@@ -189,9 +194,9 @@ impl Platform for KubernetesPlatform {
     async fn references(
         &self,
         database: &ObjectRef,
-        secrets: &BTreeMap<MigrationName, SecretName>,
+        secrets: &BTreeSet<SecretName>,
         read: Read,
-    ) -> Fact<BTreeMap<MigrationName, Vec<Reference>>> {
+    ) -> Fact<BTreeMap<SecretName, Vec<Reference>>> {
         Fact::from(self.find_references(database, secrets, read).await)
     }
 

@@ -2,16 +2,16 @@
 //!
 //! Files are small and on a local disk, so they are read and written in place, without a thread for each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use dbop_api::ManagedDatabaseStatus;
 use dbop_api::report::{
     self, Change, Event, SESSIONS_WRITTEN_EVERY, action_event, managed_database_status,
 };
 use dbop_api::status::LastRun;
+use dbop_api::{ManagedDatabaseStatus, marks};
 use dbop_database::Target;
 use dbop_engine::{
     AppSecret, Clock, Entropy, JobSpec, Platform, PlatformError, Read, Report, Revision,
@@ -19,7 +19,7 @@ use dbop_engine::{
 };
 use dbop_model::{
     ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, JobPhase, MigrationName, ObjectRef,
-    RunRecord, SecretName,
+    RunRecord, SecretName, ServerRole,
 };
 use dbop_plan::{Action, Because, Decision, Reference, Slots};
 use jiff::Timestamp;
@@ -253,24 +253,25 @@ impl LocalPlatform {
         &self,
         spec: &DatabaseSpec,
         field: &str,
-        name: &SecretName,
+        secret: &ObjectRef,
         key: &str,
     ) -> Result<SecretString, PlatformError> {
         let id = &spec.id;
-        let secret = ObjectRef::new(id.namespace(), name.as_str()).ok();
-        let manifests = self.manifests();
-        let found = secret.and_then(|secret| manifests.secrets.get(&secret).cloned());
+        let found = self.manifests().secrets.get(secret).cloned();
         let missing = |what: String| {
             PlatformError::Missing(format!(
                 "ManagedDatabase {id}: spec.connection.{field}: {what}"
             ))
         };
-        let namespace = id.namespace();
+        let is_elsewhere = secret.namespace() != id.namespace();
+        let found = found.filter(|found| !is_elsewhere || marks::is_lent(&found.annotations, id));
         let held: SecretObject = found.ok_or_else(|| {
-            missing(format!(
-                "Secret {namespace}/{name} does not stand in the directory's manifests; add it, with \
-                 the key {key}"
-            ))
+            missing(match is_elsewhere {
+                true => marks::not_lent(secret, id),
+                false => format!(
+                    "Secret {secret} does not stand in the directory's manifests; add it, with the key {key}"
+                ),
+            })
         })?;
         let value = held.get(key).ok_or_else(|| {
             let keys: Vec<&str> = held.iter().map(|(key, _)| key.as_str()).collect();
@@ -280,7 +281,7 @@ impl LocalPlatform {
                 keys.join(", ")
             };
             missing(format!(
-                "Secret {namespace}/{name} has no key {key} that is text; its keys: {keys}"
+                "Secret {secret} has no key {key} that is text; its keys: {keys}"
             ))
         })?;
         // A value that was made with `echo` ends with a line end that nobody means.
@@ -383,8 +384,16 @@ impl Platform for LocalPlatform {
         subject::subject(&self.manifests(), &requests, last_run, database)
     }
 
-    async fn target(&self, spec: &DatabaseSpec, _: Read) -> Result<Target, PlatformError> {
-        let dsn = self.secret_value(spec, "dsnSecret", &spec.dsn.secret, &spec.dsn.key)?;
+    async fn target(
+        &self,
+        spec: &DatabaseSpec,
+        role: ServerRole,
+        _: Read,
+    ) -> Result<Target, PlatformError> {
+        let at = spec
+            .dsn_of(role)
+            .ok_or_else(|| PlatformError::no_server(&spec.id, role))?;
+        let dsn = self.secret_value(spec, &role.to_string(), &at.secret, &at.key)?;
         let ca = spec.ca_secret.as_ref();
         let ca = ca
             .map(|name| self.secret_value(spec, "tls.caSecret", name, CA_KEY))
@@ -412,9 +421,9 @@ impl Platform for LocalPlatform {
     async fn references(
         &self,
         _database: &ObjectRef,
-        _secrets: &BTreeMap<MigrationName, SecretName>,
+        _secrets: &BTreeSet<SecretName>,
         _: Read,
-    ) -> Fact<BTreeMap<MigrationName, Vec<Reference>>> {
+    ) -> Fact<BTreeMap<SecretName, Vec<Reference>>> {
         // A directory has no workloads: who uses a credential shows by its sessions alone.
         Fact::Known(BTreeMap::new())
     }

@@ -23,6 +23,14 @@ impl<T> Fact<T> {
         }
     }
 
+    /// The reason, where it is unknown.
+    pub fn unknown(&self) -> Option<&Why> {
+        match self {
+            Fact::Known(_) => None,
+            Fact::Unknown(why) => Some(why),
+        }
+    }
+
     /// The value or the reason, both by reference, for use with `?`.
     pub fn as_result(&self) -> Result<&T, &Why> {
         match self {

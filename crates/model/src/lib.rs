@@ -40,12 +40,13 @@ pub use name::{
 };
 pub use observation::{
     Claim, ClaimOwner, DatabaseFacts, ForeignObject, LockHolder, LoginFacts, MigratorFacts,
-    MissingPrivilege, ObservedVersion, Proof, Session, ToolLock,
+    MissingPrivilege, ObservedVersion, Proof, Replication, ReportedReplica, Session, ToolLock,
+    UnmanagedLogin,
 };
 pub use run::{JobFacts, JobPhase, Outcome, RunRecord};
 pub use server::{Engine, ServerInfo};
 pub use spec::{
     AccessPolicy, ConfigMapKey, CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource,
-    LiquibaseVersion, Migration, Orphaned, Privilege, RunSettings, SqlSource, TlsMode,
+    LiquibaseVersion, Migration, Orphaned, Privilege, RunSettings, ServerRole, SqlSource, TlsMode,
     VersionSource,
 };

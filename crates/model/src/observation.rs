@@ -1,6 +1,6 @@
 //! What was seen in a database, in one look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use crate::server::ServerInfo;
 pub struct DatabaseFacts {
     /// Engine and version of the server.
     pub server: ServerInfo,
+    /// The login that looked: the admin's.
+    pub admin: String,
     /// Whose the database is.
     pub claim: Claim,
     /// What the schema-version engine reads.
@@ -27,10 +29,23 @@ pub struct DatabaseFacts {
     pub migrator: Option<MigratorFacts>,
     /// Are group, owner and migrator all there, with the grants as the policy wants them?
     pub roles_ready: bool,
+    /// The servers that hold copies of it: sessions may be there as well.
+    pub replication: Fact<Replication>,
+    /// Who is connected to this database with a login that is none of ours, by login; unknown where sessions are.
+    pub unmanaged: Fact<Vec<UnmanagedLogin>>,
     /// Privileges that the admin lacks for writes to come, each with the statement that grants it.
     pub missing: Vec<MissingPrivilege>,
     /// Logins or roles that bear a name we need but not our mark.
     pub foreign: Vec<ForeignObject>,
+}
+
+impl DatabaseFacts {
+    /// Our logins, the migrator's among them.
+    pub fn accounts(&self) -> BTreeSet<LoginName> {
+        let logins = self.logins.values().map(|login| &login.name);
+        let migrator = self.migrator.as_ref().map(|migrator| &migrator.name);
+        logins.chain(migrator).cloned().collect()
+    }
 }
 
 /// Who owns a database: the mark in it.
@@ -120,6 +135,44 @@ pub struct MigratorFacts {
     pub sessions: Fact<Vec<Session>>,
 }
 
+/// A login that is connected and none of ours: an application that has not moved to a credential of a version, a
+/// person, or whoever else has the admin's password.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnmanagedLogin {
+    /// Its name, as the server has it.
+    pub name: String,
+    /// Where its sessions are from, as far as the server shows it.
+    pub addresses: BTreeSet<String>,
+}
+
+/// A server among those that hold copies of one database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Replication {
+    /// What no other of these servers has: two ways to one of them are found by it.
+    pub server: String,
+    /// The replicas that it sends its changes to.
+    pub replicas: Vec<ReportedReplica>,
+}
+
+/// A replica, as the server that it replicates shows it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReportedReplica {
+    /// Its address; `None`: the server does not show it (no privilege), or a local socket.
+    pub address: Option<String>,
+    /// Its own name for itself, where it gave one.
+    pub name: Option<String>,
+}
+
+impl fmt::Display for ReportedReplica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.name, &self.address) {
+            (Some(name), Some(address)) => write!(f, "{name} at {address}"),
+            (Some(shown), None) | (None, Some(shown)) => f.write_str(shown),
+            (None, None) => f.write_str("one whose address is not shown"),
+        }
+    }
+}
+
 /// A session in the database.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Session {
@@ -133,6 +186,8 @@ pub struct Session {
     pub application: Option<String>,
     /// How long it has been connected, where the server shows it.
     pub age: Option<Duration>,
+    /// The replica that it is on (`host:port`); `None`: it is on the server itself.
+    pub replica: Option<String>,
 }
 
 impl fmt::Display for Session {
@@ -144,6 +199,9 @@ impl fmt::Display for Session {
         }
         if let Some(application) = self.application.as_deref().filter(|a| !a.is_empty()) {
             write!(f, ", {application}")?;
+        }
+        if let Some(replica) = &self.replica {
+            write!(f, ", on replica {replica}")?;
         }
         Ok(())
     }

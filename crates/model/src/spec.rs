@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::finding::{Accept, HintPolicy};
-use crate::name::{
-    ConfigMapName, Digest, MigrationName, ObjectRef, RoleName, SchemaVersion, SecretName,
-};
+use crate::name::{ConfigMapName, Digest, MigrationName, ObjectRef, RoleName, SchemaVersion};
 use crate::operation::Operation;
 use crate::table::TableName;
 
@@ -19,10 +17,12 @@ pub struct DatabaseSpec {
     pub id: ObjectRef,
     /// Where the admin DSN is.
     pub dsn: DsnSource,
+    /// Where sessions are looked for besides: the DSN of each replica.
+    pub replicas: Vec<DsnSource>,
     /// How TLS is used; `None` is the default: `Require` for remote hosts, `Disable` for loopback.
     pub tls: Option<TlsMode>,
-    /// Where the CA certificate is: the name of a Secret with the key `ca.crt`.
-    pub ca_secret: Option<SecretName>,
+    /// Where the CA certificate is: a Secret with the key `ca.crt`.
+    pub ca_secret: Option<ObjectRef>,
     /// The migration whose schema is wanted.
     pub desired: MigrationName,
     /// How the schema version shows in the database.
@@ -41,13 +41,41 @@ pub struct DatabaseSpec {
     pub deletion: DeletionPolicy,
 }
 
-/// Where the admin DSN is: a key of a Secret in the object's namespace.
+/// Where a DSN is: a key of a Secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DsnSource {
-    /// The Secret.
-    pub secret: SecretName,
+    /// The Secret; one of another namespace than the object's has to allow it.
+    pub secret: ObjectRef,
     /// Its key.
     pub key: String,
+}
+
+/// A server that a ManagedDatabase leads to. Its `Display` is where its DSN stands, below `spec.connection`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerRole {
+    /// The one that takes writes.
+    Primary,
+    /// A replica, by its place in the list.
+    Replica(usize),
+}
+
+impl fmt::Display for ServerRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServerRole::Primary => f.write_str("dsnSecret"),
+            ServerRole::Replica(nth) => write!(f, "replicas[{nth}].dsnSecret"),
+        }
+    }
+}
+
+impl DatabaseSpec {
+    /// Where the DSN of a server is; `None`: there is no such replica.
+    pub fn dsn_of(&self, role: ServerRole) -> Option<&DsnSource> {
+        match role {
+            ServerRole::Primary => Some(&self.dsn),
+            ServerRole::Replica(nth) => self.replicas.get(nth),
+        }
+    }
 }
 
 /// How a connection uses TLS. What each mode is called where is here and nowhere else.
@@ -312,6 +340,8 @@ pub struct CredentialPolicy {
     pub quiet_window: Duration,
     /// What happens to credentials beyond the current version, after a restore.
     pub orphaned: Orphaned,
+    /// Sessions on replicas that the spec does not name do not matter.
+    pub ignore_replicas: bool,
 }
 
 /// What application logins may do, where, and what they never may: all that the grants follow from.

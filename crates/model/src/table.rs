@@ -818,6 +818,9 @@ pub struct Settings {
     /// Is the binary log written as rows, so that MySQL refuses to add defaults that differ from server to server
     /// (`binlog_format`, whether or not there is a log)?
     pub row_log: bool,
+    /// Is there a binary log in which a tool can follow the rows of a table: whole ones, each with its place (`log_bin`,
+    /// `binlog_format=ROW`, `binlog_row_image=FULL`; MariaDB from 11.4 on: `binlog_legacy_event_pos`)?
+    pub logs_whole_rows: bool,
     /// The collation that each character set has where none is said (MySQL, MariaDB).
     pub collations: BTreeMap<String, String>,
     /// Every collation of the server with its character set; empty: one of several, which its name leaves out.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Target};
+use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Replica, Target};
 use dbop_model::{Engine, LoginName, MissingPrivilege, Proof, ServerInfo, TlsMode, Why};
 use jiff::Timestamp;
 use mysql_async::{Conn, OptsBuilder};
@@ -19,6 +19,7 @@ use crate::backend::Backend;
 use crate::dsn::{self, Dsn};
 use crate::link::{Hold, IDLE_TIMEOUT, LOCK_TIMEOUT, Link, STATEMENT_TIMEOUT};
 use crate::password::Scheme;
+use crate::replica::Follower;
 use crate::sessions::Counters;
 use crate::{claim, error, grants, parse, query, roles, tls};
 
@@ -124,7 +125,7 @@ impl Connector for MySql {
             opened => opened?,
         };
         let hold = link.hold("connect").await?;
-        let server = greeted(&hold, &dsn).await;
+        let server = greeted(&hold, &dsn, true).await;
         let server = hold.release(server)?;
         let counters = Arc::clone(&self.counters);
         let spare = Spare {
@@ -133,6 +134,19 @@ impl Connector for MySql {
         };
         let backend = Backend::new(link, server, spare, self.clock, counters);
         Ok(Box::new(backend))
+    }
+
+    async fn connect_replica(&self, target: &Target) -> Result<Box<dyn Replica>, DatabaseError> {
+        let dsn = dsn::parse(&target.dsn)?;
+        let link = open(&dsn, target, &dsn.user, dsn.password.as_ref(), true).await?;
+        let hold = link.hold("connect").await?;
+        let server = greeted(&hold, &dsn, false).await;
+        let server = hold.release(server)?;
+        Ok(Box::new(Follower::new(
+            link,
+            server,
+            Arc::clone(&self.counters),
+        )))
     }
 
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {
@@ -307,7 +321,7 @@ async fn variables(hold: &Hold<'_>) -> Result<Variables, DatabaseError> {
 }
 
 /// Asks the server who it is, pins the session's settings, and looks whether it took them.
-async fn greeted(hold: &Hold<'_>, dsn: &Dsn) -> Result<Server, DatabaseError> {
+async fn greeted(hold: &Hold<'_>, dsn: &Dsn, writes: bool) -> Result<Server, DatabaseError> {
     let address = dsn.address();
     let variables = variables(hold).await?;
     let (engine, version) = version(variables.text("version"))?;
@@ -341,7 +355,7 @@ async fn greeted(hold: &Hold<'_>, dsn: &Dsn) -> Result<Server, DatabaseError> {
     grantable(&database, names_are_literal)?;
     if let Some(read_only) = ["super_read_only", "read_only", "innodb_read_only"]
         .into_iter()
-        .find(|name| variables.is_on(name))
+        .find(|name| writes && variables.is_on(name))
     {
         let reason = format!("it is a replica or otherwise takes no writes ({read_only} is on)");
         return Err(DatabaseError::NotNow { address, reason });

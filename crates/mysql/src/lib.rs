@@ -41,6 +41,7 @@ mod parse;
 mod password;
 mod prepare;
 mod query;
+mod replica;
 mod roles;
 mod sessions;
 mod tls;

@@ -14,7 +14,7 @@ use crate::logins;
 use crate::mark::Mark;
 use crate::roles::{self, Admin, Marked};
 use crate::sessions::{self, Counters};
-use crate::version;
+use crate::{parse, query, replica, version};
 
 /// Looks.
 pub(crate) async fn observe(
@@ -31,6 +31,7 @@ pub(crate) async fn observe(
     let (version, locks) = version::read(hold, &look.version_source, server).await?;
     let mut facts = DatabaseFacts {
         server: server.info(),
+        admin: admin.name.clone(),
         claim: claim::seen_by(&marked, &server.database, &look.owner),
         version,
         locks,
@@ -38,6 +39,8 @@ pub(crate) async fn observe(
         logins: BTreeMap::new(),
         migrator: None,
         roles_ready: false,
+        replication: Fact::Known(replica::replication(hold).await?),
+        unmanaged: Fact::Known(Vec::new()),
         missing: Vec::new(),
         foreign: Vec::new(),
     };
@@ -67,6 +70,9 @@ pub(crate) async fn observe(
             facts.has_tables = grants::plan(hold, server, &nobody).await?.has_tables;
         }
     }
+    let unmanaged = query::unmanaged(&server.database, &facts.accounts())?;
+    let rows = hold.rows(&unmanaged).await?;
+    facts.unmanaged = Fact::Known(parse::unmanaged(hold.operation(), &rows)?);
     Ok(facts)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use dbop_database::DatabaseError;
 pub(crate) use dbop_database::columns::{Columns, all, one};
-use dbop_model::{LoginName, Session};
+use dbop_model::{LoginName, Session, UnmanagedLogin};
 use dbop_versions::Row;
 
 /// How these servers write values.
@@ -31,25 +31,53 @@ pub(crate) fn boolean(operation: &'static str, rows: &[Row]) -> Result<bool, Dat
     one(operation, rows, |columns| columns.boolean())
 }
 
+/// Rows of [`crate::query::unmanaged`], by login.
+pub(crate) fn unmanaged(
+    operation: &'static str,
+    rows: &[Row],
+) -> Result<Vec<UnmanagedLogin>, DatabaseError> {
+    let mut found: Vec<UnmanagedLogin> = Vec::new();
+    for row in rows {
+        let mut columns = Columns::of(operation, row);
+        let name = columns.text()?.to_owned();
+        let address = columns.nullable()?.filter(|from| !from.is_empty());
+        let address = address.map(str::to_owned);
+        match found.last_mut().filter(|last| last.name == name) {
+            Some(last) => last.addresses.extend(address),
+            None => found.push(UnmanagedLogin {
+                name,
+                addresses: address.into_iter().collect(),
+            }),
+        }
+    }
+    Ok(found)
+}
+
 /// A session, from [`crate::query::sessions`].
 pub(crate) fn session(columns: &mut Columns<'_>) -> Result<Session, DatabaseError> {
     let pid = columns.number()?;
     let user = columns.text()?;
     let user = LoginName::new(user)
         .map_err(|error| columns.unreadable(&format!("a login's name {error}")))?;
-    let from = columns.nullable()?.filter(|from| !from.is_empty());
-    // The client's port, which says nothing to people, stands behind the last colon.
-    let address = from.map(|from| match from.rsplit_once(':') {
-        Some((address, port)) if port.chars().all(|c| c.is_ascii_digit()) => address.to_owned(),
-        _ => from.to_owned(),
-    });
+    let address = address(columns)?;
     Ok(Session {
         pid,
         user,
         address,
         application: None,
         age: None,
+        replica: None,
     })
+}
+
+/// Where a client is, where the server shows it. Its port, which says nothing to people, stands behind the last
+/// colon.
+pub(crate) fn address(columns: &mut Columns<'_>) -> Result<Option<String>, DatabaseError> {
+    let from = columns.nullable()?.filter(|from| !from.is_empty());
+    Ok(from.map(|from| match from.rsplit_once(':') {
+        Some((address, port)) if port.chars().all(|c| c.is_ascii_digit()) => address.to_owned(),
+        _ => from.to_owned(),
+    }))
 }
 
 /// An account, from [`crate::query::accounts_named`].

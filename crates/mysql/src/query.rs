@@ -16,6 +16,8 @@ use crate::password;
 const ACCOUNTS_MAX: usize = 100_000;
 /// Sessions read at most; a server allows fewer.
 const SESSIONS_MAX: usize = 100_000;
+/// Sessions of others, told apart by login and address, that are looked at: more than a person reads.
+const UNMANAGED_MAX: usize = 500;
 /// Tables of one database read at most.
 pub(crate) const TABLES_MAX: usize = 100_000;
 /// Objects named at most that a login defines.
@@ -240,6 +242,36 @@ pub(crate) fn sessions(logins: &BTreeSet<LoginName>) -> Result<String, DatabaseE
         "SELECT p.ID, p.USER, p.HOST FROM information_schema.PROCESSLIST p \
          WHERE p.USER IN ({}) ORDER BY p.ID LIMIT {SESSIONS_MAX}",
         list(logins.iter().map(LoginName::as_str))?
+    ))
+}
+
+/// Which server this is, and the replicas that it sends its changes to: one row of server, null, null, then one for
+/// each replica: where from, as whom. One that reads the binary log for another end than to hold a copy, such as
+/// `mysqlbinlog`, looks the same.
+pub(crate) fn replication() -> String {
+    format!(
+        "SELECT CONCAT_WS(' ', @@GLOBAL.hostname, @@GLOBAL.port, @@GLOBAL.server_id), NULL, NULL \
+         UNION ALL SELECT NULL, d.HOST, d.USER FROM \
+         (SELECT p.HOST, p.USER FROM information_schema.PROCESSLIST p \
+         WHERE p.COMMAND LIKE 'Binlog Dump%' ORDER BY p.ID LIMIT {SESSIONS_MAX}) d"
+    )
+}
+
+/// Who is connected to this database as none of these: login, where from. Our own sessions are those of
+/// our own login from where we are.
+pub(crate) fn unmanaged(
+    database: &str,
+    ours: &BTreeSet<LoginName>,
+) -> Result<String, DatabaseError> {
+    Ok(format!(
+        "SELECT DISTINCT p.USER, SUBSTRING_INDEX(p.HOST, ':', 1) \
+         FROM information_schema.PROCESSLIST p, information_schema.PROCESSLIST me \
+         WHERE me.ID = CONNECTION_ID() AND p.DB = {} AND p.USER NOT IN ({}) \
+         AND p.USER NOT IN ('system user', 'event_scheduler', 'unauthenticated user') \
+         AND NOT (p.USER = me.USER AND SUBSTRING_INDEX(p.HOST, ':', 1) = SUBSTRING_INDEX(me.HOST, ':', 1)) \
+         ORDER BY 1, 2 LIMIT {UNMANAGED_MAX}",
+        text(database)?,
+        list(ours.iter().map(LoginName::as_str))?
     ))
 }
 

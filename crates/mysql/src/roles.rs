@@ -263,7 +263,7 @@ pub(crate) async fn remove_mark(
 /// Who we are, and what we may do.
 #[derive(Debug, Clone)]
 pub(crate) struct Admin {
-    name: String,
+    pub(crate) name: String,
     host: String,
     pub(crate) database: String,
     held: Vec<Held>,

@@ -49,6 +49,7 @@ pub(crate) async fn of(
                     address: None,
                     application: Some(format!("{ended} that ended since the last look")),
                     age: None,
+                    replica: None,
                 });
             }
         }
@@ -203,6 +204,7 @@ mod tests {
             address: None,
             application: None,
             age: None,
+            replica: None,
         };
         pids.iter().map(session).collect()
     }

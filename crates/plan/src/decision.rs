@@ -484,6 +484,7 @@ impl Action {
     ///         address: None,
     ///         application: None,
     ///         age: Some(Duration::from_secs(seconds)),
+    ///         replica: None,
     ///     };
     ///     let migration = MigrationName::new(migration).unwrap();
     ///     let kept = vec![(migration, Use::Sessions(vec![session]))];

@@ -7,7 +7,7 @@ use dbop_model::finding::{HintMode, HintPolicy};
 use dbop_model::{
     Chain, Claim, ClaimId, CredentialPolicy, DatabaseFacts, DatabaseSpec, DeletionPolicy, Digest,
     DsnSource, Engine, Fact, Migration, MigrationName, NameError, ObjectRef, ObservedVersion,
-    Orphaned, Privilege, RunSettings, SchemaVersion, SecretName, ServerInfo, VersionSource,
+    Orphaned, Privilege, Replication, RunSettings, SchemaVersion, ServerInfo, VersionSource,
 };
 use jiff::Timestamp;
 
@@ -50,9 +50,10 @@ pub fn desired(count: usize) -> Result<Desired, NameError> {
         database: DatabaseSpec {
             id: ObjectRef::new("shop", "shop")?,
             dsn: DsnSource {
-                secret: SecretName::new("shop-admin")?,
+                secret: ObjectRef::new("shop", "shop-admin")?,
                 key: "dsn".to_owned(),
             },
+            replicas: Vec::new(),
             tls: None,
             ca_secret: None,
             desired: MigrationName::new(format!("v{count}"))?,
@@ -66,6 +67,7 @@ pub fn desired(count: usize) -> Result<Desired, NameError> {
                 schemas: None,
                 quiet_window: Duration::from_secs(60),
                 orphaned: Orphaned::Retain,
+                ignore_replicas: false,
             },
             hints: HintPolicy {
                 mode: HintMode::Off,
@@ -89,6 +91,7 @@ pub fn facts() -> Result<Facts, NameError> {
         jobs: Fact::Known(Vec::new()),
         secrets: Fact::Known(BTreeMap::new()),
         references: Fact::Known(BTreeMap::new()),
+        admin_references: Vec::new(),
         foreign: Vec::new(),
         database: Fact::Known(DatabaseFacts {
             server: ServerInfo {
@@ -97,6 +100,7 @@ pub fn facts() -> Result<Facts, NameError> {
                 minor: 0,
                 address: "db.shop:5432/shop".to_owned(),
             },
+            admin: "dbop_admin".to_owned(),
             claim: Claim::Ours(ClaimId::new("9f31c0de")?),
             version: Fact::Known(ObservedVersion::None),
             locks: Fact::Known(Vec::new()),
@@ -104,6 +108,8 @@ pub fn facts() -> Result<Facts, NameError> {
             logins: BTreeMap::new(),
             migrator: None,
             roles_ready: false,
+            replication: Fact::Known(Replication::default()),
+            unmanaged: Fact::Known(Vec::new()),
             missing: Vec::new(),
             foreign: Vec::new(),
         }),

@@ -29,6 +29,8 @@ pub struct Facts {
     pub secrets: Fact<BTreeMap<MigrationName, SecretFacts>>,
     /// Workloads that refer to a credential's Secret, by migration; a migration without an entry has none.
     pub references: Fact<BTreeMap<MigrationName, Vec<Reference>>>,
+    /// Workloads that refer to a Secret with a DSN of the operator's own, as far as they are known.
+    pub admin_references: Vec<Reference>,
     /// Secrets and Jobs that bear a name we need and are not ours.
     pub foreign: Vec<ForeignObject>,
     /// The database; unknown where it cannot be reached or logged in to.

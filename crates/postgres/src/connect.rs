@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Target};
+use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Replica, Target};
 use dbop_model::{Engine, LoginName, Proof, ServerInfo, TlsMode, Why};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -19,6 +19,7 @@ use crate::dsn::{self, Dsn};
 use crate::link::{Hold, IDLE_TIMEOUT, LOCK_TIMEOUT, Link, STATEMENT_TIMEOUT};
 use crate::mark::Mark;
 use crate::parse::Values as _;
+use crate::replica::Standby;
 use crate::{error, parse, query, tls};
 
 /// How long a connection may take to come about, unless the DSN says otherwise.
@@ -102,13 +103,22 @@ impl Connector for Postgres {
         let dsn = dsn::parse(&target.dsn)?;
         let link = open(&dsn, target, &dsn.common.user, dsn.common.password.as_ref()).await?;
         let hold = link.hold("connect").await?;
-        let server = greeted(&hold, &dsn).await;
+        let server = greeted(&hold, &dsn, true).await;
         let server = hold.release(server)?;
         let spare = Spare {
             dsn,
             target: target.clone(),
         };
         Ok(Box::new(Backend::new(link, server, spare, self.clock)))
+    }
+
+    async fn connect_replica(&self, target: &Target) -> Result<Box<dyn Replica>, DatabaseError> {
+        let dsn = dsn::parse(&target.dsn)?;
+        let link = open(&dsn, target, &dsn.common.user, dsn.common.password.as_ref()).await?;
+        let hold = link.hold("connect").await?;
+        let server = greeted(&hold, &dsn, false).await;
+        hold.release(server)?;
+        Ok(Box::new(Standby::new(link)))
     }
 
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {
@@ -244,7 +254,7 @@ fn config(
 }
 
 /// Asks the server who it is, and whether it took the pinned settings (a pooler in between may not).
-async fn greeted(hold: &Hold<'_>, dsn: &Dsn) -> Result<Server, DatabaseError> {
+async fn greeted(hold: &Hold<'_>, dsn: &Dsn, writes: bool) -> Result<Server, DatabaseError> {
     let address = dsn.common.address();
     let rows = hold.rows(&query::greeting(IDLE_TIMEOUT)).await?;
     let (number, search_path, is_standby, pid) = parse::one(hold.operation(), &rows, |c| {
@@ -263,7 +273,7 @@ async fn greeted(hold: &Hold<'_>, dsn: &Dsn) -> Result<Server, DatabaseError> {
                     .to_owned(),
         });
     }
-    if is_standby {
+    if is_standby && writes {
         let reason = "it is a standby, which takes no writes".to_owned();
         return Err(DatabaseError::NotNow { address, reason });
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dbop_database::{DatabaseError, Look, Scope};
 use dbop_model::{
     Claim, DatabaseFacts, Fact, LoginFacts, LoginName, MigratorFacts, MissingPrivilege, Session,
+    UnmanagedLogin,
 };
 
 use crate::claim::{self, Claims};
@@ -12,9 +13,9 @@ use crate::connect::Server;
 use crate::grants::{self, GrantsPlan, Parties};
 use crate::link::Hold;
 use crate::mark::Mark;
-use crate::parse::Admin;
+use crate::parse::{self, Admin};
 use crate::roles::{self, Marked};
-use crate::{sessions, version};
+use crate::{query, replica, sessions, version};
 
 /// Looks, in a transaction of its own.
 pub(crate) async fn observe(
@@ -43,6 +44,7 @@ async fn in_snapshot(
     let (claim, group) = claims.seen_by(&look.owner);
     let mut facts = DatabaseFacts {
         server: server.info(),
+        admin: admin.name.clone(),
         claim,
         version: version::read(hold, &look.version_source).await?,
         locks: version::locks(hold, &look.version_source).await?,
@@ -50,6 +52,8 @@ async fn in_snapshot(
         logins: BTreeMap::new(),
         migrator: None,
         roles_ready: false,
+        replication: Fact::Known(replica::replication(hold).await?),
+        unmanaged: Fact::Known(Vec::new()),
         missing: Vec::new(),
         foreign: Vec::new(),
     };
@@ -74,6 +78,7 @@ async fn in_snapshot(
         }
     };
     facts.has_tables = plan.has_tables;
+    facts.unmanaged = Fact::Known(unmanaged(hold, &facts).await?);
     if !matches!(facts.claim, Claim::Elsewhere { .. }) {
         merge(&mut facts.missing, plan.missing);
     }
@@ -103,6 +108,15 @@ async fn ours(
     facts.roles_ready = roles.is_done() && plan.is_done();
     facts.missing = roles.missing;
     Ok(plan)
+}
+
+/// Who else is connected.
+async fn unmanaged(
+    hold: &Hold<'_>,
+    facts: &DatabaseFacts,
+) -> Result<Vec<UnmanagedLogin>, DatabaseError> {
+    let rows = hold.rows(&query::unmanaged(&facts.accounts())?).await?;
+    parse::unmanaged(hold.operation(), &rows)
 }
 
 /// The logins and the migrator, with their sessions.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dbop_database::DatabaseError;
 pub(crate) use dbop_database::columns::{Columns, all, first, one};
-use dbop_model::{LoginName, Session};
+use dbop_model::{LoginName, Session, UnmanagedLogin};
 use dbop_versions::Row;
 
 use crate::mark::Mark;
@@ -33,12 +33,38 @@ pub(crate) fn boolean(operation: &'static str, rows: &[Row]) -> Result<bool, Dat
     one(operation, rows, |columns| columns.boolean())
 }
 
+/// A login's name.
+pub(crate) fn login(columns: &mut Columns<'_>) -> Result<LoginName, DatabaseError> {
+    let name = columns.text()?;
+    LoginName::new(name).map_err(|error| columns.unreadable(&format!("a login's name {error}")))
+}
+
+/// Rows of [`crate::query::unmanaged`], by login.
+pub(crate) fn unmanaged(
+    operation: &'static str,
+    rows: &[Row],
+) -> Result<Vec<UnmanagedLogin>, DatabaseError> {
+    let mut found: Vec<UnmanagedLogin> = Vec::new();
+    for row in rows {
+        let mut columns = Columns::of(operation, row);
+        let name = columns.text()?.to_owned();
+        let address = columns.nullable()?.filter(|from| !from.is_empty());
+        let address = address.map(str::to_owned);
+        match found.last_mut().filter(|last| last.name == name) {
+            Some(last) => last.addresses.extend(address),
+            None => found.push(UnmanagedLogin {
+                name,
+                addresses: address.into_iter().collect(),
+            }),
+        }
+    }
+    Ok(found)
+}
+
 /// A session, from [`crate::query::sessions`].
 pub(crate) fn session(columns: &mut Columns<'_>) -> Result<Session, DatabaseError> {
     let pid = columns.number()?;
-    let user = columns.text()?;
-    let user = LoginName::new(user)
-        .map_err(|error| columns.unreadable(&format!("a login's name {error}")))?;
+    let user = login(columns)?;
     let address = columns.nullable()?.map(str::to_owned);
     let application = columns
         .nullable()?
@@ -58,6 +84,7 @@ pub(crate) fn session(columns: &mut Columns<'_>) -> Result<Session, DatabaseErro
         address,
         application,
         age,
+        replica: None,
     })
 }
 

@@ -20,6 +20,8 @@ const CLAIMS_MAX: usize = 10_000;
 const ROLES_MAX: usize = 10_000;
 /// Sessions read at most; a server allows fewer.
 const SESSIONS_MAX: usize = 100_000;
+/// Sessions of others, told apart by login and address, that are looked at: more than a person reads.
+const UNMANAGED_MAX: usize = 500;
 
 /// A name, quoted.
 pub(crate) fn name(name: &str) -> Result<String, DatabaseError> {
@@ -156,6 +158,47 @@ pub(crate) fn sessions(logins: &BTreeSet<LoginName>) -> Result<String, DatabaseE
          FROM pg_catalog.pg_stat_activity a \
          WHERE a.leader_pid IS NULL AND a.usename IN ({}) \
          ORDER BY a.pid LIMIT {SESSIONS_MAX}",
+        list(logins.iter().map(LoginName::as_str))?
+    ))
+}
+
+/// Clients of a replication connection that keep files, and let nobody log in.
+const ARCHIVERS: &str =
+    "'pg_basebackup', 'pg_receivewal', 'barman_receive_wal', 'barman_streaming_backup'";
+
+/// Which server this is, by the moment of its start, and the standbys that it sends its changes to: one row of
+/// server, null, null, then one for each standby (`pg_stat_replication`; who has not `pg_read_all_stats` sees them
+/// without name and address). A subscriber of logical replication is a database of its own.
+pub(crate) fn replication() -> String {
+    format!(
+        "SELECT pg_catalog.pg_postmaster_start_time()::pg_catalog.text, NULL, NULL \
+         UNION ALL (SELECT NULL, pg_catalog.host(r.client_addr), r.application_name \
+         FROM pg_catalog.pg_stat_replication r \
+         WHERE (r.application_name IS NULL OR r.application_name NOT IN ({ARCHIVERS})) \
+         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_replication_slots s \
+         WHERE s.active_pid = r.pid AND s.slot_type = 'logical') \
+         ORDER BY r.pid LIMIT {SESSIONS_MAX})"
+    )
+}
+
+/// Who is connected to this database as none of these: login, where from. Our own sessions are those of
+/// our own name.
+pub(crate) fn unmanaged(ours: &BTreeSet<LoginName>) -> Result<String, DatabaseError> {
+    Ok(format!(
+        "SELECT DISTINCT a.usename, pg_catalog.host(a.client_addr) \
+         FROM pg_catalog.pg_stat_activity a \
+         WHERE a.datname = pg_catalog.current_database() AND a.usename IS NOT NULL \
+         AND a.usename NOT IN ({}) AND NOT (a.usename = SESSION_USER \
+         AND a.application_name = pg_catalog.current_setting('application_name')) \
+         ORDER BY 1, 2 LIMIT {UNMANAGED_MAX}",
+        list(ours.iter().map(LoginName::as_str))?
+    ))
+}
+
+/// Those of these logins that can log in.
+pub(crate) fn open_logins(logins: &BTreeSet<LoginName>) -> Result<String, DatabaseError> {
+    Ok(format!(
+        "SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.rolcanlogin AND r.rolname IN ({})",
         list(logins.iter().map(LoginName::as_str))?
     ))
 }

@@ -193,6 +193,8 @@ pub(crate) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     algorithm: Option<AlgorithmWord>,
     row_log: bool,
+    #[serde(default)]
+    logs_whole_rows: bool,
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     collations: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
@@ -457,6 +459,7 @@ impl From<&table::Settings> for Settings {
             online_log_bytes,
             algorithm,
             row_log,
+            logs_whole_rows,
             collations,
             collation_charsets,
             engines,
@@ -473,6 +476,7 @@ impl From<&table::Settings> for Settings {
             online_log_bytes: *online_log_bytes,
             algorithm: algorithm.as_ref().map(AlgorithmWord::from),
             row_log: *row_log,
+            logs_whole_rows: *logs_whole_rows,
             collations: collations.clone(),
             collation_charsets: collation_charsets.clone(),
             engines: engines.clone(),
@@ -494,6 +498,7 @@ impl Settings {
             online_log_bytes: self.online_log_bytes,
             algorithm: self.algorithm.map(Algorithm::from),
             row_log: self.row_log,
+            logs_whole_rows: self.logs_whole_rows,
             collations: self.collations,
             collation_charsets: self.collation_charsets,
             engines: self.engines,

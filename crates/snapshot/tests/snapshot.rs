@@ -194,6 +194,7 @@ fn snapshot(engine: Engine) -> Snapshot {
         online_log_bytes: Some(134_217_728),
         algorithm: Some(Algorithm::NoCopy),
         row_log: true,
+        logs_whole_rows: true,
         collations: [("latin1".to_owned(), "latin1_swedish_ci".to_owned())].into(),
         collation_charsets: [("latin1_bin".to_owned(), "latin1".to_owned())].into(),
         engines: ["innodb".to_owned()].into(),

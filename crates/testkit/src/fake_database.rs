@@ -8,6 +8,7 @@
 mod connection;
 mod connector;
 mod facts;
+mod replica;
 mod rules;
 mod server;
 mod site;

@@ -85,8 +85,7 @@ fn view(plan: &Plan, now: Timestamp) -> std::result::Result<PlanView, Failure> {
 
 /// A database that cannot be reached or logged in to, and where its DSN is.
 pub(super) fn unreachable(spec: &DatabaseSpec, why: &str) -> Failure {
-    let (namespace, dsn) = (spec.id.namespace(), &spec.dsn);
-    let place = format!("Secret {namespace}/{}, key {}", dsn.secret, dsn.key);
+    let place = format!("Secret {}, key {}", spec.dsn.secret, spec.dsn.key);
     // The engine's words name the Secret in brackets at their end; here it gets a line of its own.
     let object = format!("ManagedDatabase {}", spec.id);
     match why.strip_suffix(&format!(" (DSN from {place})")) {

@@ -94,6 +94,20 @@ pub(crate) fn lines(
         );
         texts.for_each(|text| part("", &text));
     }
+    for (nth, login) in status.unmanaged_logins.iter().enumerate() {
+        let whose = if login.admin {
+            ", the operator's own"
+        } else {
+            ""
+        };
+        part(
+            if nth == 0 { "not managed" } else { "" },
+            &format!("login {}{whose}", login.username),
+        );
+        for user in &login.used_by {
+            part("", &format!("  used by {user}"));
+        }
+    }
     for (nth, finding) in status.findings.iter().enumerate() {
         let accepted = finding
             .accepted

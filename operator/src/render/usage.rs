@@ -121,6 +121,7 @@ mod tests {
             address: Some(address.to_owned()),
             application: None,
             age: Some(Duration::from_secs(minutes * 60)),
+            replica: None,
         }
     }
 

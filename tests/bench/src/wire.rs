@@ -13,8 +13,8 @@ use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::{
     Claim, ClaimId, ClaimOwner, DatabaseFacts, Engine, Fact, LoginFacts, LoginName, MigrationName,
-    MigratorFacts, ObjectRef, ObservedVersion, Proof, SchemaVersion, ServerInfo, Session, TlsMode,
-    Why,
+    MigratorFacts, ObjectRef, ObservedVersion, Proof, Replication, SchemaVersion, ServerInfo,
+    Session, TlsMode, Why,
 };
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -223,6 +223,7 @@ fn sessions_of(value: &Value) -> Result<Vec<Session>, DatabaseError> {
             address: None,
             application: None,
             age: None,
+            replica: None,
         })
     })
     .collect()
@@ -295,6 +296,7 @@ impl Introspect for Connection {
         };
         Ok(DatabaseFacts {
             server: self.server_info(),
+            admin: "admin".to_owned(),
             claim: claim_of(&answer["claim"])?,
             version: Fact::Known(version),
             locks: Fact::Known(Vec::new()),
@@ -302,6 +304,8 @@ impl Introspect for Connection {
             logins,
             migrator,
             roles_ready: answer["rolesReady"] == true,
+            replication: Fact::Known(Replication::default()),
+            unmanaged: Fact::Known(Vec::new()),
             missing: Vec::new(),
             foreign: Vec::new(),
         })

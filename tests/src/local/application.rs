@@ -41,6 +41,15 @@ impl Credential {
         }
     }
 
+    /// The same login on another server.
+    #[must_use]
+    pub fn on(&self, (host, port): (String, u16)) -> Credential {
+        let mut data = self.0.clone();
+        data.insert("host".to_owned(), host);
+        data.insert("port".to_owned(), port.to_string());
+        Credential(data)
+    }
+
     /// All keys and values.
     #[must_use]
     pub fn data(&self) -> &BTreeMap<String, String> {

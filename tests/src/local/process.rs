@@ -259,6 +259,17 @@ impl Process {
         signal(self.id, Signal::KILL);
     }
 
+    /// A variable of its environment, as it began; `None`: it has none of that name, or has ended.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let environment = std::fs::read(format!("/proc/{}/environ", self.id)).ok()?;
+        environment.split(|byte| *byte == 0).find_map(|variable| {
+            let variable = std::str::from_utf8(variable).ok()?;
+            let (found, value) = variable.split_once('=')?;
+            (found == name).then(|| value.to_owned())
+        })
+    }
+
     /// Whether it is `local`'s supervisor of a migration.
     #[must_use]
     pub fn is_supervisor(&self) -> bool {

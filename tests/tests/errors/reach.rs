@@ -111,3 +111,25 @@ async fn a_missing_privilege() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_dsn_of_another_namespace_that_does_not_allow_it() {
+    let site = site("error_lent").await;
+    let name = format!("{}-admin", site.name);
+    site.directory.remove("Secret", &name);
+    site.set("/spec/connection/dsnSecret/namespace", "vault");
+    let sentence = "or does not allow it: name default/";
+    refused(&site, 1, sentence).await;
+    let lent = |to: &str| {
+        secret(&name, &[("dsn", &site.database.admin_dsn())])
+            .set("/metadata/namespace", "vault")
+            .set(
+                "/metadata/annotations",
+                serde_json::json!({ "database-operator.dev/allowed-databases": to }),
+            )
+    };
+    site.directory.put(&lent("default/another"));
+    refused(&site, 1, sentence).await;
+    site.directory.put(&lent(&format!("default/{}", site.name)));
+    goes_on(&site, "v1").await;
+}

@@ -7,9 +7,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 mod alembic;
+mod copier;
 mod diesel;
 mod django;
 mod flyway;
+mod gh_ost;
 mod golang_migrate;
 mod goose;
 mod liquibase;

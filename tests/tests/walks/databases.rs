@@ -1,9 +1,9 @@
 //! What each database gets: its owner, its logins, its grants.
 
 use dbop_tests::local::{Directory, Site, Step, managed_database, secret};
-use dbop_tests::{on_each_engine, on_newest};
+use dbop_tests::{Engine, on_each_engine, on_newest};
 
-use super::{ADD_PHONE, CREATE};
+use super::{ADD_PHONE, CREATE, site};
 
 #[tokio::test]
 async fn two_databases_of_one_directory_share_a_chain_and_nothing_else() {
@@ -89,6 +89,47 @@ async fn an_application_gets_its_tables_and_not_the_version_table() {
                 assert!(error.is_denied(), "{forbidden}: {error}");
             }
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_connected_with_a_login_of_their_own_is_named() {
+    on_newest(async |server| {
+        let site = site(&server, "walk_legacy", &[Step::new(CREATE)]).await;
+        site.directory.local().await.exits(0);
+        assert!(
+            site.status()["unmanagedLogins"].is_null(),
+            "our own sessions are not"
+        );
+        let person = site.database.person().await;
+        let admin = site.database.as_admin().await;
+        site.directory.local().await.exits(0);
+        let status = site.status();
+        let named = status["unmanagedLogins"].as_array().unwrap();
+        let of = |admin: bool| named.iter().find(|login| login["admin"] == admin);
+        let legacy = of(false).unwrap();
+        assert_ne!(legacy["username"], site.database.admin());
+        // To the least admin PostgreSQL shows no address.
+        let from = match server.engine() {
+            Engine::Postgres => "sessions, address not shown",
+            Engine::MariaDb | Engine::MySql => "sessions from 127.0.0.1",
+        };
+        assert_eq!(legacy["usedBy"], serde_json::json!([from]));
+        // MySQL and MariaDB do not tell the operator's sessions from others of its login and machine.
+        if server.engine() == Engine::Postgres {
+            let own = of(true).unwrap_or_else(|| panic!("{status:#}"));
+            assert_eq!(own["username"], site.database.admin());
+        }
+        let told = site.directory.ask(&["status"]).await;
+        told.says(&format!("login {}", legacy["username"].as_str().unwrap()));
+        (person.close().await, admin.close().await);
+        site.directory.local().await.exits(0);
+        assert!(
+            site.status()["unmanagedLogins"].is_null(),
+            "{:#}",
+            site.status()
+        );
     })
     .await;
 }

@@ -45,15 +45,24 @@ const LOG_LINES_SHOWN: usize = 12;
 pub(crate) struct Instance {
     /// How to reach it.
     pub(crate) running: Running,
-    // In this order: the process is stopped before its folder is removed.
+    // In this order: a replica ends before what it follows, and each process before its folder is removed.
+    _replica: Option<Started>,
     process: ServerProcess,
     folder: Folder,
+}
+
+/// A replica's process, stopped before its folder is removed.
+struct Started {
+    _process: ServerProcess,
+    _folder: Folder,
 }
 
 /// A server that accepts connections.
 pub(crate) struct Running {
     /// Its port on 127.0.0.1.
     pub(crate) port: u16,
+    /// The port of its replica, where it has one.
+    pub(crate) replica: Option<u16>,
     /// The password of its superuser.
     pub(crate) password: String,
     /// Whether Pods of the test cluster reach it, at [`BRIDGE_ADDRESS`].
@@ -70,6 +79,16 @@ trait Flavor {
     fn init(&self, place: &Place<'_>, password: &str) -> Result<()>;
     /// The command that runs the server on `port`; for Pods too, where `for_pods` is said.
     fn server(&self, place: &Place<'_>, port: u16, for_pods: bool) -> Result<Command>;
+    /// Makes the first data of a replica, from those of the server, which has not been started yet.
+    fn init_replica(&self, of: &Place<'_>, replica: &Place<'_>, password: &str) -> Result<()>;
+    /// What makes a server, run by that command, the replica of the one on this port.
+    fn follow(
+        &self,
+        command: &mut Command,
+        replica: &Folder,
+        of: u16,
+        password: &str,
+    ) -> Result<()>;
     /// Whether it accepts connections.
     fn is_ready(&self, folder: &Folder) -> bool;
     /// What its log says where another program has taken its port.
@@ -94,13 +113,24 @@ struct Place<'a> {
     layout: Layout,
 }
 
+impl Place<'_> {
+    /// The same programs, in another folder.
+    fn with<'a>(&self, folder: &'a Folder) -> Place<'a> {
+        Place {
+            folder,
+            layout: self.layout.clone(),
+        }
+    }
+}
+
 impl Instance {
     /// Starts a new server from the files in `root`.
     pub(crate) fn start(name: Name, root: &Path) -> Result<Instance> {
         let folder = Folder::create(name)?;
-        let (process, running) = start(name, &folder, root)?;
+        let (process, replica, running) = start(name, &folder, root)?;
         Ok(Instance {
             running,
+            _replica: replica,
             process,
             folder,
         })
@@ -235,29 +265,65 @@ impl Drop for ServerProcess {
     }
 }
 
-fn start(name: Name, folder: &Folder, root: &Path) -> Result<(ServerProcess, Running)> {
+fn start(
+    name: Name,
+    folder: &Folder,
+    root: &Path,
+) -> Result<(ServerProcess, Option<Started>, Running)> {
     let flavor = flavor(name.engine);
     let layout = reachable(name, folder, root)?;
     let place = Place { folder, layout };
     let password = random_hex(16)?;
     flavor.init(&place, &password)?;
+    let beside = name
+        .is_replicated
+        .then(|| Folder::create(name))
+        .transpose()?;
+    if let Some(beside) = &beside {
+        flavor.init_replica(&place, &place.with(beside), &password)?;
+    }
+    let (server, port, for_pods) = run(flavor, &place, |_| Ok(()))?;
+    let mut replica_port = None;
+    let replica = match beside {
+        None => None,
+        Some(beside) => {
+            let (process, at, _) = run(flavor, &place.with(&beside), |command| {
+                flavor.follow(command, &beside, port, &password)
+            })?;
+            replica_port = Some(at);
+            Some(Started {
+                _process: process,
+                _folder: beside,
+            })
+        }
+    };
+    let authority = certificate::authority(&folder.path);
+    let running = Running {
+        port,
+        replica: replica_port,
+        password,
+        for_pods,
+        authority: authority.is_file().then_some(authority),
+        log: flavor.statements(folder),
+    };
+    Ok((server, replica, running))
+}
+
+/// Runs a server on a free port; tells the port, and whether Pods reach it there.
+fn run(
+    flavor: &dyn Flavor,
+    place: &Place<'_>,
+    more: impl Fn(&mut Command) -> Result<()>,
+) -> Result<(ServerProcess, u16, bool)> {
+    let folder = place.folder;
     for _ in 0..PORT_TRIES {
         let port = free_port()?;
         let for_pods = TcpListener::bind((BRIDGE_ADDRESS, port)).is_ok();
-        let command = flavor.server(&place, port, for_pods)?;
+        let mut command = flavor.server(place, port, for_pods)?;
+        more(&mut command)?;
         let mut server = launch(folder, command, flavor.end())?;
         if wait_until_ready(flavor, folder, &mut server)? {
-            let authority = certificate::authority(&folder.path);
-            return Ok((
-                server,
-                Running {
-                    port,
-                    password,
-                    for_pods,
-                    authority: authority.is_file().then_some(authority),
-                    log: flavor.statements(folder),
-                },
-            ));
+            return Ok((server, port, for_pods));
         }
         // Somebody else took the port in between.
     }
@@ -313,6 +379,8 @@ fn put_tree(from: &Path, to: &Path, user: RunAs) -> Result<()> {
             let entry = entry.with_context(describe)?;
             put_tree(&entry.path(), &to.join(entry.file_name()), user)?;
         }
+        // A server looks that nobody else can open the folder of its data.
+        std::fs::set_permissions(to, metadata.permissions()).with_context(describe)?;
     } else if kind.is_symlink() {
         let target = from.read_link().with_context(describe)?;
         std::os::unix::fs::symlink(target, to).with_context(describe)?;

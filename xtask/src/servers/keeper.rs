@@ -145,8 +145,10 @@ pub(crate) fn watch_for_the_end() -> Result<Receiver<()>> {
 /// What the keeper tells xtask, in one line through a pipe that nobody else can read.
 fn report(running: &Running) -> String {
     format!(
-        "ready {} {} {} {} {}",
+        "ready {} {} {} {} {} {}",
         running.port,
+        // No server has this port.
+        running.replica.unwrap_or(0),
         running.password,
         running.for_pods,
         running.authority.is_some(),
@@ -158,8 +160,9 @@ fn parse_report(line: &str) -> Option<Running> {
     let mut words = line
         .trim_end_matches('\n')
         .strip_prefix("ready ")?
-        .splitn(5, ' ');
-    let (port, password) = (words.next()?.parse().ok()?, words.next()?.to_owned());
+        .splitn(6, ' ');
+    let (port, replica) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let password = words.next()?.to_owned();
     let for_pods = words.next()?.parse().ok()?;
     let certified: bool = words.next()?.parse().ok()?;
     let log = PathBuf::from(words.next()?);
@@ -167,6 +170,7 @@ fn parse_report(line: &str) -> Option<Running> {
     let authority = log.parent().map(certificate::authority);
     Some(Running {
         port,
+        replica: Some(replica).filter(|port| *port != 0),
         password,
         for_pods,
         authority: authority.filter(|_| certified),
@@ -182,6 +186,7 @@ mod tests {
     fn a_report_survives_the_pipe() {
         let running = Running {
             port: 5433,
+            replica: Some(5434),
             password: "abc".into(),
             for_pods: true,
             authority: Some("/a folder/ca.pem".into()),
@@ -191,6 +196,7 @@ mod tests {
         assert_eq!((read.port, read.password), (5433, "abc".to_owned()));
         assert_eq!((read.for_pods, read.log), (true, running.log));
         assert_eq!(read.authority, running.authority);
+        assert_eq!(read.replica, Some(5434));
         assert!(parse_report("").is_none());
     }
 }

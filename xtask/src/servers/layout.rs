@@ -28,7 +28,7 @@ const LIBRARY_FOLDERS: &[&str] = &[
 ];
 
 /// The files of one installation.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// The server's program.
     pub(crate) program: PathBuf,

@@ -79,6 +79,9 @@ pub(crate) struct Name {
     rank: u8,
     /// The series of its version: `18`, `11.4`.
     pub(crate) series: &'static str,
+    /// It has a replica beside it: for the tests of replicas alone, since to all others it is a server whose
+    /// replica nobody named.
+    pub(crate) is_replicated: bool,
 }
 
 const fn name(engine: Engine, rank: u8, series: &'static str) -> Name {
@@ -86,6 +89,15 @@ const fn name(engine: Engine, rank: u8, series: &'static str) -> Name {
         engine,
         rank,
         series,
+        is_replicated: false,
+    }
+}
+
+/// The same with a replica.
+const fn replicated(name: Name) -> Name {
+    Name {
+        is_replicated: true,
+        ..name
     }
 }
 
@@ -114,9 +126,18 @@ pub(crate) const MYSQL: [Name; 4] = [
     name(Engine::MySql, 0, "9.7"),
 ];
 
+/// One server of PostgreSQL with a replica.
+pub(crate) const REPLICATED_POSTGRES: Name = replicated(NEWEST_POSTGRES);
+/// One of MariaDB and one of MySQL.
+pub(crate) const REPLICATED_MYSQL: [Name; 2] = [replicated(MYSQL[1]), replicated(MYSQL[3])];
+
 /// Every server that has a name.
 pub(crate) fn all() -> impl Iterator<Item = Name> {
-    POSTGRES.into_iter().chain(MYSQL)
+    POSTGRES
+        .into_iter()
+        .chain(MYSQL)
+        .chain([REPLICATED_POSTGRES])
+        .chain(REPLICATED_MYSQL)
 }
 
 impl Name {
@@ -125,6 +146,14 @@ impl Name {
     pub(crate) fn variable(self) -> String {
         let name = self.to_string().replace(['-', '.'], "_");
         format!("DBOP_TEST_{}", name.to_uppercase())
+    }
+
+    /// The same without a replica: what it is installed and published as.
+    pub(crate) fn alone(self) -> Name {
+        Name {
+            is_replicated: false,
+            ..self
+        }
     }
 
     /// Whether `version` (`11.4.5`, `18beta1`) is one of this series.
@@ -153,7 +182,12 @@ impl FromStr for Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.engine.traits().prefix, self.series)
+        write!(f, "{}-{}", self.engine.traits().prefix, self.series)?;
+        f.write_str(if self.is_replicated {
+            "-replicated"
+        } else {
+            ""
+        })
     }
 }
 
@@ -176,6 +210,10 @@ mod tests {
         assert_eq!(variable("postgres-18"), "DBOP_TEST_POSTGRES_18");
         assert_eq!(variable("mariadb-11.4"), "DBOP_TEST_MARIADB_11_4");
         assert_eq!(variable("mysql-9.7"), "DBOP_TEST_MYSQL_9_7");
+        assert_eq!(
+            variable("postgres-18-replicated"),
+            "DBOP_TEST_POSTGRES_18_REPLICATED"
+        );
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub(crate) struct Installation {
 
 /// An installed server of this name, else a downloaded one.
 pub(crate) fn locate(name: Name, cache: &Cache) -> Result<Installation> {
+    let name = name.alone();
     match installed(name) {
         Some(installation) => Ok(installation),
         None => downloaded(name, cache),

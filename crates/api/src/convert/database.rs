@@ -6,7 +6,8 @@ use dbop_model::finding::{Accept, HintMode, HintPolicy, Probes};
 use dbop_model::table::TableName;
 use dbop_model::{
     CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource, LiquibaseVersion, MigrationName,
-    ObjectRef, Orphaned, Privilege, RoleName, RunSettings, SecretName, TlsMode, VersionSource,
+    ObjectRef, Orphaned, Privilege, RoleName, RunSettings, SecretName, ServerRole, TlsMode,
+    VersionSource,
 };
 
 use super::Gather;
@@ -25,7 +26,12 @@ impl TryFrom<&ManagedDatabase> for DatabaseSpec {
 
 fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
     let database::ManagedDatabaseSpec {
-        connection: database::Connection { dsn_secret, tls },
+        connection:
+            database::Connection {
+                dsn_secret,
+                tls,
+                replicas,
+            },
         desired_schema_version,
         schema_version,
         migrations,
@@ -40,15 +46,17 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
         "metadata.name",
         ObjectRef::new(&gather.object.namespace, &gather.object.name),
     );
-    let secret = gather.take(
-        "spec.connection.dsnSecret.name",
-        SecretName::new(&dsn_secret.name),
-    );
+    let dsn = dsn_source(dsn_secret, ServerRole::Primary, gather);
+    let replicas: Vec<Option<DsnSource>> = replicas
+        .iter()
+        .enumerate()
+        .map(|(nth, one)| dsn_source(&one.dsn_secret, ServerRole::Replica(nth), gather))
+        .collect();
     let ca_secret = gather.take_some(
         "spec.connection.tls.caSecret.name",
         tls.as_ref()
             .and_then(|tls| tls.ca_secret.as_ref())
-            .map(|ca| SecretName::new(&ca.name)),
+            .map(|ca| ObjectRef::new(gather.object.namespace.clone(), ca.name.as_str())),
     );
     let desired = gather.take(
         "spec.desiredSchemaVersion",
@@ -60,10 +68,8 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
     let hints = hint_policy(hints, gather);
     Some(DatabaseSpec {
         id: id?,
-        dsn: DsnSource {
-            secret: secret?,
-            key: dsn_secret.key.clone(),
-        },
+        dsn: dsn?,
+        replicas: replicas.into_iter().collect::<Option<_>>()?,
         tls: tls.as_ref().map(|tls| tls_mode(tls.mode)),
         ca_secret: ca_secret?,
         desired: desired?,
@@ -77,6 +83,26 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
             database::DeletionPolicy::Retain => DeletionPolicy::Retain,
             database::DeletionPolicy::Revoke => DeletionPolicy::Revoke,
         },
+    })
+}
+
+fn dsn_source(
+    secret: &database::DsnSecret,
+    of: ServerRole,
+    gather: &mut Gather,
+) -> Option<DsnSource> {
+    let database::DsnSecret {
+        name,
+        namespace,
+        key,
+    } = secret;
+    let name = gather.take(&format!("spec.connection.{of}.name"), SecretName::new(name))?;
+    let namespace = namespace.as_ref().unwrap_or(&gather.object.namespace);
+    let secret = ObjectRef::new(namespace.clone(), name.as_str());
+    let secret = gather.take(&format!("spec.connection.{of}.namespace"), secret)?;
+    Some(DsnSource {
+        secret,
+        key: key.clone(),
     })
 }
 
@@ -197,6 +223,7 @@ fn credential_policy(
         schemas,
         quiet_window,
         orphaned,
+        ignore_replicas,
         pod_templates: _,
     } = credentials;
     let quiet_window = gather.take("spec.credentials.quietWindow", parse_duration(quiet_window))?;
@@ -210,6 +237,7 @@ fn credential_policy(
             database::Orphaned::Retain => Orphaned::Retain,
             database::Orphaned::RevokeWhenUnused => Orphaned::RevokeWhenUnused,
         },
+        ignore_replicas: *ignore_replicas,
     })
 }
 

@@ -26,6 +26,9 @@ pub(super) async fn retire(
     };
     if has_login(step) {
         step.admin()?.lock_login(&step.scope()?, migration).await?;
+        if !is_replayed(step, migration).await {
+            return give_back(step, migration, None).await;
+        }
     }
     if !step.still().await? {
         return give_back(step, migration, None).await;
@@ -49,6 +52,16 @@ pub(super) async fn retire(
         step.admin()?.drop_login(&step.scope()?, migration).await?;
     }
     Ok(Done::Whole)
+}
+
+/// Has every replica taken over that the login is locked? Who comes in at one that has not would not be seen to.
+async fn is_replayed(step: &mut Step<'_>, migration: &MigrationName) -> bool {
+    let Some(login) = step.seen.facts.login(migration) else {
+        return true;
+    };
+    let (spec, login) = (&step.seen.desired.database, login.name.clone());
+    let replicas = &mut step.memory.replicas;
+    replicas.replayed(step.engine, spec, &login).await
 }
 
 /// Somebody came after all: the login is opened, and the same Secret put back. Under `readOnly`, set in the

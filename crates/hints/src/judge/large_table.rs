@@ -135,7 +135,7 @@ mod tests {
     use dbop_model::operation::{
         Constraint, ConstraintKind, Index, IndexKind, Operation, Statement, TableChange,
     };
-    use dbop_model::table::{TableFactsSet, TableState};
+    use dbop_model::table::{Settings, TableFactsSet, TableState};
     use dbop_model::{Engine, ServerInfo};
 
     use super::*;
@@ -255,12 +255,54 @@ mod tests {
                 "MYSQL_PWD=\"$DBA_OP_PASSWORD\" pt-online-schema-change --execute --force \
                  --recursion-method=none --no-version-check --alter 'ADD SPATIAL INDEX `users_email_idx` (`email`)' \
                  \"h=$DBA_OP_HOST,P=$DBA_OP_PORT,u=$DBA_OP_USERNAME,D=$DBA_OP_DATABASE,t=users\"",
-                "gh-ost --execute --allow-on-master --host=\"$DBA_OP_HOST\" \
-                 --port=\"$DBA_OP_PORT\" --user=\"$DBA_OP_USERNAME\" \
-                 --password=\"$DBA_OP_PASSWORD\" --database=\"$DBA_OP_DATABASE\" --table='users' \
+                "printf '[client]\\npassword=${DBA_OP_PASSWORD}\\n' | gh-ost --conf=/dev/stdin --execute \
+                 --allow-on-master --assume-rbr --assume-master-host=\"$DBA_OP_HOST:$DBA_OP_PORT\" \
+                 --ok-to-drop-table --initially-drop-socket-file \
+                 $(case \"$DBA_OP_CONNECTION_STRING\" in *=DISABLED) ;; *) echo --ssl --ssl-allow-insecure;; esac) \
+                 --replica-server-id=\"$(printf %s \"$DBA_OP_DATABASE\" | cksum | cut -d' ' -f1)\" \
+                 --host=\"$DBA_OP_HOST\" --port=\"$DBA_OP_PORT\" --user=\"$DBA_OP_USERNAME\" \
+                 --database=\"$DBA_OP_DATABASE\" --table='users' \
                  --alter='ADD SPATIAL INDEX `users_email_idx` (`email`)'",
+                "gh-ost works once a person has let the migrator read the server's binary log, which holds the \
+                 changes of every database there (deploy/examples/gh-ost)",
             ]
         );
+    }
+
+    /// gh-ost follows the server's log: without one of whole rows it is no way out.
+    #[test]
+    fn gh_ost_is_advised_where_it_can_work() {
+        #[track_caller]
+        fn check(server: &ServerInfo, settings: Fact<Settings>, needs: Option<&str>) {
+            let statements = [Statement::from(index(IndexKind::Spatial))];
+            let mut facts = facts_of(&statements, large());
+            facts.settings = settings;
+            let judgement = crate::judge(server, &statements, &facts, &HintPolicy::default(), NOW);
+            let advice = judgement.findings.into_iter().flat_map(|f| f.advice);
+            let (commands, words): (Vec<String>, Vec<String>) = advice
+                .filter(|way| way.contains("gh-ost"))
+                .partition(|way| way.contains("--execute"));
+            assert_eq!(words.first().map(String::as_str), needs);
+            assert_eq!(commands.len(), words.len());
+        }
+        let with = Settings {
+            logs_whole_rows: true,
+            ..Settings::default()
+        };
+        const NEEDS: &str = "gh-ost works once a person has let the migrator read the server's binary log, which \
+                             holds the changes of every database there (deploy/examples/gh-ost)";
+        let newer = format!("{NEEDS}; this server wants a release after 1.1.7");
+        for (engine, major, minor, needs) in [
+            (Engine::MariaDb, 11, 4, NEEDS),
+            (Engine::MySql, 8, 0, NEEDS),
+            (Engine::MySql, 8, 4, &newer),
+            (Engine::MySql, 9, 7, &newer),
+        ] {
+            let server = other(engine, major, minor);
+            check(&server, Fact::Known(with.clone()), Some(needs));
+            check(&server, Fact::Known(Settings::default()), None);
+            check(&server, unknown("permission denied"), None);
+        }
     }
 
     /// Each row of the table is looked up in the other one, by its key: how large that is does not matter.

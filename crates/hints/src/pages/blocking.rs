@@ -56,8 +56,10 @@ version 18 on; constraints afterwards, as `NOT VALID`.",
         (
             "MySQL and MariaDB",
             "\
-Without the default, then `ALTER COLUMN ... SET DEFAULT`; `VIRTUAL` instead of `STORED`; otherwise gh-ost or
-pt-online-schema-change. Every finding carries the statements or the command for its table.",
+Without the default, then `ALTER COLUMN ... SET DEFAULT`; `VIRTUAL` instead of `STORED`; otherwise
+[pt-online-schema-change](../../deploy/examples/pt-online-schema-change/README.md) or, where the server's binary log has whole
+rows with their places, [gh-ost](../../deploy/examples/gh-ost/README.md), which a person lets read it. Every finding carries the
+statements or the command for its table.",
         ),
     ],
     sources: &[

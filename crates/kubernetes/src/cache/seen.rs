@@ -76,13 +76,19 @@ impl DatabaseSeen {
     }
 }
 
-/// By the Secrets that it needs.
+/// By the Secrets that it needs; those of another namespace by `namespace/name`.
 impl Keys for DatabaseSeen {
     fn keys(&self, each: &mut dyn FnMut(&str)) {
         if let Ok(spec) = &self.spec {
-            each(spec.dsn.secret.as_str());
+            for dsn in std::iter::once(&spec.dsn).chain(&spec.replicas) {
+                // No name of a Secret has a slash.
+                match dsn.secret.namespace() == spec.id.namespace() {
+                    true => each(dsn.secret.name()),
+                    false => each(&dsn.secret.to_string()),
+                }
+            }
             if let Some(ca) = &spec.ca_secret {
-                each(ca.as_str());
+                each(ca.name());
             }
         }
     }

@@ -149,6 +149,15 @@ impl<V: Clone + Keys> Table<V> {
         }
     }
 
+    /// Calls `each` with namespace and name of the entries of any namespace that bear this key.
+    pub(crate) fn each_with(&self, key: &str, mut each: impl FnMut(&str, &str)) {
+        for (namespace, space) in self.read().iter() {
+            for name in space.index.get(key).into_iter().flatten() {
+                each(namespace, name);
+            }
+        }
+    }
+
     /// Calls `each` with every entry.
     pub(crate) fn each(&self, mut each: impl FnMut(&str, &str, &V)) {
         for (namespace, space) in self.read().iter() {
@@ -254,6 +263,11 @@ mod tests {
         }
         let _ = table.put("other", "d", 1, Some("red"));
         assert_eq!((found("red"), found("blue")), ("a b".into(), "a c".into()));
+        let mut anywhere = Vec::new();
+        table.each_with("red", |space, name| {
+            anywhere.push(format!("{space}/{name}"))
+        });
+        assert_eq!(anywhere, ["other/d", "shop/a", "shop/b"]);
         let _ = table.put("shop", "a", 2, Some("blue"));
         let _ = table.put("shop", "a", 1, Some("red"));
         assert_eq!((found("red"), found("blue")), ("b".into(), "a c".into()));

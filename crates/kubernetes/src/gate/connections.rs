@@ -7,7 +7,7 @@ use std::future::pending;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Target};
+use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Replica, Target};
 use dbop_model::{LoginName, Proof};
 use secrecy::SecretString;
 
@@ -43,6 +43,10 @@ impl Connector for Connections {
 
     async fn connect(&self, target: &Target) -> Result<Box<dyn Administer>, DatabaseError> {
         self.while_leading(self.inner.connect(target)).await
+    }
+
+    async fn connect_replica(&self, target: &Target) -> Result<Box<dyn Replica>, DatabaseError> {
+        self.while_leading(self.inner.connect_replica(target)).await
     }
 
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {

@@ -4,11 +4,11 @@
 //! Kinds that the ManagedDatabase names besides are always listed: they are not watched. What cannot be listed makes
 //! the answer unknown, never shorter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dbop_api::database::PodTemplateKind;
 use dbop_engine::{PlatformError, Read};
-use dbop_model::{MigrationName, ObjectRef, SecretName};
+use dbop_model::{ObjectRef, SecretName};
 use dbop_plan::Reference;
 use futures_util::FutureExt as _;
 use futures_util::future::join3;
@@ -30,14 +30,14 @@ const PAGE_SIZE: u32 = 500;
 /// Pages of one kind in one namespace: what has more is not looked through to the end, and unknown.
 const PAGES_MAX: usize = 40;
 
-/// References by migration; one without an entry has none.
-type References = BTreeMap<MigrationName, Vec<Reference>>;
+/// References by Secret; one without an entry has none.
+type References = BTreeMap<SecretName, Vec<Reference>>;
 
 impl KubernetesPlatform {
     pub(super) async fn find_references(
         &self,
         database: &ObjectRef,
-        secrets: &BTreeMap<MigrationName, SecretName>,
+        secrets: &BTreeSet<SecretName>,
         read: Read,
     ) -> Result<References, PlatformError> {
         if secrets.is_empty() {
@@ -171,18 +171,14 @@ where
 }
 
 /// Holders that refer to one of these Secrets, as the watches have told.
-fn cached(
-    caches: &Caches,
-    namespace: &str,
-    secrets: &BTreeMap<MigrationName, SecretName>,
-) -> Vec<Holder> {
+fn cached(caches: &Caches, namespace: &str, secrets: &BTreeSet<SecretName>) -> Vec<Holder> {
     // One that refers to several of them counts once.
     let mut holders: BTreeMap<(String, Box<str>), Holder> = BTreeMap::new();
     let mut add = |holder: &Holder| {
         let key = (holder.kind.clone().into_owned(), holder.name.clone());
         holders.entry(key).or_insert_with(|| holder.clone());
     };
-    for secret in secrets.values().map(SecretName::as_str) {
+    for secret in secrets.iter().map(SecretName::as_str) {
         caches.pods.each_of(namespace, secret, |_, entry| {
             if let PodEntry::Holder(holder) = entry {
                 add(holder);
@@ -200,17 +196,17 @@ fn cached(
     holders.into_values().collect()
 }
 
-/// By migration, in a stable order.
-fn sorted(holders: &[Holder], secrets: &BTreeMap<MigrationName, SecretName>) -> References {
+/// By Secret, in a stable order.
+fn sorted(holders: &[Holder], secrets: &BTreeSet<SecretName>) -> References {
     let mut references = References::new();
-    for (migration, secret) in secrets {
+    for secret in secrets {
         let mut all: Vec<Reference> = holders
             .iter()
             .filter_map(|holder| holder.reference_to(secret.as_str()))
             .collect();
         if !all.is_empty() {
             all.sort();
-            references.insert(migration.clone(), all);
+            references.insert(secret.clone(), all);
         }
     }
     references

@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dbop_api::marks::{
-    CLAIM_ANNOTATION, DATABASE_LABEL, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL,
+    self, CLAIM_ANNOTATION, DATABASE_LABEL, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL,
     MIGRATION_ANNOTATION, MIGRATION_LABEL, fits_label,
 };
 use dbop_database::Target;
 use dbop_engine::{AppSecret, PlatformError, Read, Revision, SecretSeen};
-use dbop_model::{DatabaseSpec, MigrationName, ObjectRef, SecretName};
+use dbop_model::{DatabaseSpec, MigrationName, ObjectRef, SecretName, ServerRole};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use k8s_openapi::ByteString;
@@ -127,28 +127,47 @@ impl KubernetesPlatform {
         data
     }
 
+    /// The content of a Secret of another namespace, which allows this database; `None`: it does not, or there is none.
+    /// It is asked for each time: its namespace may be none that is watched.
+    async fn lent(
+        &self,
+        secret: &ObjectRef,
+        to: &ObjectRef,
+    ) -> Result<Option<Data>, PlatformError> {
+        let api = self.secrets_of(secret.namespace());
+        let found = call::find(api.get(secret.name())).await;
+        let found = found.map_err(|error| error.of("reading", &secret_name(secret)))?;
+        Ok(found
+            .filter(|found| marks::is_lent(found.annotations(), to))
+            .map(|found| data(&found)))
+    }
+
     /// A value of a Secret that the spec names.
     async fn secret_value(
         &self,
         spec: &DatabaseSpec,
         field: &str,
-        name: &SecretName,
+        secret: &ObjectRef,
         key: &str,
         read: Read,
     ) -> Result<SecretString, PlatformError> {
         let id = &spec.id;
-        let namespace = id.namespace();
         let missing = |what: String| {
             PlatformError::Missing(format!(
                 "ManagedDatabase {id}: spec.connection.{field}: {what}"
             ))
         };
-        let held = self.content(namespace, name.as_str(), read).await?;
-        let held = held.ok_or_else(|| {
-            missing(format!(
-                "Secret {namespace}/{name} does not exist; create it, with the key {key}"
-            ))
-        })?;
+        let held = if secret.namespace() == id.namespace() {
+            let held = self.content(secret.namespace(), secret.name(), read);
+            held.await?.ok_or_else(|| {
+                missing(format!(
+                    "Secret {secret} does not exist; create it, with the key {key}"
+                ))
+            })?
+        } else {
+            let held = self.lent(secret, id).await?;
+            held.ok_or_else(|| missing(marks::not_lent(secret, id)))?
+        };
         let value = held.get(key).ok_or_else(|| {
             let keys: Vec<&str> = held.keys().map(String::as_str).collect();
             let keys = if keys.is_empty() {
@@ -157,7 +176,7 @@ impl KubernetesPlatform {
                 keys.join(", ")
             };
             missing(format!(
-                "Secret {namespace}/{name} has no key {key} that is text; its keys: {keys}"
+                "Secret {secret} has no key {key} that is text; its keys: {keys}"
             ))
         })?;
         // A value that was made with `echo` ends with a line end that nobody means.
@@ -168,16 +187,20 @@ impl KubernetesPlatform {
     pub(super) async fn find_target(
         &self,
         spec: &DatabaseSpec,
+        role: ServerRole,
         read: Read,
     ) -> Result<Target, PlatformError> {
+        let at = spec
+            .dsn_of(role)
+            .ok_or_else(|| PlatformError::no_server(&spec.id, role))?;
         let dsn = self
-            .secret_value(spec, "dsnSecret", &spec.dsn.secret, &spec.dsn.key, read)
+            .secret_value(spec, &role.to_string(), &at.secret, &at.key, read)
             .await?;
         let ca_certificate = match &spec.ca_secret {
             None => None,
-            Some(name) => {
+            Some(secret) => {
                 let ca = self
-                    .secret_value(spec, "tls.caSecret", name, CA_KEY, read)
+                    .secret_value(spec, "tls.caSecret", secret, CA_KEY, read)
                     .await?;
                 Some(ca.expose_secret().to_owned())
             }

@@ -15,6 +15,7 @@ mod deletion;
 mod foreign;
 mod idle;
 mod kubelet;
+mod lent;
 mod panics;
 mod references;
 mod runs;

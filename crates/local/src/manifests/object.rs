@@ -59,6 +59,8 @@ impl Object {
 #[derive(Clone)]
 pub struct SecretObject {
     data: BTreeMap<String, SecretString>,
+    /// `metadata.annotations`.
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl SecretObject {
@@ -80,7 +82,7 @@ impl PartialEq for SecretObject {
                 .map(|(k, v)| (k.clone(), v.expose_secret().to_owned()))
                 .collect()
         };
-        pairs(self) == pairs(other)
+        pairs(self) == pairs(other) && self.annotations == other.annotations
     }
 }
 
@@ -295,7 +297,14 @@ impl At<'_> {
             }
             // As an API server has it, stringData wins.
             data.extend(plain.into_iter().map(|(key, value)| (key, value.into())));
-            Object::Secret(SecretObject { data })
+            let annotations = value["metadata"]["annotations"].as_object();
+            let annotations = annotations.into_iter().flatten();
+            Object::Secret(SecretObject {
+                data,
+                annotations: annotations
+                    .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+                    .collect(),
+            })
         };
         if problems.is_empty() {
             Read::Object {

@@ -13,7 +13,8 @@ use dbop_database::answer::{Answer, unknown};
 /// The variables that matter, and those of only one of the two servers.
 const VARIABLES: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('lock_wait_timeout', \
     'max_statement_time', 'sql_mode', 'foreign_key_checks', 'time_zone', 'system_time_zone', \
-    'innodb_online_alter_log_max_size', 'alter_algorithm', 'character_set_collations', 'binlog_format', 'init_connect')";
+    'innodb_online_alter_log_max_size', 'alter_algorithm', 'character_set_collations', 'init_connect', \
+    'log_bin', 'binlog_format', 'binlog_row_image', 'binlog_legacy_event_pos')";
 /// The collation of each character set where none is said.
 const COLLATIONS: &str = "SELECT c.CHARACTER_SET_NAME, c.DEFAULT_COLLATE_NAME \
     FROM information_schema.CHARACTER_SETS c";
@@ -99,6 +100,11 @@ fn read<'a>(value: impl Fn(&str) -> &'a str) -> Settings {
         online_log_bytes: value("innodb_online_alter_log_max_size").parse().ok(),
         algorithm: Algorithm::named(value("alter_algorithm")),
         row_log: matches!(value("binlog_format"), "ROW" | "MIXED"),
+        // MariaDB before 11.4 and MySQL have no such variable, and always write the place.
+        logs_whole_rows: matches!(value("log_bin"), "ON" | "1")
+            && value("binlog_format") == "ROW"
+            && value("binlog_row_image") == "FULL"
+            && !matches!(value("binlog_legacy_event_pos"), "OFF" | "0"),
         collations: BTreeMap::new(),
         collation_charsets: BTreeMap::new(),
         engines: BTreeSet::new(),
@@ -148,6 +154,7 @@ mod tests {
             online_log_bytes: Some(134_217_728),
             algorithm: Some(Algorithm::NoCopy),
             row_log: false,
+            logs_whole_rows: false,
             collations: BTreeMap::new(),
             collation_charsets: BTreeMap::new(),
             engines: BTreeSet::new(),
@@ -167,5 +174,32 @@ mod tests {
             ..Settings::default()
         };
         assert_eq!(loose, expect);
+    }
+
+    #[test]
+    fn a_log_is_followed_where_it_has_whole_rows_and_their_places() {
+        #[track_caller]
+        fn check(other: (&str, &'static str), expect: bool) {
+            let usual = |name: &str| match name {
+                "log_bin" => "ON",
+                "binlog_format" => "ROW",
+                "binlog_row_image" => "FULL",
+                _ => "",
+            };
+            let seen = read(|name| {
+                if name == other.0 {
+                    other.1
+                } else {
+                    usual(name)
+                }
+            });
+            assert_eq!(seen.logs_whole_rows, expect, "{other:?}");
+        }
+        check(("sql_mode", ""), true);
+        check(("binlog_legacy_event_pos", "ON"), true);
+        check(("binlog_legacy_event_pos", "OFF"), false);
+        check(("log_bin", "OFF"), false);
+        check(("binlog_format", "MIXED"), false);
+        check(("binlog_row_image", "MINIMAL"), false);
     }
 }

@@ -64,6 +64,7 @@ pub(crate) fn session(pid: i64, user: &str) -> Session {
         address: Some("10.1.4.7".to_owned()),
         application: None,
         age: None,
+        replica: None,
     }
 }
 

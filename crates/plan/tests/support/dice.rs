@@ -253,6 +253,7 @@ fn sessions(dice: &mut Dice<'_>, user: &LoginName) -> Fact<Vec<Session>> {
         address: None,
         application: None,
         age: None,
+        replica: None,
     };
     dice.fact(|dice| dice.maybe(2, |_| session).into_iter().collect())
 }

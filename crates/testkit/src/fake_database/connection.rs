@@ -18,6 +18,7 @@ use dbop_model::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
+use super::ADMIN;
 use super::rules::{foreign, missing_role};
 use super::server::{Mark, Server, Table};
 use super::{FakeDatabase, WriteFate, facts};
@@ -100,12 +101,15 @@ impl Introspect for Connection {
         let database = server.database(name);
         let mut facts = DatabaseFacts {
             server: self.server_info(),
+            admin: ADMIN.to_owned(),
             version: database.version.clone(),
             locks: Fact::Known(Vec::new()),
             has_tables: server.has_tables(name, &look.access),
             logins: BTreeMap::new(),
             migrator: None,
             roles_ready: false,
+            replication: Fact::Known(server.replication()),
+            unmanaged: Fact::Known(Vec::new()),
             missing: server.missing.clone(),
             foreign: Vec::new(),
             claim,

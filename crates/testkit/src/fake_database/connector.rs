@@ -2,11 +2,12 @@
 //! PostgreSQL, since that is what the code under test knows.
 
 use async_trait::async_trait;
-use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Target};
+use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Replica, Target};
 use dbop_model::{Engine, LoginName, Proof, TlsMode, Why};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::connection::Connection;
+use super::replica::{self, ReplicaConnection};
 use super::server::Mark;
 use super::{ADMIN, FakeDatabase, OpenError};
 
@@ -79,6 +80,13 @@ impl Connector for FakeDatabase {
             name: dsn.database.to_owned(),
         };
         Ok(Box::new(Connection::new(database, id, address)))
+    }
+
+    async fn connect_replica(&self, target: &Target) -> Result<Box<dyn Replica>, DatabaseError> {
+        let dsn = parsed(target)?;
+        let host = dsn.host.to_owned();
+        replica::reached(&self.locked(), &host)?;
+        Ok(Box::new(ReplicaConnection::new(self.clone(), host)))
     }
 
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {

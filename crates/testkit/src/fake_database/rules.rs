@@ -11,7 +11,7 @@ use dbop_model::{
     MigrationName, Privilege, Session,
 };
 
-use super::server::{Defaults, Mark, Qualified, Role, Server};
+use super::server::{Defaults, Mark, OpenSession, Qualified, Role, Server};
 
 impl Server {
     pub(super) fn disconnect(&mut self, connection: u64) {
@@ -326,10 +326,16 @@ impl Server {
     }
 
     pub(super) fn open_sessions_of(&self, login: &LoginName) -> Vec<Session> {
-        let of_login = self
-            .sessions
-            .iter()
-            .filter(|(_, s)| s.login == login.as_str());
+        self.shown(&self.sessions, login)
+    }
+
+    /// Those of these sessions that are a login's, as a look shows them.
+    pub(super) fn shown(
+        &self,
+        sessions: &BTreeMap<u64, OpenSession>,
+        login: &LoginName,
+    ) -> Vec<Session> {
+        let of_login = sessions.iter().filter(|(_, s)| s.login == login.as_str());
         of_login
             .map(|(id, open)| Session {
                 pid: i64::try_from(*id).unwrap_or(i64::MAX),
@@ -337,6 +343,7 @@ impl Server {
                 address: Some(open.address.clone()),
                 application: Some(open.application.clone()).filter(|name| !name.is_empty()),
                 age: Duration::try_from(self.now.duration_since(open.opened_at)).ok(),
+                replica: None,
             })
             .collect()
     }

@@ -30,6 +30,8 @@ pub(super) struct Server {
     pub(super) roles: BTreeMap<String, Role>,
     pub(super) databases: BTreeMap<String, Database>,
     pub(super) sessions: BTreeMap<u64, OpenSession>,
+    /// By their hosts.
+    pub(super) replicas: BTreeMap<String, ReplicaState>,
     /// What trials of statements come to, by their numbers.
     pub(super) trials: BTreeMap<usize, Trial>,
     /// How many statements were tried.
@@ -159,6 +161,15 @@ pub(super) struct Defaults {
     pub(super) schemas: Option<BTreeSet<String>>,
 }
 
+/// A replica: its own sessions, and what it has replayed.
+#[derive(Default)]
+pub(super) struct ReplicaState {
+    pub(super) is_down: bool,
+    /// The logins that could log in when it stopped replaying; `None`: it replays at once.
+    pub(super) stopped_at: Option<BTreeSet<String>>,
+    pub(super) sessions: BTreeMap<u64, OpenSession>,
+}
+
 pub(super) struct OpenSession {
     pub(super) login: String,
     pub(super) opened_at: Timestamp,
@@ -189,12 +200,19 @@ impl Server {
             roles,
             databases: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            replicas: BTreeMap::new(),
             trials: BTreeMap::new(),
             tried: 0,
             looks_at_tables: 0,
             connections: BTreeMap::new(),
             last_id: 0,
         }
+    }
+
+    /// The logins that can log in.
+    pub(super) fn open_logins(&self) -> BTreeSet<String> {
+        let open = self.roles.iter().filter(|(_, role)| role.login);
+        open.map(|(name, _)| name.clone()).collect()
     }
 
     pub(super) fn add_database(&mut self, name: &str) {

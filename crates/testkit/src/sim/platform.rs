@@ -1,9 +1,10 @@
 //! The fake platform: objects, Secrets and Jobs of a [`World`], with the failures that the test asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use dbop_credentials::names;
 use dbop_database::Target;
 use dbop_engine::{
     AppSecret, ConfigMapLacks, JobSpec, Platform, PlatformError, Read, Report, Revision,
@@ -11,7 +12,7 @@ use dbop_engine::{
 };
 use dbop_model::{
     ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, JobPhase, MigrationName, ObjectRef,
-    RunRecord, SecretName,
+    RunRecord, SecretName, ServerRole,
 };
 use dbop_plan::{Reference, Slots};
 use secrecy::{ExposeSecret, SecretString};
@@ -79,8 +80,22 @@ impl Platform for SimPlatform {
         }))
     }
 
-    async fn target(&self, _: &DatabaseSpec, _: Read) -> Result<Target, PlatformError> {
-        Ok(self.world().db.target())
+    async fn target(
+        &self,
+        spec: &DatabaseSpec,
+        role: ServerRole,
+        _: Read,
+    ) -> Result<Target, PlatformError> {
+        let db = &self.world().db;
+        match role {
+            ServerRole::Primary => Ok(db.target()),
+            // Its Secret bears the name of its host.
+            ServerRole::Replica(_) => {
+                let at = spec.dsn_of(role);
+                let at = at.ok_or_else(|| PlatformError::no_server(&spec.id, role))?;
+                Ok(db.replica_target(at.secret.name()))
+            }
+        }
     }
 
     async fn jobs(&self, _: &ObjectRef, read: Read) -> Result<Vec<JobFacts>, PlatformError> {
@@ -118,17 +133,18 @@ impl Platform for SimPlatform {
 
     async fn references(
         &self,
-        _: &ObjectRef,
-        secrets: &BTreeMap<MigrationName, SecretName>,
+        database: &ObjectRef,
+        secrets: &BTreeSet<SecretName>,
         _: Read,
-    ) -> Fact<BTreeMap<MigrationName, Vec<Reference>>> {
+    ) -> Fact<BTreeMap<SecretName, Vec<Reference>>> {
         let world = self.look();
-        let mut references: BTreeMap<MigrationName, Vec<Reference>> = BTreeMap::new();
+        let mut references: BTreeMap<SecretName, Vec<Reference>> = BTreeMap::new();
         for application in &world.applications {
-            if let Some(migration) = application.refers_to()
-                && secrets.contains_key(&migration)
+            let secret = application.refers_to();
+            if let Some(secret) = secret.map(|migration| names::secret(database, &migration))
+                && secrets.contains(&secret)
             {
-                references.entry(migration).or_default().push(Reference {
+                references.entry(secret).or_default().push(Reference {
                     kind: "Deployment".to_owned(),
                     name: application.name.clone(),
                     how: "container app, env DATABASE_URL".to_owned(),

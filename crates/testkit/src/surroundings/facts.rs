@@ -142,6 +142,7 @@ impl Lens {
                 true => Fact::Unknown(cannot_see()),
                 false => Fact::Known(self.by_migration(|m| self.references(world, m))),
             },
+            admin_references: Vec::new(),
             foreign: Vec::new(),
             database: match world.dark {
                 true => Fact::Unknown(Why::new("connection refused")),
@@ -256,6 +257,7 @@ impl Lens {
                 address: None,
                 application: None,
                 age: None,
+                replica: None,
             }]),
             (false, false) => Fact::Known(Vec::new()),
         };

@@ -141,5 +141,6 @@ fn session(
         address: address.clone(),
         application: application.clone(),
         age: age.map_err(|_| shape())?.map(Duration::from_secs),
+        replica: None,
     })
 }

@@ -57,6 +57,7 @@ fn use_by(facts: &mut Facts, credential: &str, pids: &[i64]) {
         address: Some("10.1.4.7".to_owned()),
         application: Some("shop-api".to_owned()),
         age: Some(Duration::from_secs(11_520)),
+        replica: None,
     };
     login.sessions = Fact::Known(pids.iter().map(session).collect());
 }

@@ -59,6 +59,7 @@ fn use_v(facts: &mut Facts, credential: &str) {
         address: Some("10.1.4.7".to_owned()),
         application: None,
         age: None,
+        replica: None,
     };
     login.sessions = Fact::Known(vec![session]);
 }

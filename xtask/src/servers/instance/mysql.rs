@@ -4,7 +4,8 @@
 //! learn the superuser's password from a file at their first start.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -24,6 +25,19 @@ const FIRST_TABLES: &[&str] = &[
 ];
 /// The file with the superuser's password.
 const FIRST_STATEMENTS: &str = "first.sql";
+/// A server that others could follow, as most of those that matter are: tools that copy a table read its changes there.
+/// No commit waits for the disk, and what nobody will read again is removed when the next file is begun.
+const BINARY_LOG: &[&str] = &[
+    "--log-bin=binlog",
+    "--binlog-format=ROW",
+    "--sync-binlog=0",
+    "--max-binlog-size=64M",
+    "--binlog-expire-logs-seconds=120",
+    // Accounts without SUPER make triggers and functions, as they do on a server without this log.
+    "--log-bin-trust-function-creators=ON",
+];
+/// Its first file, with all since the server's first start.
+const FIRST_LOG: &str = "binlog.000001";
 /// The log of every statement.
 const STATEMENTS: &str = "statements.log";
 
@@ -38,6 +52,7 @@ impl Flavor for MySql {
         std::fs::create_dir(folder.data()).context("a data directory cannot be created")?;
         folder.user.own(&folder.data())?;
         let mut command = self.command(place)?;
+        command.arg("--skip-log-bin");
         let input = match self.mariadb {
             true => {
                 command.args(["--bootstrap", "--max-allowed-packet=8M", "--log-warnings=0"]);
@@ -91,6 +106,7 @@ impl Flavor for MySql {
             .arg(with("--ssl-ca=", certificate::authority(&folder.path)))
             .arg(with("--ssl-cert=", certificate))
             .arg(with("--ssl-key=", key))
+            .args(BINARY_LOG)
             // Tests look for passwords in the log, and people for what was done.
             .arg("--general-log=ON")
             .arg(with("--general-log-file=", self.statements(folder)))
@@ -100,6 +116,43 @@ impl Flavor for MySql {
                 "--max-connections=300",
             ]);
         Ok(command)
+    }
+
+    /// Its data are its own: all that there is on the server, it logs from its first start.
+    fn init_replica(&self, _: &Place<'_>, replica: &Place<'_>, password: &str) -> Result<()> {
+        self.init(replica, password)
+    }
+
+    fn follow(
+        &self,
+        command: &mut Command,
+        replica: &Folder,
+        of: u16,
+        password: &str,
+    ) -> Result<()> {
+        // Without TLS MySQL's plugin wants the server's key; MariaDB knows neither word.
+        let (source, who, key) = match self.mariadb {
+            true => ("MASTER", "SLAVE", ""),
+            false => (
+                "REPLICATION SOURCE",
+                "REPLICA",
+                ", GET_SOURCE_PUBLIC_KEY = 1",
+            ),
+        };
+        let prefix = source.rsplit(' ').next().unwrap_or(source);
+        let statements = format!(
+            "CHANGE {source} TO {prefix}_HOST = '127.0.0.1', {prefix}_PORT = {of}, {prefix}_USER = 'root', \
+             {prefix}_PASSWORD = '{password}', {prefix}_LOG_FILE = '{FIRST_LOG}', {prefix}_LOG_POS = 4{key};\n\
+             START {who};\n"
+        );
+        let first = replica.path.join(FIRST_STATEMENTS);
+        OpenOptions::new()
+            .append(true)
+            .open(&first)
+            .and_then(|mut file| file.write_all(statements.as_bytes()))
+            .with_context(|| format!("{} cannot be written", first.display()))?;
+        command.args(["--server-id=2", "--read-only=ON"]);
+        Ok(())
     }
 
     fn is_ready(&self, folder: &Folder) -> bool {
@@ -145,7 +198,7 @@ impl MySql {
                 "--innodb-flush-log-at-trx-commit=0",
                 "--innodb-doublewrite=OFF",
             ])
-            .args(["--innodb-buffer-pool-size=64M", "--skip-log-bin"]);
+            .arg("--innodb-buffer-pool-size=64M");
         if let Some(plugins) = place.layout.plugins() {
             command.arg(with("--plugin-dir=", plugins));
         }

@@ -8,10 +8,13 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 
-use super::{Flavor, Folder, Place, addresses};
+use super::{Flavor, Folder, Place, addresses, put_tree};
 use crate::cluster::PODS;
 
 pub(super) struct Postgres;
+
+/// Where a replica finds the password of the server that it follows, as libpq's `passfile`.
+const PASSWORDS: &str = "pgpass";
 
 impl Flavor for Postgres {
     fn init(&self, place: &Place<'_>, password: &str) -> Result<()> {
@@ -70,6 +73,26 @@ impl Flavor for Postgres {
             command.arg("-c").arg(setting);
         }
         Ok(command)
+    }
+
+    fn init_replica(&self, of: &Place<'_>, replica: &Place<'_>, password: &str) -> Result<()> {
+        let folder = replica.folder;
+        put_tree(&of.folder.data(), &folder.data(), folder.user)?;
+        // Of a replica the server needs no more than to be told so (manual, section 26.2.4).
+        let signal = folder.data().join("standby.signal");
+        std::fs::write(&signal, "").context("a replica cannot be made")?;
+        folder.user.own(&signal)?;
+        let line = format!("127.0.0.1:*:*:postgres:{password}\n");
+        folder.write_private(PASSWORDS, &line).map(drop)
+    }
+
+    fn follow(&self, command: &mut Command, replica: &Folder, of: u16, _: &str) -> Result<()> {
+        let passwords = replica.path.join(PASSWORDS);
+        command.arg("-c").arg(format!(
+            "primary_conninfo=host=127.0.0.1 port={of} user=postgres passfile={}",
+            passwords.display()
+        ));
+        Ok(())
     }
 
     fn is_ready(&self, folder: &Folder) -> bool {

@@ -2,6 +2,7 @@
 //! the server while reads and writes go on: gh-ost, pt-online-schema-change.
 
 use dbop_model::operation::{Algorithm, Column, ConstraintKind, Locking, Operation, ServerDefault};
+use dbop_model::{Engine, ServerInfo};
 
 use crate::case::Case;
 use crate::effect::Form as AnyForm;
@@ -139,10 +140,8 @@ fn can_be_indexed(sql_type: &str) -> bool {
 }
 
 /// Commands that copy the table outside of the server and swap the copy in. They read where the database is from the
-/// environment that every migration container has; pt-online-schema-change's driver reads the password from it, too, so
-/// that no list of processes shows it (MariaDB Connector/C, `mysql_real_connect`). `--force` and
-/// `--recursion-method=none` leave out what a migrator has no right to: asking the server for its primary and its
-/// replicas.
+/// environment that every migration container has, and so does each tool the password, so that no list of processes
+/// shows it.
 pub(crate) fn copied_outside(case: &Case<'_>) -> Vec<String> {
     let dialect = case.dialect();
     // Its own words say more than what is kept of them, and all that the statement does.
@@ -157,12 +156,15 @@ pub(crate) fn copied_outside(case: &Case<'_>) -> Vec<String> {
                 .to_owned(),
         ];
     }
-    let clause = shell(&clause);
-    let table = case.table().name();
     let database = case
         .table()
         .schema()
         .map_or_else(|| "$DBA_OP_DATABASE".to_owned(), str::to_owned);
+    let change = Change {
+        clause: shell(&clause),
+        database,
+        table: case.table().name(),
+    };
     let constraints = case.present().and_then(|facts| facts.constraints.known());
     let keys = |incoming: bool| {
         constraints.is_some_and(|constraints| {
@@ -171,28 +173,77 @@ pub(crate) fn copied_outside(case: &Case<'_>) -> Vec<String> {
                 .any(|c| c.kind == ConstraintKind::ForeignKey && c.incoming == incoming)
         })
     };
-    let method = if keys(true) {
-        " --alter-foreign-keys-method=auto"
-    } else {
-        ""
-    };
-    let mut commands = vec![format!(
-        "MYSQL_PWD=\"$DBA_OP_PASSWORD\" pt-online-schema-change --execute --force --recursion-method=none --no-version-check{method} --alter {clause} \
-         \"h=$DBA_OP_HOST,P=$DBA_OP_PORT,u=$DBA_OP_USERNAME,D={database},t={}\"",
-        table.replace(',', "\\,").replace('"', "\\\"")
-    )];
+    let mut advice = vec![change.by_percona(keys(true))];
     // gh-ost refuses tables with foreign keys on either end, and cannot add one.
     let adds_key = matches!(case.step.operation, Operation::AddConstraint { constraint, .. }
         if constraint.kind() == ConstraintKind::ForeignKey);
-    if constraints.is_some() && !keys(true) && !keys(false) && !adds_key {
-        commands.push(format!(
-            "gh-ost --execute --allow-on-master --host=\"$DBA_OP_HOST\" --port=\"$DBA_OP_PORT\" \
-             --user=\"$DBA_OP_USERNAME\" --password=\"$DBA_OP_PASSWORD\" --database=\"{database}\" \
-             --table={} --alter={clause}",
-            shell(table)
-        ));
+    let without_keys = constraints.is_some() && !keys(true) && !keys(false) && !adds_key;
+    if without_keys && case.settings().is_known_and(|set| set.logs_whole_rows) {
+        advice.push(change.by_gh_ost());
+        advice.push(what_gh_ost_needs(case.server));
     }
-    commands
+    advice
+}
+
+/// A change of a table that a tool makes on a copy.
+struct Change<'a> {
+    /// What follows `ALTER TABLE` and the name, as one word of a shell.
+    clause: String,
+    /// The database, as a part of a shell's word.
+    database: String,
+    table: &'a str,
+}
+
+impl Change<'_> {
+    /// pt-online-schema-change's driver reads the password from `MYSQL_PWD` (MariaDB Connector/C, `mysql_real_connect`).
+    /// `--force` and `--recursion-method=none` leave out what a migrator has no right to: asking the server for its
+    /// primary and its replicas.
+    fn by_percona(&self, is_referred_to: bool) -> String {
+        let method = match is_referred_to {
+            true => " --alter-foreign-keys-method=auto",
+            false => "",
+        };
+        format!(
+            "MYSQL_PWD=\"$DBA_OP_PASSWORD\" pt-online-schema-change --execute --force \
+             --recursion-method=none --no-version-check{method} --alter {} \
+             \"h=$DBA_OP_HOST,P=$DBA_OP_PORT,u=$DBA_OP_USERNAME,D={},t={}\"",
+            self.clause,
+            self.database,
+            self.table.replace(',', "\\,").replace('"', "\\\"")
+        )
+    }
+
+    /// gh-ost takes no password from its environment but where its configuration names a variable of it. It encrypts
+    /// where it is told to, and is not told which certificates to trust. `--assume-rbr` and `--assume-master-host`
+    /// leave out what a migrator has no right to, as above. Two that follow a server's log under the same number end
+    /// each other's connection (error 4052), so the number is made of the database's name. The socket at which it listens
+    /// outlives a run that was killed, where `/tmp` does.
+    fn by_gh_ost(&self) -> String {
+        format!(
+            "printf '[client]\\npassword=${{DBA_OP_PASSWORD}}\\n' | gh-ost --conf=/dev/stdin --execute \
+             --allow-on-master --assume-rbr --assume-master-host=\"$DBA_OP_HOST:$DBA_OP_PORT\" \
+             --ok-to-drop-table --initially-drop-socket-file \
+             $(case \"$DBA_OP_CONNECTION_STRING\" in *=DISABLED) ;; *) echo --ssl --ssl-allow-insecure;; esac) \
+             --replica-server-id=\"$(printf %s \"$DBA_OP_DATABASE\" | cksum | cut -d' ' -f1)\" \
+             --host=\"$DBA_OP_HOST\" --port=\"$DBA_OP_PORT\" --user=\"$DBA_OP_USERNAME\" \
+             --database=\"{}\" --table={} --alter={}",
+            self.database,
+            shell(self.table),
+            self.clause
+        )
+    }
+}
+
+/// What a person gives gh-ost first; it has no way round that.
+fn what_gh_ost_needs(server: &ServerInfo) -> String {
+    let words = "gh-ost works once a person has let the migrator read the server's binary log, which \
+                 holds the changes of every database there (deploy/examples/gh-ost)";
+    // These answer no SHOW MASTER STATUS (MySQL 8.4 Release Notes, "SQL statements removed").
+    let is_renamed = server.engine == Engine::MySql && (server.major, server.minor) >= (8, 4);
+    match is_renamed {
+        true => format!("{words}; this server wants a release after 1.1.7"),
+        false => words.to_owned(),
+    }
 }
 
 /// A text as one word of a shell.
