@@ -69,6 +69,10 @@ pub fn not_lent(secret: &ObjectRef, to: &ObjectRef) -> String {
     )
 }
 
+/// What the label begins with by which a workload, or its Pods' template, says which schema of a database its code is
+/// for: the database's name follows, and the value is the name of a DatabaseMigration.
+pub const SCHEMA_LABEL_PREFIX: &str = "schema.database-operator.dev/";
+
 /// On a Job: the DatabaseMigration whose schema the run started from; absent: an empty database.
 pub const FROM_ANNOTATION: &str = "database-operator.dev/from";
 /// On a Job: the DatabaseMigration that runs.

@@ -94,6 +94,11 @@ pub fn managed_database_status(
         Position::Off(_) => Vec::new(),
         Position::Unknown => old.path.clone(),
     };
+    let supported = match &position {
+        Position::At(name) => supported(desired, name),
+        Position::Empty | Position::Off(_) => Vec::new(),
+        Position::Unknown => old.supported_versions.clone(),
+    };
     let binding = match (&facts.secrets, &position) {
         (Fact::Known(secrets), Position::At(name)) => secrets.contains_key(name).then(|| Binding {
             name: names::secret(id, name).to_string(),
@@ -110,6 +115,7 @@ pub fn managed_database_status(
             .or_else(|| old.engine.clone()),
         current_version: current,
         desired_version: Some(desired.database.desired.to_string()),
+        supported_versions: supported,
         path,
         migration: running(pass),
         last_run: old
@@ -198,6 +204,17 @@ pub fn change(standing: Option<&ManagedDatabaseStatus>, next: &ManagedDatabaseSt
     } else {
         Change::Yes
     }
+}
+
+/// The migrations whose code works with the schema of this one, the newest first.
+fn supported(desired: &Desired, current: &MigrationName) -> Vec<String> {
+    let compatible = desired.chain.compatible(current);
+    let (line, _) = desired.chain.lineage(current);
+    let works = line.iter().filter(|m| compatible.contains(&m.name));
+    works
+        .take(LIST_ITEMS_MAX as usize)
+        .map(|m| m.name.to_string())
+        .collect()
 }
 
 /// Where a database stands, as far as status shows it.

@@ -36,6 +36,10 @@ pub struct ManagedDatabaseStatus {
     /// The DatabaseMigration whose schema is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desired_version: Option<String>,
+    /// The DatabaseMigrations whose application code works with the schema that the database has, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = LIST_ITEMS_MAX))]
+    pub supported_versions: Vec<String>,
     /// The migrations still to run, the next one first; the first hundred of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = LIST_ITEMS_MAX))]

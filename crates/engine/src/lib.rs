@@ -29,7 +29,7 @@ pub use error::StepError;
 pub use memory::Memory;
 pub use platform::{
     AppSecret, Clock, ConfigMapLacks, Entropy, JobSpec, Platform, PlatformError, Read, Report,
-    Revision, SecretSeen, Subject,
+    Revision, SecretSeen, Subject, Workloads,
 };
 pub use servers::Servers;
 pub use worker::{Engine, Next, Pace, Worker, backoff};

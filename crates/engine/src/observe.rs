@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::judge::judged;
 use crate::memory::{Connection, Memory, PROOF_AGE_MAX, Worked};
-use crate::platform::{PlatformError, Read, SecretSeen, Subject};
+use crate::platform::{PlatformError, Read, SecretSeen, Subject, Workloads};
 use crate::servers::Admission;
 use crate::worker::Engine;
 
@@ -177,6 +177,7 @@ pub(crate) async fn observe(
         secrets: Fact::Known(BTreeMap::new()),
         references: Fact::Known(BTreeMap::new()),
         admin_references: Vec::new(),
+        declared: Fact::Known(Vec::new()),
         foreign: Vec::new(),
         database: Fact::Unknown(Why::new("it has not been looked at")),
         proofs: BTreeMap::new(),
@@ -323,7 +324,7 @@ pub(crate) fn dsn_error(
     }
 }
 
-/// Who refers to the Secrets of credentials, and to those that hold DSNs.
+/// Who refers to the Secrets of credentials, and to those that hold DSNs; who says which schema it is for.
 async fn refer(engine: &Engine, spec: &DatabaseSpec, facts: &mut Facts, read: Read) {
     // A credential whose Secret is just deleted may still be referred to: every login counts.
     let with_secret = facts.secrets.known().into_iter().flat_map(BTreeMap::keys);
@@ -340,15 +341,21 @@ async fn refer(engine: &Engine, spec: &DatabaseSpec, facts: &mut Facts, read: Re
         .filter_map(|dsn| SecretName::new(dsn.secret.name()).ok())
         .collect();
     let wanted = of_credentials.values().chain(&of_admin).cloned().collect();
-    let found = engine.platform.references(&spec.id, &wanted, read).await;
-    facts.references = found.map(|mut found| {
-        let of_admin = of_admin.iter().filter_map(|secret| found.remove(secret));
-        facts.admin_references = of_admin.flatten().collect();
-        let by_migration = of_credentials
-            .into_iter()
-            .filter_map(|(migration, secret)| Some((migration, found.remove(&secret)?)));
-        by_migration.collect()
-    });
+    let found = engine.platform.workloads(&spec.id, &wanted, read).await;
+    (facts.references, facts.declared) = match found {
+        Fact::Unknown(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why)),
+        Fact::Known(Workloads {
+            mut references,
+            declared,
+        }) => {
+            let of_admin = of_admin.iter().filter_map(|one| references.remove(one));
+            facts.admin_references = of_admin.flatten().collect();
+            let by_migration = of_credentials
+                .into_iter()
+                .filter_map(|(migration, secret)| Some((migration, references.remove(&secret)?)));
+            (Fact::Known(by_migration.collect()), Fact::Known(declared))
+        }
+    };
 }
 
 /// Ours by migration, with what the planner needs to know of each; foreign ones are only named.

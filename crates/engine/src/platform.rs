@@ -13,7 +13,9 @@ use dbop_model::{
     ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, MigrationName, ObjectRef, RunRecord,
     SecretName, ServerRole,
 };
-use dbop_plan::{Action, Because, Decision, Desired, Facts, ObjectFacts, Reference, Run, Slots};
+use dbop_plan::{
+    Action, Because, Decision, Declared, Desired, Facts, ObjectFacts, Reference, Run, Slots,
+};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -180,6 +182,15 @@ pub enum ConfigMapLacks<'a> {
     },
 }
 
+/// What the workloads of a namespace have to do with a database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Workloads {
+    /// Who refers to each of the Secrets that were asked for; one that nobody refers to may be left out.
+    pub references: BTreeMap<SecretName, Vec<Reference>>,
+    /// Those that run and say which schema their code is for.
+    pub declared: Vec<Declared>,
+}
+
 /// Where a database stands after a pass: what the platform shows to people.
 #[derive(Debug)]
 pub struct Report<'a> {
@@ -232,14 +243,13 @@ pub trait Platform: Send + Sync {
         read: Read,
     ) -> Result<BTreeMap<MigrationName, SecretSeen>, PlatformError>;
 
-    /// Who refers to these Secrets of the database's namespace: unfinished Pods and workload templates. One that nobody
-    /// refers to may be left out.
-    async fn references(
+    /// The workloads of the database's namespace, unfinished Pods among them, as far as they concern the database.
+    async fn workloads(
         &self,
         database: &ObjectRef,
         secrets: &BTreeSet<SecretName>,
         read: Read,
-    ) -> Fact<BTreeMap<SecretName, Vec<Reference>>>;
+    ) -> Fact<Workloads>;
 
     /// The value of a key of a ConfigMap, as it is now: SQL that a migration names.
     ///

@@ -29,7 +29,7 @@ use tokio::sync::watch as signal;
 use tokio::task::JoinSet;
 
 use crate::job::PodSeen;
-use crate::references::{Holder, Prune, Pruned, Workload};
+use crate::references::{Holder, Prune, Pruned, Workload, schema_key};
 use chains::Namespace;
 use seen::{DatabaseSeen, MigrationSeen, SecretMeta, owner};
 use table::{Keys, Table};
@@ -124,10 +124,13 @@ impl Keys for PodEntry {
     }
 }
 
-/// By the Secrets that it refers to.
+/// By the Secrets that it refers to, and by the databases of whose schema it speaks.
 impl Keys for Holder {
     fn keys(&self, each: &mut dyn FnMut(&str)) {
         self.uses.iter().for_each(|(secret, _)| each(secret));
+        for (database, _) in &self.schemas {
+            each(&schema_key(database));
+        }
     }
 }
 
@@ -472,6 +475,11 @@ impl Caches {
             let meta = self.secrets.get(namespace, secret);
             if let Some(of) = meta.and_then(|meta| meta.of) {
                 self.wakes.referred(&of.0);
+            }
+        }
+        for (database, _) in holder.iter().flat_map(|holder| holder.schemas.iter()) {
+            if let Ok(id) = ObjectRef::new(namespace, &**database) {
+                self.wakes.referred(&id);
             }
         }
     }

@@ -21,13 +21,14 @@ use async_trait::async_trait;
 use dbop_api::report::action_event;
 use dbop_database::Target;
 use dbop_engine::{
-    AppSecret, Clock, JobSpec, Platform, PlatformError, Read, Report, Revision, SecretSeen, Subject,
+    AppSecret, Clock, JobSpec, Platform, PlatformError, Read, Report, Revision, SecretSeen,
+    Subject, Workloads,
 };
 use dbop_model::{
     ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, MigrationName, ObjectRef, RunRecord,
     SecretName, ServerRole,
 };
-use dbop_plan::{Action, Because, DeletionStep, Reference, Slots};
+use dbop_plan::{Action, Because, DeletionStep, Slots};
 use jiff::Timestamp;
 use kube::Client;
 use secrecy::SecretString;
@@ -191,13 +192,13 @@ impl Platform for KubernetesPlatform {
         self.find_secrets(database, names, read).await
     }
 
-    async fn references(
+    async fn workloads(
         &self,
         database: &ObjectRef,
         secrets: &BTreeSet<SecretName>,
         read: Read,
-    ) -> Fact<BTreeMap<SecretName, Vec<Reference>>> {
-        Fact::from(self.find_references(database, secrets, read).await)
+    ) -> Fact<Workloads> {
+        Fact::from(self.find_workloads(database, secrets, read).await)
     }
 
     async fn config_map_value(

@@ -15,13 +15,13 @@ use dbop_api::{ManagedDatabaseStatus, marks};
 use dbop_database::Target;
 use dbop_engine::{
     AppSecret, Clock, Entropy, JobSpec, Platform, PlatformError, Read, Report, Revision,
-    SecretSeen, Subject,
+    SecretSeen, Subject, Workloads,
 };
 use dbop_model::{
     ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, JobPhase, MigrationName, ObjectRef,
     RunRecord, SecretName, ServerRole,
 };
-use dbop_plan::{Action, Because, Decision, Reference, Slots};
+use dbop_plan::{Action, Because, Decision, Slots};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -418,14 +418,14 @@ impl Platform for LocalPlatform {
         Ok(self.secrets.list(database, names)?)
     }
 
-    async fn references(
+    async fn workloads(
         &self,
         _database: &ObjectRef,
         _secrets: &BTreeSet<SecretName>,
         _: Read,
-    ) -> Fact<BTreeMap<SecretName, Vec<Reference>>> {
-        // A directory has no workloads: who uses a credential shows by its sessions alone.
-        Fact::Known(BTreeMap::new())
+    ) -> Fact<Workloads> {
+        // A directory has none: who uses a credential shows by its sessions alone.
+        Fact::Known(Workloads::default())
     }
 
     async fn config_map_value(

@@ -10,7 +10,7 @@ use dbop_model::{
 };
 use jiff::Timestamp;
 
-use crate::facts::Reference;
+use crate::facts::{Declared, Reference};
 
 /// The next step of a database.
 #[derive(Debug, Clone, PartialEq)]
@@ -395,6 +395,15 @@ pub enum Blocker {
         /// Why.
         broken: ChainBreak,
     },
+    /// The code of running workloads, as they say, cannot live with the next schema.
+    WorkloadStranded {
+        /// The migration.
+        migration: MigrationName,
+        /// They.
+        workloads: Vec<Declared>,
+        /// The migration whose application they can move to now.
+        move_to: MigrationName,
+    },
     /// Findings stop the next migration.
     Hints {
         /// The migration.
@@ -425,6 +434,7 @@ impl Blocker {
             Blocker::DirtyVersion { .. } => "DirtyVersion",
             Blocker::RunIncomplete { .. } => "RunIncomplete",
             Blocker::NoPath { .. } => "NoPath",
+            Blocker::WorkloadStranded { .. } => "WorkloadStranded",
             Blocker::Hints { .. } => "HintsBlocked",
             Blocker::HintsRequired { .. } => "HintsRequired",
         }

@@ -92,6 +92,7 @@ pub fn facts() -> Result<Facts, NameError> {
         secrets: Fact::Known(BTreeMap::new()),
         references: Fact::Known(BTreeMap::new()),
         admin_references: Vec::new(),
+        declared: Fact::Known(Vec::new()),
         foreign: Vec::new(),
         database: Fact::Known(DatabaseFacts {
             server: ServerInfo {

@@ -31,6 +31,8 @@ pub struct Facts {
     pub references: Fact<BTreeMap<MigrationName, Vec<Reference>>>,
     /// Workloads that refer to a Secret with a DSN of the operator's own, as far as they are known.
     pub admin_references: Vec<Reference>,
+    /// Running workloads that say which schema their code is for.
+    pub declared: Fact<Vec<Declared>>,
     /// Secrets and Jobs that bear a name we need and are not ours.
     pub foreign: Vec<ForeignObject>,
     /// The database; unknown where it cannot be reached or logged in to.
@@ -88,6 +90,23 @@ pub struct Reference {
     pub name: String,
     /// How it refers to the Secret, for people: "container api, env DATABASE_URL".
     pub how: String,
+}
+
+/// A running workload that says which schema its code is for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Declared {
+    /// Its kind: `Pod`, `Deployment`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// The migration that it names; there need not be one.
+    pub migration: String,
+}
+
+impl std::fmt::Display for Declared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} ({})", self.kind, self.name, self.migration)
+    }
 }
 
 /// How long a login has been seen unused, by unbroken watching.

@@ -31,4 +31,6 @@ pub use decision::{
     Action, Because, Blocker, Decision, Defect, DeletionStep, HeldLock, JobEnd, Retirement, Run,
     Undo, Use, WaitingOn,
 };
-pub use facts::{Desired, Facts, Hints, ObjectFacts, Quiet, Reference, SecretFacts, Slots};
+pub use facts::{
+    Declared, Desired, Facts, Hints, ObjectFacts, Quiet, Reference, SecretFacts, Slots,
+};

@@ -370,6 +370,16 @@ impl fmt::Display for Blocker {
                 with_locks(f, locks)
             }
             Blocker::NoPath { broken } => write!(f, "{broken}; {}", way_out(broken)),
+            Blocker::WorkloadStranded {
+                migration,
+                workloads,
+                move_to,
+            } => write!(
+                f,
+                "{migration} would strand what runs, by its own label: {}; deploy the application of {move_to} \
+                 first, or correct the label",
+                list(workloads.iter())
+            ),
             Blocker::Hints { migration, findings } => {
                 write!(f, "{migration} {}", clauses(findings.iter()))
             }

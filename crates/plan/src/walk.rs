@@ -7,8 +7,9 @@ use dbop_model::{
     ChainBreak, Engine, Fact, JobFacts, Migration, MigrationName, Orphaned, Outcome, RunRecord,
 };
 
-use crate::decide::{HEARTBEAT, HINTS_LOOK, LOCK_LOOK, SLOT_LOOK, after, record};
+use crate::decide::{HEARTBEAT, HINTS_LOOK, LOCK_LOOK, SLOT_LOOK, UNKNOWN_LOOK, after, record};
 use crate::decision::{Action, Because, Blocker, Decision, Run, WaitingOn};
+use crate::facts::Declared;
 use crate::retire::{Outdated, retire, retire_when_unused};
 use crate::situation::{Position, Rest, Situation};
 
@@ -217,6 +218,7 @@ fn take(s: &Situation<'_>, position: &Position, step: &Step<'_>) -> Walk {
     };
     let decision = already_ran(s, &run)
         .or_else(|| no_way(s, step.to))
+        .or_else(|| stranded(s, position, to))
         .or_else(|| judged(s, to))
         .or_else(|| tool_locked(s, to))
         .or_else(|| retire(s, &outdated))
@@ -241,6 +243,40 @@ fn no_way(s: &Situation<'_>, to: &Migration) -> Option<Decision> {
     let follows = s.desired.chain.is_ancestor(named, &to.name);
     (!follows).then_some(Decision::Blocked {
         by: Blocker::NoPath { broken },
+    })
+}
+
+/// A running workload says that its code is for a schema that works now, and cannot live with the next one. It need not
+/// use a credential of ours. One that names no migration of the chain may be any: it is not left behind either.
+fn stranded(s: &Situation<'_>, position: &Position, next: &MigrationName) -> Option<Decision> {
+    let Position::At(current) = position else {
+        return None;
+    };
+    let declared = match &s.facts.declared {
+        Fact::Known(declared) => declared,
+        Fact::Unknown(why) => {
+            return Some(Decision::Wait {
+                on: WaitingOn::Unknown {
+                    what: "the running workloads of its namespace".to_owned(),
+                    why: why.clone(),
+                },
+                wake_at: after(s.now, UNKNOWN_LOOK),
+            });
+        }
+    };
+    let chain = &s.desired.chain;
+    let (now, then) = (chain.compatible(current), chain.compatible(next));
+    let is_stranded = |workload: &&Declared| match MigrationName::new(workload.migration.as_str()) {
+        Ok(code) if chain.get(&code).is_some() => now.contains(&code) && !then.contains(&code),
+        _ => true,
+    };
+    let workloads: Vec<Declared> = declared.iter().filter(is_stranded).cloned().collect();
+    (!workloads.is_empty()).then(|| Decision::Blocked {
+        by: Blocker::WorkloadStranded {
+            migration: next.clone(),
+            workloads,
+            move_to: current.clone(),
+        },
     })
 }
 

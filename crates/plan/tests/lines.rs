@@ -1274,6 +1274,38 @@ fn line_12_no_way() {
 }
 
 #[test]
+fn line_12_a_workload_that_says_its_schema_is_not_stranded() {
+    let next = || rest(2, 3).no_login("v1").no_secret("v1");
+    let run = "run v3 on v2: v3 is desired";
+    check(
+        next().declared("v1"),
+        "blocked: v3 would strand what runs, by its own label: Deployment api (v1); deploy the application of v2 \
+         first, or correct the label",
+    );
+    check(next().declared("v2"), run);
+    check(next().declared("v3"), run);
+    check(next().declared("v1").compatible("v3", "v1"), run);
+    // It names nothing that is known.
+    check(
+        next().declared("v9"),
+        "blocked: v3 would strand what runs, by its own label: Deployment api (v9); deploy the application of v2 \
+         first, or correct the label",
+    );
+    check(
+        next().declared_unknown(),
+        "waits: the running workloads of its namespace not known: the server did not answer",
+    );
+    // It has been left behind before: this step takes nothing from it.
+    let later = || {
+        let rest = rest(3, 4).no_login("v2").no_secret("v2");
+        rest.declared("v1")
+    };
+    check(later(), "run v4 on v3: v4 is desired");
+    // At rest it is nobody's concern.
+    check(rest(3, 3).declared("v1"), "at rest");
+}
+
+#[test]
 fn line_12_pruned_older_objects_are_in_nobodys_way() {
     check(
         case(4).at("v3").cred("v3").pruned("v1").pruned("v2"),

@@ -507,6 +507,7 @@ fn the_throws_reach_every_kind_of_decision() {
         "DirtyVersion",
         "RunIncomplete",
         "NoPath",
+        "WorkloadStranded",
         "HintsBlocked",
         "HintsRequired",
         "Ahead",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use dbop_engine::{Next, Platform as _, PlatformError, Read, Worker};
 use dbop_model::{JobFacts, ObjectRef};
-use dbop_plan::{Decision, WaitingOn};
+use dbop_plan::{Blocker, Decision, WaitingOn};
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 
@@ -112,6 +112,8 @@ impl Task {
             Some(Decision::Wait {
                 on: WaitingOn::CredentialInUse { .. } | WaitingOn::QuietWindow { .. },
                 ..
+            }) | Some(Decision::Blocked {
+                by: Blocker::WorkloadStranded { .. },
             })
         );
         let flag = &self.slot.waits_for_references;

@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dbop_api::database::PodTemplateKind;
-use dbop_engine::{PlatformError, Read};
+use dbop_engine::{PlatformError, Read, Workloads};
 use dbop_model::{ObjectRef, SecretName};
-use dbop_plan::Reference;
+use dbop_plan::{Declared, Reference};
 use futures_util::FutureExt as _;
 use futures_util::future::join3;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use super::KubernetesPlatform;
 use crate::cache::{Caches, JobEntry, PodEntry};
 use crate::call::{self, CallError};
-use crate::references::{Holder, Pruned, Workload, holder_of_template, is_built_in};
+use crate::references::{Holder, Pruned, Workload, holder_of_template, is_built_in, schema_key};
 
 /// Objects of one page of a list.
 const PAGE_SIZE: u32 = 500;
@@ -34,18 +34,15 @@ const PAGES_MAX: usize = 40;
 type References = BTreeMap<SecretName, Vec<Reference>>;
 
 impl KubernetesPlatform {
-    pub(super) async fn find_references(
+    pub(super) async fn find_workloads(
         &self,
         database: &ObjectRef,
         secrets: &BTreeSet<SecretName>,
         read: Read,
-    ) -> Result<References, PlatformError> {
-        if secrets.is_empty() {
-            return Ok(References::new());
-        }
+    ) -> Result<Workloads, PlatformError> {
         let namespace = database.namespace();
         let mut holders = match (&self.caches, read) {
-            (Some(caches), Read::Cached) => cached(caches, namespace, secrets),
+            (Some(caches), Read::Cached) => cached(caches, database, secrets),
             _ => self.listed(namespace).await?,
         };
         // The kinds of an object whose spec is refused are not asked for: nothing is retired there either.
@@ -55,7 +52,10 @@ impl KubernetesPlatform {
                 holders.extend(self.listed_of(namespace, kind).await?);
             }
         }
-        Ok(sorted(&holders, secrets))
+        Ok(Workloads {
+            references: sorted(&holders, secrets),
+            declared: declared(&holders, database.name()),
+        })
     }
 
     /// Every kind of Kubernetes' own, as it is now.
@@ -170,15 +170,22 @@ where
     })
 }
 
-/// Holders that refer to one of these Secrets, as the watches have told.
-fn cached(caches: &Caches, namespace: &str, secrets: &BTreeSet<SecretName>) -> Vec<Holder> {
+/// Holders that refer to one of these Secrets, or say which schema of the database they are for, as the watches have
+/// told.
+fn cached(caches: &Caches, database: &ObjectRef, secrets: &BTreeSet<SecretName>) -> Vec<Holder> {
+    let namespace = database.namespace();
     // One that refers to several of them counts once.
     let mut holders: BTreeMap<(String, Box<str>), Holder> = BTreeMap::new();
     let mut add = |holder: &Holder| {
         let key = (holder.kind.clone().into_owned(), holder.name.clone());
         holders.entry(key).or_insert_with(|| holder.clone());
     };
-    for secret in secrets.iter().map(SecretName::as_str) {
+    let declaring = schema_key(database.name());
+    for secret in secrets
+        .iter()
+        .map(SecretName::as_str)
+        .chain([declaring.as_str()])
+    {
         caches.pods.each_of(namespace, secret, |_, entry| {
             if let PodEntry::Holder(holder) = entry {
                 add(holder);
@@ -194,6 +201,16 @@ fn cached(caches: &Caches, namespace: &str, secrets: &BTreeSet<SecretName>) -> V
         });
     }
     holders.into_values().collect()
+}
+
+/// Those that run and say which schema of the database they are for, in a stable order.
+fn declared(holders: &[Holder], database: &str) -> Vec<Declared> {
+    let mut all: Vec<Declared> = holders
+        .iter()
+        .filter_map(|holder| holder.declares(database))
+        .collect();
+    all.sort();
+    all
 }
 
 /// By Secret, in a stable order.

@@ -91,5 +91,15 @@ pub fn holder_of_template(
         None
     };
     let kind = Cow::Owned(kind.to_owned());
-    Ok(Holder::new(kind, name, noted(&object.metadata, note), &pod))
+    let of_template = at.replace("/template/spec", "/template/metadata/labels");
+    let of_template = object.data.pointer(&of_template);
+    let of_template = of_template.and_then(|labels| serde_json::from_value(labels.clone()).ok());
+    let labels = [&object.metadata.labels, &of_template];
+    Ok(Holder::new(
+        kind,
+        name,
+        noted(&object.metadata, note),
+        &pod,
+        &labels,
+    ))
 }

@@ -322,3 +322,45 @@ fn a_list_is_pruned_as_it_is_decoded() {
         Pod::url_path(&(), Some("shop"))
     );
 }
+
+fn declares(holder: Option<Holder>) -> Option<String> {
+    let declared = holder?.declares("shop")?;
+    Some(declared.to_string())
+}
+
+#[test]
+fn a_label_says_which_schema_a_workload_is_for() {
+    let label = |version: &str| json!({"schema.database-operator.dev/shop": version, "app": "x"});
+    let plain = json!({"containers": [{"name": "api"}]});
+    let template = |labels: Value| json!({"metadata": {"labels": labels}, "spec": plain});
+    let deployment = |own: Value, of_template: Value, replicas: i32| {
+        let object = json!({
+            "metadata": {"name": "api", "labels": own},
+            "spec": {"replicas": replicas, "selector": {}, "template": template(of_template)},
+        });
+        declares(parse::<Deployment>(object).holder())
+    };
+    let says = |version: &str| Some(format!("Deployment api ({version})"));
+    assert_eq!(deployment(label("v2"), json!({}), 1), says("v2"));
+    assert_eq!(deployment(json!({}), label("v2"), 1), says("v2"));
+    // What runs is by the template.
+    assert_eq!(deployment(label("v1"), label("v2"), 1), says("v2"));
+    assert_eq!(deployment(label("v2"), json!({}), 0), None, "nothing runs");
+    assert_eq!(deployment(json!({"app": "x"}), json!({}), 1), None);
+    let other = json!({"schema.database-operator.dev/crm": "v2"});
+    assert_eq!(deployment(other, json!({}), 1), None, "of another database");
+    let pod = |phase: &str| {
+        let object = json!({
+            "metadata": {"name": "p", "labels": label("v2")}, "spec": plain, "status": {"phase": phase},
+        });
+        declares(parse::<Pod>(object).holder())
+    };
+    assert_eq!(pod("Running").as_deref(), Some("Pod p (v2)"));
+    assert_eq!(pod("Succeeded"), None);
+    let rollout: DynamicObject = parse(json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "r"},
+        "spec": {"template": template(label("v2"))},
+    }));
+    let rollout = holder_of_template("Rollout", &rollout).unwrap();
+    assert_eq!(declares(rollout).as_deref(), Some("Rollout r (v2)"));
+}

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec, PodTemplateSpec};
 use kube::Resource;
 use kube::api::ObjectMeta;
 
-use super::Holder;
+use super::{Holder, Labels};
 
 /// What is said of an object that somebody deleted, and that is still there.
 const BEING_DELETED: &str = "being deleted";
@@ -28,7 +28,7 @@ impl Workload for Pod {
         if matches!(phase, Some("Succeeded" | "Failed")) || is_migration(&self.metadata) {
             return None;
         }
-        holder::<Self>(&self.metadata, None, self.spec.as_ref())
+        holder::<Self>(&self.metadata, None, self.spec.as_ref(), &None)
     }
 }
 
@@ -98,19 +98,22 @@ fn holder_of<K: k8s_openapi::Resource>(
     note: Option<&'static str>,
     template: &PodTemplateSpec,
 ) -> Option<Holder> {
-    holder::<K>(metadata, note, template.spec.as_ref())
+    let of_template = template.metadata.as_ref().and_then(|of| of.labels.clone());
+    holder::<K>(metadata, note, template.spec.as_ref(), &of_template)
 }
 
 fn holder<K: k8s_openapi::Resource>(
     metadata: &ObjectMeta,
     note: Option<&'static str>,
     pod: Option<&PodSpec>,
+    of_template: &Labels,
 ) -> Option<Holder> {
     Holder::new(
         Cow::Borrowed(K::KIND),
         metadata.name.as_deref(),
         noted(metadata, note),
         pod?,
+        &[&metadata.labels, of_template],
     )
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dbop_api::ManagedDatabase;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::Pod;
@@ -77,15 +78,54 @@ async fn a_kind_that_cannot_be_listed_is_unknown_and_never_unused() {
     let mut site = Site::new("kinds").await;
     let kubelet = Kubelet::start(&site);
     site.migrations(3).await;
-    let rollouts = json!({ "credentials": { "podTemplates": [
-        { "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout" },
-    ]}});
-    site.database_with("shop", "v2", rollouts).await;
+    site.database("shop", "v2").await;
     site.start().await;
     site.at_rest("shop", "v2").await;
+    let rollouts = json!({ "spec": { "credentials": { "podTemplates": [
+        { "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout" },
+    ]}}});
+    site.patch::<ManagedDatabase>("shop", rollouts).await;
     site.desire("shop", "v3").await;
     site.shows("shop", "kind Rollout of argoproj.io/v1alpha1")
         .await;
     assert_eq!(kubelet.runs(), 2);
     assert!(site.secret("shop-v1").await.is_some());
+}
+
+#[tokio::test]
+async fn a_workload_that_says_its_schema_is_not_left_behind() {
+    let mut site = Site::new("declared").await;
+    let kubelet = Kubelet::start(&site);
+    site.migrations(3).await;
+    site.database("shop", "v2").await;
+    site.start().await;
+    site.at_rest("shop", "v2").await;
+    assert_eq!(site.status("shop").await.supported_versions, ["v2", "v1"]);
+
+    // It has a password of its own: nothing else tells that it is there.
+    let labels = json!({ "app": "api" });
+    let deployment = json!({
+        "metadata": { "name": "api", "labels": { "schema.database-operator.dev/shop": "v1" } },
+        "spec": {
+            "replicas": 1, "selector": { "matchLabels": labels },
+            "template": { "metadata": { "labels": labels }, "spec": {
+                "containers": [{ "name": "api", "image": "shop/api:1" }],
+            } },
+        },
+    });
+    site.create::<Deployment>(deployment).await;
+    site.desire("shop", "v3").await;
+    site.shows(
+        "shop",
+        "v3 would strand what runs, by its own label: Deployment api (v1)",
+    )
+    .await;
+    assert_eq!(kubelet.runs(), 2, "v3 did not run");
+    assert!(
+        site.secret("shop-v1").await.is_some(),
+        "nothing was revoked"
+    );
+    let moved = json!({ "metadata": { "labels": { "schema.database-operator.dev/shop": "v2" } } });
+    site.patch::<Deployment>("api", moved).await;
+    site.at_rest("shop", "v3").await;
 }

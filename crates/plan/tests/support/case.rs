@@ -10,7 +10,9 @@ use dbop_model::{
     MissingPrivilege, ObjectRef, ObservedVersion, Orphaned, Outcome, Proof, RunRecord,
     SchemaVersion, Session, ToolLock, Why,
 };
-use dbop_plan::{Decision, Desired, Facts, Hints, Quiet, Reference, SecretFacts, decide, example};
+use dbop_plan::{
+    Decision, Declared, Desired, Facts, Hints, Quiet, Reference, SecretFacts, decide, example,
+};
 use jiff::{SignedDuration, Timestamp};
 
 /// When everything here happens.
@@ -477,6 +479,22 @@ impl Case {
             }
             Fact::Unknown(_) => panic!("the references are not known"),
         })
+    }
+
+    /// A running workload says that its code is for this migration's schema.
+    pub(crate) fn declared(self, migration: &str) -> Self {
+        self.with(|case| match &mut case.facts.declared {
+            Fact::Known(declared) => declared.push(Declared {
+                kind: "Deployment".to_owned(),
+                name: "api".to_owned(),
+                migration: migration.to_owned(),
+            }),
+            Fact::Unknown(_) => panic!("the workloads are not known"),
+        })
+    }
+
+    pub(crate) fn declared_unknown(self) -> Self {
+        self.with(|case| case.facts.declared = Fact::Unknown(nobody_says()))
     }
 
     pub(crate) fn references_unknown(self) -> Self {

@@ -14,7 +14,7 @@ use dbop_model::{
     SchemaVersion, Session, Why,
 };
 use dbop_plan::{
-    Desired, Facts, Hints, ObjectFacts, Quiet, Reference, SecretFacts, Slots, example,
+    Declared, Desired, Facts, Hints, ObjectFacts, Quiet, Reference, SecretFacts, Slots, example,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -206,6 +206,14 @@ fn facts(dice: &mut Dice<'_>, desired: &Desired, now: Timestamp) -> Facts {
         each.into_iter()
             .map(|m| (m, vec![reference.clone()]))
             .collect()
+    });
+    facts.declared = dice.fact(|dice| {
+        let declared = Declared {
+            kind: "Deployment".to_owned(),
+            name: "api".to_owned(),
+            migration: some_migration(dice).to_string(),
+        };
+        vec![declared; usize::from(dice.odd(2))]
     });
     if dice.odd(1) {
         facts.foreign.push(ForeignObject {

@@ -8,7 +8,7 @@ use dbop_credentials::names;
 use dbop_database::Target;
 use dbop_engine::{
     AppSecret, ConfigMapLacks, JobSpec, Platform, PlatformError, Read, Report, Revision,
-    SecretSeen, Subject,
+    SecretSeen, Subject, Workloads,
 };
 use dbop_model::{
     ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, JobPhase, MigrationName, ObjectRef,
@@ -131,12 +131,12 @@ impl Platform for SimPlatform {
             .collect())
     }
 
-    async fn references(
+    async fn workloads(
         &self,
         database: &ObjectRef,
         secrets: &BTreeSet<SecretName>,
         _: Read,
-    ) -> Fact<BTreeMap<SecretName, Vec<Reference>>> {
+    ) -> Fact<Workloads> {
         let world = self.look();
         let mut references: BTreeMap<SecretName, Vec<Reference>> = BTreeMap::new();
         for application in &world.applications {
@@ -151,7 +151,10 @@ impl Platform for SimPlatform {
                 });
             }
         }
-        Fact::Known(references)
+        Fact::Known(Workloads {
+            references,
+            declared: world.declared.clone(),
+        })
     }
 
     async fn config_map_value(

@@ -9,7 +9,7 @@ use dbop_model::{
     ConfigMapName, Digest, Fact, JobName, MigrationName, ObservedVersion, RunRecord, SchemaVersion,
     SecretName,
 };
-use dbop_plan::{Desired, ObjectFacts};
+use dbop_plan::{Declared, Desired, ObjectFacts};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 
@@ -42,6 +42,8 @@ pub struct World {
     pub config_maps: BTreeMap<ConfigMapName, String>,
     /// Applications.
     pub applications: Vec<Application>,
+    /// Running workloads that say which schema their code is for.
+    pub declared: Vec<Declared>,
     /// Becomes desired once the database is at rest for the first time.
     pub later: Option<MigrationName>,
     /// How runs of a migration end; the default is success.
@@ -195,6 +197,7 @@ impl World {
             secrets: BTreeMap::new(),
             config_maps: BTreeMap::new(),
             applications: Vec::new(),
+            declared: Vec::new(),
             later: None,
             scripts: BTreeMap::new(),
             lag: 0,

@@ -143,6 +143,7 @@ impl Lens {
                 false => Fact::Known(self.by_migration(|m| self.references(world, m))),
             },
             admin_references: Vec::new(),
+            declared: Fact::Known(Vec::new()),
             foreign: Vec::new(),
             database: match world.dark {
                 true => Fact::Unknown(Why::new("connection refused")),
