@@ -123,7 +123,8 @@ async fn who_is_connected_with_a_login_of_their_own_is_named() {
         }
         let told = site.directory.ask(&["status"]).await;
         told.says(&format!("login {}", legacy["username"].as_str().unwrap()));
-        (person.close().await, admin.close().await);
+        person.close().await;
+        admin.close().await;
         site.directory.local().await.exits(0);
         assert!(
             site.status()["unmanagedLogins"].is_null(),
