@@ -34,6 +34,9 @@ pub const MANAGED_BY: &str = "database-operator";
 pub const CLAIM_ANNOTATION: &str = "database-operator.dev/claim";
 /// On a credential's Secret: the DatabaseMigration whose application it is for.
 pub const MIGRATION_ANNOTATION: &str = "database-operator.dev/migration";
+/// On a credential's Secret: what of it is by the database's `secretTemplate`, so that it goes when the template no
+/// longer has it, and what people have added stays.
+pub const TEMPLATE_ANNOTATION: &str = "database-operator.dev/template";
 /// On a Job: the DatabaseMigration whose schema the run started from; absent: an empty database.
 pub const FROM_ANNOTATION: &str = "database-operator.dev/from";
 /// On a Job: the DatabaseMigration that runs.

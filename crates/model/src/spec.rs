@@ -10,6 +10,7 @@ use crate::name::{
     ConfigMapName, Digest, MigrationName, ObjectRef, RoleName, SchemaVersion, SecretName,
 };
 use crate::operation::Operation;
+use crate::secret_template::SecretTemplate;
 use crate::table::TableName;
 
 /// A ManagedDatabase's spec.
@@ -344,6 +345,8 @@ pub struct CredentialPolicy {
     pub orphaned: Orphaned,
     /// Sessions on replicas that the spec does not name do not matter.
     pub ignore_replicas: bool,
+    /// What the Secrets of credentials have besides.
+    pub secret_template: SecretTemplate,
 }
 
 /// What application logins may do, where, and what they never may: all that the grants follow from.
