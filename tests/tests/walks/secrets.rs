@@ -1,6 +1,8 @@
 //! What a database's `secretTemplate` adds to the Secrets of its credentials: in the words of clients, and as the
 //! template stands now.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use std::collections::BTreeMap;
 
 use dbop_tests::local::{Credential, Site, Step};
