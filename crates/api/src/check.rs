@@ -191,6 +191,11 @@ fn object_value(shape: &Shape<'_>, map: &Map<String, Value>, path: &str, faults:
             );
         }
     }
+    let max = shape.limits.as_deref().and_then(|limits| limits.max);
+    if let Some(max) = max.filter(|max| map.len() as f64 > *max) {
+        let problem = format!("has {} entries, {max} are allowed", map.len());
+        return faults.push(path, problem, "");
+    }
     for (key, child) in map {
         let path = join(path, key);
         match shape.field(key).or(shape.each.as_deref()) {

@@ -258,6 +258,34 @@ mod tests {
     }
 
     #[test]
+    fn templates_are_refused_by_their_key_and_place() {
+        let of = |template: Value| {
+            let credentials = json!({ "secretTemplate": template });
+            DatabaseSpec::try_from(&database(&[("credentials", credentials)]))
+        };
+        let refused = of(json!({ "keys": { "a": "{host", "b": "{port}", "c": "x{pw}" } }));
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            "ManagedDatabase shop/shop: spec.credentials.secretTemplate.keys.a: at character 1: { has no }; write \
+             {{ for a brace that is to stay\n\
+             ManagedDatabase shop/shop: spec.credentials.secretTemplate.keys.c: at character 2: there is no value \
+             pw; the values are host, port, database, username, password, uri, jdbcUrl, ca"
+        );
+        let many: serde_json::Map<String, Value> =
+            (0..33).map(|nth| (format!("k{nth}"), json!("x"))).collect();
+        assert_eq!(
+            of(json!({ "keys": many })).unwrap_err().to_string(),
+            "ManagedDatabase shop/shop: spec.credentials.secretTemplate.keys: has 33 entries, 32 are allowed"
+        );
+        let spec = of(json!({ "keys": { "b": "{port}" }, "presets": ["PgPass"] })).unwrap();
+        let template = spec.credentials.secret_template;
+        assert_eq!(template.mount_path, "/credential");
+        assert_eq!(template.keys.len() + template.presets.len(), 2);
+        let none = DatabaseSpec::try_from(&database(&[])).unwrap();
+        assert_eq!(none.credentials.secret_template, Default::default());
+    }
+
+    #[test]
     fn hints_are_operations() {
         let hints = json!([
             { "op": "addColumn", "table": "users", "columns": [{ "name": "a", "type": "text", "nullable": false }] },

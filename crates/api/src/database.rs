@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::migration::LIST_ITEMS_MAX;
 use crate::pattern;
 use crate::pod_template::PodTemplate;
+use crate::secret_template::SecretTemplate;
 use crate::status::ManagedDatabaseStatus;
 
 /// Further kinds with a Pod template that one database's applications use: more than there are in
@@ -324,6 +325,9 @@ pub struct Credentials {
     /// named keeps every credential from being retired.
     #[serde(default)]
     pub ignore_replicas: bool,
+    /// What the Secrets of credentials have besides the keys of a service binding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_template: Option<SecretTemplate>,
     /// Further kinds with a Pod template at spec.template, which count as users of a credential like
     /// Deployments do, such as argoproj.io/v1alpha1 Rollout; the operator must be let to list them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -354,6 +358,7 @@ impl Default for Credentials {
             quiet_window: quiet_window(),
             orphaned: orphaned(),
             ignore_replicas: false,
+            secret_template: None,
             pod_templates: Vec::new(),
         }
     }

@@ -38,6 +38,7 @@ pub mod pod_template;
 pub mod record;
 pub mod refusal;
 pub mod report;
+pub mod secret_template;
 pub mod status;
 
 mod bounds;

@@ -731,6 +731,64 @@ podTemplate:
                 &[("/spec/parallelism", "{pods: 3, completions: 2}")],
                 "spec.parallelism.pods: is more than there are completions",
             ),
+            (
+                DATABASE,
+                &[("/spec/credentials", "{secretTemplate: {labels: {a b: c}}}")],
+                "spec.credentials.secretTemplate.labels: has a key that is no key of a label",
+            ),
+            (
+                DATABASE,
+                &[(
+                    "/spec/credentials",
+                    "{secretTemplate: {annotations: {a b: c}}}",
+                )],
+                "spec.credentials.secretTemplate.annotations: has a key that is no key of an annotation",
+            ),
+            (
+                DATABASE,
+                &[(
+                    "/spec/credentials",
+                    "{secretTemplate: {labels: {app.kubernetes.io/managed-by: me}}}",
+                )],
+                "spec.credentials.secretTemplate.labels: has a key that the operator sets",
+            ),
+            (
+                DATABASE,
+                &[(
+                    "/spec/credentials",
+                    "{secretTemplate: {annotations: {database-operator.dev/claim: x}}}",
+                )],
+                "spec.credentials.secretTemplate.annotations: has a key that the operator sets",
+            ),
+            (
+                DATABASE,
+                &[(
+                    "/spec/credentials",
+                    "{secretTemplate: {type: kubernetes.io/tls}}",
+                )],
+                "spec.credentials.secretTemplate.type: is one that Kubernetes gives a meaning to",
+            ),
+            (
+                DATABASE,
+                &[(
+                    "/spec/credentials",
+                    "{secretTemplate: {keys: {.hidden: x}}}",
+                )],
+                "spec.credentials.secretTemplate.keys: has a name that is no key of a credential's Secret",
+            ),
+            (
+                DATABASE,
+                &[(
+                    "/spec/credentials",
+                    "{secretTemplate: {keys: {password: x}}}",
+                )],
+                "spec.credentials.secretTemplate.keys: has the name of a key that every credential's Secret has",
+            ),
+            (
+                DATABASE,
+                &[("/spec/credentials", "{secretTemplate: {keys: {pgpass: x}}}")],
+                "spec.credentials.secretTemplate.keys: has the name of a preset's key",
+            ),
         ];
         let mut broken = std::collections::BTreeSet::new();
         for (manifest, changes, expect) in cases {

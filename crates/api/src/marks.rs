@@ -73,6 +73,9 @@ pub fn not_lent(secret: &ObjectRef, to: &ObjectRef) -> String {
 /// for: the database's name follows, and the value is the name of a DatabaseMigration.
 pub const SCHEMA_LABEL_PREFIX: &str = "schema.database-operator.dev/";
 
+/// On a credential's Secret: what of it is by the database's `secretTemplate`, so that it goes when the template no
+/// longer has it, and what people have added stays.
+pub const TEMPLATE_ANNOTATION: &str = "database-operator.dev/template";
 /// On a Job: the DatabaseMigration whose schema the run started from; absent: an empty database.
 pub const FROM_ANNOTATION: &str = "database-operator.dev/from";
 /// On a Job: the DatabaseMigration that runs.

@@ -22,6 +22,10 @@ pub const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-
 pub const VARIABLE: &str = "^[ -<>-~]+$";
 /// Where a volume is mounted. Kubernetes refuses the colon; at the root there would be no image.
 pub const MOUNT_PATH: &str = r"^/[^/:\x00-\x1f\x7f][^:\x00-\x1f\x7f]*$";
+/// Where files are that a connection string names: no character of it means anything in any of them.
+pub const PLAIN_PATH: &str = "^(/[-._a-zA-Z0-9]+)+$";
+/// Types of Secrets.
+pub const SECRET_TYPE: &str = "^[a-zA-Z0-9]([-._/a-zA-Z0-9]*[a-zA-Z0-9])?$";
 /// A group and version of Kubernetes: `v1`, `argoproj.io/v1alpha1`.
 pub const API_VERSION: &str =
     r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?v[0-9][a-z0-9]*$";
@@ -87,6 +91,16 @@ const WORDS: &[Words] = &[
         pattern: MOUNT_PATH,
         problem: "is no path to mount something at",
         way_out: "write an absolute path without ':', such as /etc/migration",
+    },
+    Words {
+        pattern: PLAIN_PATH,
+        problem: "is no path that every connection string can name",
+        way_out: "write an absolute path of letters, digits, '-', '_' and '.', such as /etc/database",
+    },
+    Words {
+        pattern: SECRET_TYPE,
+        problem: "is no type of a Secret",
+        way_out: "write Opaque, or a name such as example.com/database",
     },
     Words {
         pattern: API_VERSION,

@@ -141,7 +141,7 @@ pub struct ContainerDefaults {
     pub volume_mounts: Vec<VolumeMount>,
 }
 
-fn labels(_: &mut SchemaGenerator) -> Schema {
+pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "maxProperties": ENTRIES_MAX,

@@ -9,10 +9,11 @@
 
 use std::sync::LazyLock;
 
+use dbop_model::{Preset, STANDARD_KEYS};
 use regex_lite::Regex;
 use serde_json::Value;
 
-use crate::marks::{PREFIX, VOLUME_PREFIX};
+use crate::marks::{MANAGED_BY_LABEL, PREFIX, VOLUME_PREFIX};
 use crate::{duration, pattern};
 
 /// One rule.
@@ -40,6 +41,8 @@ pub(crate) enum Holds {
     Change,
     /// Nobody: in a directory the field is not needed.
     Cluster,
+    /// The way into the model, which says where in a text something is wrong.
+    Model,
 }
 
 impl Rule {
@@ -98,6 +101,8 @@ fn op_in(value: &Value, ops: &[&str]) -> bool {
 
 /// Kubernetes' limit for a label, which the name becomes: of Jobs, Secrets and metrics.
 const LABEL_BYTES_MAX: usize = 63;
+/// Kubernetes' limit for a key of a Secret.
+const SECRET_KEY_BYTES_MAX: usize = 253;
 /// Half of the age that facts may have when a Job starts would be too short for some; all of it is
 /// the end.
 const PROBE_TIMEOUT_SECS_MAX: u64 = 10;
@@ -300,6 +305,100 @@ const DATABASE: &[Rule] = &[
         holds: Holds::Value(|metadata| {
             entries(metadata, "annotations").all(|(key, _)| !has_reserved_prefix(key))
         }),
+    },
+    Rule {
+        at: "spec.credentials.secretTemplate",
+        field: "labels",
+        cel: label_keys!("labels"),
+        problem: "has a key that is no key of a label",
+        way_out: "write name or prefix/name, the name of at most 63 letters, digits, '-', '_' and '.'",
+        holds: Holds::Value(|template| {
+            entries(template, "labels").all(|(key, _)| is_label_key(key))
+        }),
+    },
+    Rule {
+        at: "spec.credentials.secretTemplate",
+        field: "annotations",
+        cel: label_keys!("annotations"),
+        problem: "has a key that is no key of an annotation",
+        way_out: "write name or prefix/name, the name of at most 63 letters, digits, '-', '_' and '.'",
+        holds: Holds::Value(|template| {
+            entries(template, "annotations").all(|(key, _)| is_label_key(key))
+        }),
+    },
+    Rule {
+        at: "spec.credentials.secretTemplate",
+        field: "labels",
+        cel: "!has(self.labels) || self.labels.all(k, !k.startsWith('database-operator.dev/') \
+              && k != 'app.kubernetes.io/managed-by')",
+        problem: "has a key that the operator sets",
+        way_out: "drop app.kubernetes.io/managed-by and what begins with database-operator.dev/",
+        holds: Holds::Value(|template| {
+            entries(template, "labels")
+                .all(|(key, _)| !key.starts_with(PREFIX) && key != MANAGED_BY_LABEL)
+        }),
+    },
+    Rule {
+        at: "spec.credentials.secretTemplate",
+        field: "annotations",
+        cel: "!has(self.annotations) || self.annotations.all(k, !k.startsWith('database-operator.dev/'))",
+        problem: "has a key that the operator sets",
+        way_out: "drop what begins with database-operator.dev/",
+        holds: Holds::Value(|template| {
+            entries(template, "annotations").all(|(key, _)| !key.starts_with(PREFIX))
+        }),
+    },
+    Rule {
+        at: "spec.credentials.secretTemplate",
+        field: "type",
+        cel: "!has(self.type) || !self.type.matches('^([^/]*[.])?kubernetes[.]io/')",
+        problem: "is one that Kubernetes gives a meaning to",
+        way_out: "drop type, or write Opaque or a type with a prefix of yours",
+        holds: Holds::Value(|template| !is_kubernetes_type(text(template, "type"))),
+    },
+    Rule {
+        at: "spec.credentials.secretTemplate",
+        field: "keys",
+        cel: "!has(self.keys) || self.keys.all(k, k.matches('^[-_a-zA-Z0-9][-._a-zA-Z0-9]{0,252}$'))",
+        problem: "has a name that is no key of a credential's Secret",
+        way_out: "use letters, digits, '-', '_' and '.', and no '.' at the beginning",
+        holds: Holds::Value(|template| {
+            entries(template, "keys").all(|(key, _)| is_secret_key(key))
+        }),
+    },
+    Rule {
+        at: "spec.credentials.secretTemplate",
+        field: "keys",
+        cel: "!has(self.keys) || self.keys.all(k, !(k in ['type', 'provider', 'host', 'port', \
+              'database', 'username', 'password', 'uri', 'ca.crt']))",
+        problem: "has the name of a key that every credential's Secret has",
+        way_out: "call it other than type, provider, host, port, database, username, password, uri and ca.crt",
+        holds: Holds::Value(|template| {
+            entries(template, "keys").all(|(key, _)| !STANDARD_KEYS.contains(&key))
+        }),
+    },
+    Rule {
+        at: "spec.credentials.secretTemplate",
+        field: "keys",
+        cel: "!has(self.keys) || self.keys.all(k, !(k in ['jdbc-url', 'sqlalchemy-url', 'ado-net', \
+              'pgpass', 'pg_service.conf']))",
+        problem: "has the name of a preset's key",
+        way_out: "name the preset in presets, or call the key something else",
+        holds: Holds::Value(|template| {
+            let presets = Preset::ALL.map(Preset::key);
+            entries(template, "keys").all(|(key, _)| !presets.contains(&key))
+        }),
+    },
+    Rule {
+        at: "spec.credentials.secretTemplate",
+        field: "keys",
+        cel: "!has(self.keys) || self.keys.all(k, self.keys[k].matches('^([^{}]|[{][{]|[}][}]|\
+              [{](host|port|database|username|password|uri|jdbcUrl|ca)\
+              ([|](url|pgpass|pgservice|dotnet|conninfo|json)){0,3}[}])*$'))",
+        problem: "has a text with a brace without its other, or with a name between braces that there is not",
+        way_out: "write {{ and }} for braces; the values are host, port, database, username, password, uri, \
+                  jdbcUrl and ca, and an encoder behind '|' is url, pgpass, pgservice, dotnet, conninfo or json",
+        holds: Holds::Model,
     },
 ];
 
@@ -531,6 +630,20 @@ fn is_label_key(key: &str) -> bool {
     KEY.as_ref().is_some_and(|pattern| pattern.is_match(key))
 }
 
+/// One that the API server checks, or that some controller of Kubernetes acts on.
+fn is_kubernetes_type(kind: &str) -> bool {
+    let prefix = kind.split_once('/').map_or("", |(prefix, _)| prefix);
+    prefix == "kubernetes.io" || prefix.ends_with(".kubernetes.io")
+}
+
+/// Also the name of a file, of which those that begin with a dot are the kubelet's.
+fn is_secret_key(key: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    (1..=SECRET_KEY_BYTES_MAX).contains(&key.len())
+        && !key.starts_with('.')
+        && key.bytes().all(fits)
+}
+
 /// By what selectors find a Job's Pods, and the operator its own objects.
 fn is_reserved(key: &str) -> bool {
     has_reserved_prefix(key)
@@ -565,8 +678,10 @@ mod tests {
     #[test]
     fn both_sides_know_the_same_keys_of_labels() {
         let quoted = format!("'{}'", pattern::LABEL_KEY);
+        let of_labels = |rule: &&Rule| rule.problem.contains("is no key of a");
         let rules = DATABASE.iter().filter(|rule| rule.cel.contains("matches"));
-        assert_eq!(rules.clone().count(), 3);
+        let rules = rules.filter(of_labels).filter(|rule| rule.field != "keys");
+        assert_eq!(rules.clone().count(), 5);
         for rule in rules {
             assert!(rule.cel.contains(&quoted), "{}", rule.cel);
         }
@@ -582,5 +697,67 @@ mod tests {
             assert_eq!(is_label_key(key), good, "{key}");
         }
         assert!(!is_label_key(&"x".repeat(64)));
+    }
+
+    /// What the API server matches templates against.
+    fn template_pattern() -> Regex {
+        let rule = DATABASE
+            .iter()
+            .find(|rule| matches!(rule.holds, Holds::Model));
+        let (_, pattern) = rule.unwrap().cel.split_once("matches('").unwrap();
+        Regex::new(pattern.strip_suffix("'))").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn both_sides_take_the_same_templates() {
+        use dbop_model::{Encoder, KeyTemplate, TemplateValue};
+        let pattern = template_pattern();
+        let check = |text: &str| {
+            let read = KeyTemplate::parse(text);
+            assert_eq!(pattern.is_match(text), read.is_ok(), "{text}: {read:?}");
+        };
+        for value in TemplateValue::ALL.map(TemplateValue::name) {
+            check(&format!("{{{value}}}"));
+            for encoder in Encoder::ALL.map(Encoder::name) {
+                check(&format!("{{{value}|{encoder}}}"));
+                check(&format!("a{{{value}|{encoder}|{encoder}|{encoder}}}\n"));
+                check(&format!(
+                    "{{{value}|{encoder}|{encoder}|{encoder}|{encoder}}}"
+                ));
+            }
+        }
+        // Every text of some length that these pieces make.
+        let pieces = ["{", "}", "{{", "}}", "|", "host", "url", "ä", "\n"];
+        let mut texts = vec![String::new()];
+        for _ in 0..4 {
+            let longer = texts
+                .iter()
+                .flat_map(|text| pieces.iter().map(move |piece| format!("{text}{piece}")));
+            texts = longer.collect();
+            texts.iter().for_each(|text| check(text));
+        }
+    }
+
+    #[test]
+    fn names_of_keys_and_types_are_told_apart() {
+        for (key, good) in [
+            ("a", true),
+            ("_a.b-C", true),
+            (".a", false),
+            ("a/b", false),
+            ("", false),
+        ] {
+            assert_eq!(is_secret_key(key), good, "{key}");
+        }
+        assert!(is_secret_key(&"x".repeat(253)) && !is_secret_key(&"x".repeat(254)));
+        for (kind, theirs) in [
+            ("kubernetes.io/tls", true),
+            ("bootstrap.kubernetes.io/token", true),
+            ("Opaque", false),
+            ("example.com/kubernetes.io", false),
+            ("notkubernetes.io/x", false),
+        ] {
+            assert_eq!(is_kubernetes_type(kind), theirs, "{kind}");
+        }
     }
 }

@@ -51,7 +51,7 @@ pub(crate) struct Limits<'a> {
     /// A number, or a text.
     #[serde(rename = "n", skip_serializing_if = "std::ops::Not::not")]
     pub(crate) int_or_string: bool,
-    /// The least: of a number its value, of a text its characters, of an array its items.
+    /// The least: of a number its value, of a text its characters, of an array its items, of a map its entries.
     #[serde(rename = "a", skip_serializing_if = "Option::is_none")]
     pub(crate) min: Option<f64>,
     /// The most, likewise.
@@ -150,11 +150,11 @@ impl<'a> Shape<'a> {
 
 impl<'a> Limits<'a> {
     fn new(schema: &'a Value) -> Self {
-        let number = |fields: [&str; 3]| fields.iter().find_map(|field| schema[field].as_f64());
+        let number = |fields: &[&str]| fields.iter().find_map(|field| schema[field].as_f64());
         Self {
             int_or_string: schema["x-kubernetes-int-or-string"] == true,
-            min: number(["minimum", "minLength", "minItems"]),
-            max: number(["maximum", "maxLength", "maxItems"]),
+            min: number(&["minimum", "minLength", "minItems"]),
+            max: number(&["maximum", "maxLength", "maxItems", "maxProperties"]),
             one_of: texts(&schema["enum"]),
             pattern: schema["pattern"].as_str().map(Text::from),
             set: schema["x-kubernetes-list-type"] == "set",

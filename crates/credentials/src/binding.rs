@@ -113,7 +113,8 @@ impl Binding {
         )
     }
 
-    fn url_host(&self) -> String {
+    /// The host as URLs have it: an IPv6 address in brackets.
+    pub(crate) fn url_host(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]", self.host)
         } else {

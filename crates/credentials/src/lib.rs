@@ -18,6 +18,7 @@ pub mod generations;
 pub mod names;
 pub mod password;
 pub mod said;
+pub mod template;
 
 pub use binding::Binding;
 pub use generations::Generation;

@@ -18,6 +18,7 @@ pub mod error;
 pub mod memory;
 pub mod platform;
 pub mod servers;
+mod wanted;
 pub mod worker;
 
 mod execute;
@@ -28,8 +29,8 @@ mod replicas;
 pub use error::StepError;
 pub use memory::Memory;
 pub use platform::{
-    AppSecret, Clock, ConfigMapLacks, Entropy, JobSpec, Platform, PlatformError, Read, Report,
-    Revision, SecretSeen, Subject, Workloads,
+    AppSecret, Clock, ConfigMapLacks, Dress, Entropy, JobSpec, Platform, PlatformError, Read,
+    Report, Revision, SecretSeen, Subject, Workloads,
 };
 pub use servers::Servers;
 pub use worker::{Engine, Next, Pace, Worker, backoff};

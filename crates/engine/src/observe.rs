@@ -7,16 +7,18 @@ use dbop_credentials::{Binding, names};
 use dbop_database::{Administer, DatabaseError, Endpoint, Look, Target};
 use dbop_model::{
     ClaimOwner, DatabaseFacts, DatabaseSpec, DsnSource, Fact, ForeignObject, LoginName,
-    MigrationName, ObjectRef, Proof, SecretName, ServerInfo, ServerRole, TlsMode, Why,
+    MigrationName, ObjectRef, Proof, SecretName, SecretTemplate, ServerInfo, ServerRole, TlsMode,
+    Why,
 };
 use dbop_plan::{Action, Decision, DeletionStep, Desired, Facts, SecretFacts, decide};
 use futures_util::future::join;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use crate::judge::judged;
 use crate::memory::{Connection, Memory, PROOF_AGE_MAX, Worked};
 use crate::platform::{PlatformError, Read, SecretSeen, Subject, Workloads};
 use crate::servers::Admission;
+use crate::wanted::Wanted;
 use crate::worker::Engine;
 
 /// How fresh a look must be.
@@ -200,7 +202,10 @@ pub(crate) async fn observe(
         }
     };
     let secrets = match seen_secrets {
-        Ok(seen) => sort_secrets(seen, &mut facts, place.as_ref()),
+        Ok(seen) => {
+            let template = &desired.database.credentials.secret_template;
+            sort_secrets(seen, &mut facts, place.as_ref(), template)
+        }
         Err(error) => {
             facts.secrets = Fact::Unknown(Why::new(error.to_string()));
             BTreeMap::new()
@@ -363,6 +368,7 @@ fn sort_secrets(
     seen: BTreeMap<MigrationName, SecretSeen>,
     facts: &mut Facts,
     place: Option<&Place>,
+    template: &SecretTemplate,
 ) -> BTreeMap<MigrationName, SecretSeen> {
     let (ours, foreign): (BTreeMap<_, _>, BTreeMap<_, _>) =
         seen.into_iter().partition(|(_, secret)| secret.ours);
@@ -381,7 +387,7 @@ fn sort_secrets(
                 .map(|login| &login.name);
             // Without a login to compare with there is nothing that a changed Secret could differ from.
             let intact = match (place, login) {
-                (Some(place), Some(login)) => is_intact(secret, place, login),
+                (Some(place), Some(login)) => is_intact(secret, place, template, login),
                 _ => true,
             };
             (migration.clone(), SecretFacts { intact })
@@ -391,18 +397,15 @@ fn sort_secrets(
     ours
 }
 
-/// Does the Secret hold what we would write, given its own password?
-fn is_intact(secret: &SecretSeen, place: &Place, login: &LoginName) -> bool {
-    let Some(password) = secret.data.get("password") else {
-        return false;
-    };
-    let wanted = place.binding(login, password).data();
-    wanted.iter().all(|(key, value)| {
-        secret
-            .data
-            .get(key)
-            .is_some_and(|held| held.expose_secret() == value.expose_secret())
-    })
+/// Is the Secret as we would write it, given its own password?
+fn is_intact(
+    secret: &SecretSeen,
+    place: &Place,
+    template: &SecretTemplate,
+    login: &LoginName,
+) -> bool {
+    let password = secret.data.get("password");
+    password.is_some_and(|password| Wanted::new(place, template, login, password).is_met_by(secret))
 }
 
 /// Tries each credential that has both a login and a Secret, by logging in with it.

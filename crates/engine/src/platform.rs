@@ -52,8 +52,31 @@ pub struct SecretSeen {
     pub ours: bool,
     /// Its revision.
     pub revision: Revision,
+    /// Its type; empty where it is not ours.
+    pub kind: String,
     /// Its content; empty where it is not ours.
     pub data: BTreeMap<String, SecretString>,
+    /// What it has by a template: of what was written so, what is there.
+    pub dress: Dress,
+}
+
+/// What a Secret of ours has beside its marks and its standard keys: by the template of its database. A Secret keeps
+/// a record of it, so that what is no longer in the template is told from what people have added, which stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dress {
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// The names of keys.
+    pub keys: BTreeSet<String>,
+}
+
+impl Dress {
+    /// Is there nothing in it?
+    pub fn is_empty(&self) -> bool {
+        self == &Dress::default()
+    }
 }
 
 impl fmt::Debug for SecretSeen {
@@ -71,12 +94,26 @@ pub struct AppSecret {
     pub migration: MigrationName,
     /// The Secret's name.
     pub name: SecretName,
-    /// Its type: `servicebinding.io/postgresql`.
+    /// Its type: `servicebinding.io/postgresql`. One that exists has the type that it was created with.
     pub kind: String,
     /// The claim that the login's name derives from.
     pub claim: String,
     /// Its content.
     pub data: BTreeMap<String, SecretString>,
+    /// What of it is by a template.
+    pub dress: Dress,
+    /// What the Secret that it replaces had by a template, and standard keys, that are to go: the values mean nothing.
+    pub undress: Dress,
+}
+
+impl AppSecret {
+    /// Its content over that of the Secret that it replaces, as a whole: keys that people have added stay.
+    pub fn over(&self, held: &BTreeMap<String, SecretString>) -> BTreeMap<String, SecretString> {
+        let mut whole = held.clone();
+        whole.retain(|key, _| !self.undress.keys.contains(key));
+        whole.extend(self.data.clone());
+        whole
+    }
 }
 
 /// A Job to be created, suspended.

@@ -5,6 +5,7 @@
 
 mod config_maps;
 pub(crate) mod contents;
+mod dress;
 pub(crate) mod events;
 
 mod jobs;

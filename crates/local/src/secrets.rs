@@ -11,13 +11,13 @@
 //!
 //! Anything else that bears the name is not ours, and never touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use dbop_engine::{AppSecret, PlatformError, Revision, SecretSeen};
+use dbop_engine::{AppSecret, Dress, PlatformError, Revision, SecretSeen};
 use dbop_model::{MigrationName, ObjectRef, SecretName};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ pub(crate) struct Secrets {
     root: PathBuf,
 }
 
-/// Whose a Secret is: what labels are in a cluster.
+/// Whose a Secret is, and what else it has beside its keys: what labels and annotations are in a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Meta {
@@ -45,6 +45,13 @@ struct Meta {
     claim: String,
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, String>,
+    /// The keys that are by a template.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    keys: BTreeSet<String>,
 }
 
 /// What bears a Secret's name.
@@ -54,7 +61,7 @@ enum Found {
     Dangling,
     Foreign,
     Ours {
-        meta: Meta,
+        meta: Box<Meta>,
         data: BTreeMap<String, SecretString>,
         generation: PathBuf,
     },
@@ -111,6 +118,8 @@ impl Secrets {
                     name: name.clone(),
                     ours: true,
                     revision: revision(&meta, &data),
+                    dress: meta.dress(),
+                    kind: meta.kind,
                     data,
                 })
             }
@@ -118,7 +127,9 @@ impl Secrets {
                 name: name.clone(),
                 ours: false,
                 revision: Revision(String::new()),
+                kind: String::new(),
                 data: BTreeMap::new(),
+                dress: Dress::default(),
             }),
         })
     }
@@ -130,13 +141,17 @@ impl Secrets {
         at: Option<&Revision>,
     ) -> Result<(), PlatformError> {
         let namespace = secret.database.namespace();
-        let meta = Meta {
+        let mut meta = Meta {
             namespace: namespace.to_owned(),
             database: secret.database.name().to_owned(),
             migration: secret.migration.to_string(),
             claim: secret.claim.clone(),
             kind: secret.kind.clone(),
+            labels: secret.dress.labels.clone(),
+            annotations: secret.dress.annotations.clone(),
+            keys: secret.dress.keys.clone(),
         };
+        let mut whole = secret.data.clone();
         let changed = || PlatformError::Conflict {
             what: what(namespace, &secret.name),
         };
@@ -157,7 +172,9 @@ impl Secrets {
                     return Err(foreign(namespace, &secret.name));
                 }
                 let standing = revision(&stands, &data);
-                if standing == revision(&meta, &secret.data) {
+                meta.kind = stands.kind;
+                whole = secret.over(&data);
+                if standing == revision(&meta, &whole) {
                     return Ok(());
                 }
                 if at != Some(&standing) {
@@ -166,7 +183,7 @@ impl Secrets {
                 Some(generation)
             }
         };
-        let generation = self.fill(namespace, &secret.name, &meta, &secret.data)?;
+        let generation = self.fill(namespace, &secret.name, &meta, &whole)?;
         self.link(namespace, &secret.name, &generation, old.is_some())?;
         match old {
             Some(old) => Ok(file::remove_directory(&old)?),
@@ -342,6 +359,14 @@ impl Meta {
     fn is_of(&self, database: &ObjectRef) -> bool {
         self.namespace == database.namespace() && self.database == database.name()
     }
+
+    fn dress(&self) -> Dress {
+        Dress {
+            labels: self.labels.clone(),
+            annotations: self.annotations.clone(),
+            keys: self.keys.clone(),
+        }
+    }
 }
 
 /// What the link of a Secret holds.
@@ -364,6 +389,17 @@ fn revision(meta: &Meta, data: &BTreeMap<String, SecretString>) -> Revision {
         &meta.kind,
     ] {
         part(text);
+    }
+    for map in [&meta.labels, &meta.annotations] {
+        part(&map.len().to_string());
+        for (name, value) in map {
+            part(name);
+            part(value);
+        }
+    }
+    part(&meta.keys.len().to_string());
+    for key in &meta.keys {
+        part(key);
     }
     for (key, value) in data {
         part(key);
@@ -417,6 +453,8 @@ mod tests {
             data: data
                 .map(|(key, value)| (key.to_owned(), value.to_owned().into()))
                 .into(),
+            dress: Dress::default(),
+            undress: Dress::default(),
         }
     }
 

@@ -25,6 +25,7 @@ pub mod name;
 pub mod observation;
 pub mod operation;
 pub mod run;
+pub mod secret_template;
 pub mod server;
 pub mod spec;
 pub mod table;
@@ -44,6 +45,9 @@ pub use observation::{
     UnmanagedLogin,
 };
 pub use run::{JobFacts, JobPhase, Outcome, RunRecord};
+pub use secret_template::{
+    Encoder, KeyTemplate, Part, Preset, STANDARD_KEYS, SecretTemplate, TemplateError, TemplateValue,
+};
 pub use server::{Engine, ServerInfo};
 pub use spec::{
     AccessPolicy, ConfigMapKey, CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::finding::{Accept, HintPolicy};
 use crate::name::{ConfigMapName, Digest, MigrationName, ObjectRef, RoleName, SchemaVersion};
 use crate::operation::Operation;
+use crate::secret_template::SecretTemplate;
 use crate::table::TableName;
 
 /// A ManagedDatabase's spec.
@@ -342,6 +343,8 @@ pub struct CredentialPolicy {
     pub orphaned: Orphaned,
     /// Sessions on replicas that the spec does not name do not matter.
     pub ignore_replicas: bool,
+    /// What the Secrets of credentials have besides.
+    pub secret_template: SecretTemplate,
 }
 
 /// What application logins may do, where, and what they never may: all that the grants follow from.

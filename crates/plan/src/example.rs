@@ -7,7 +7,8 @@ use dbop_model::finding::{HintMode, HintPolicy};
 use dbop_model::{
     Chain, Claim, ClaimId, CredentialPolicy, DatabaseFacts, DatabaseSpec, DeletionPolicy, Digest,
     DsnSource, Engine, Fact, Migration, MigrationName, NameError, ObjectRef, ObservedVersion,
-    Orphaned, Privilege, Replication, RunSettings, SchemaVersion, ServerInfo, VersionSource,
+    Orphaned, Privilege, Replication, RunSettings, SchemaVersion, SecretTemplate, ServerInfo,
+    VersionSource,
 };
 use jiff::Timestamp;
 
@@ -68,6 +69,7 @@ pub fn desired(count: usize) -> Result<Desired, NameError> {
                 quiet_window: Duration::from_secs(60),
                 orphaned: Orphaned::Retain,
                 ignore_replicas: false,
+                secret_template: SecretTemplate::default(),
             },
             hints: HintPolicy {
                 mode: HintMode::Off,

@@ -20,7 +20,7 @@ use dbop_database::Target;
 use dbop_model::table::{TableFacts, TableName};
 use dbop_model::trial::Trial;
 use dbop_model::{
-    Fact, LoginName, MissingPrivilege, ObservedVersion, Privilege, SchemaVersion, Why,
+    Fact, LoginName, MissingPrivilege, ObservedVersion, Privilege, SchemaVersion, TlsMode, Why,
 };
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -125,9 +125,14 @@ impl FakeDatabase {
         );
         Target {
             dsn: dsn.into(),
-            tls: None,
-            ca_certificate: None,
+            tls: server.ca.as_ref().map(|_| TlsMode::VerifyFull),
+            ca_certificate: server.ca.clone(),
         }
+    }
+
+    /// From now on its certificate is verified by this CA, or no longer.
+    pub fn set_ca(&self, ca: Option<&str>) {
+        self.locked().ca = ca.map(str::to_owned);
     }
 
     /// Calls `fate` before each write, with the write's name: `claim`, `take_over`, `prepare`,

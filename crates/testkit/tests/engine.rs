@@ -6,6 +6,7 @@
 mod support;
 
 use dbop_credentials::names;
+use dbop_engine::Dress;
 use dbop_model::{DeletionPolicy, MissingPrivilege, ObservedVersion, SchemaVersion, SecretName};
 use dbop_plan::{Decision, example};
 use dbop_testkit::sim::Sim;
@@ -98,7 +99,9 @@ fn a_foreign_secret_blocks_and_stays_as_it_is() {
         ours: false,
         revision: 1,
         migration: None,
+        kind: "Opaque".to_owned(),
         data: BTreeMap::from([("password".to_owned(), "theirs".to_owned())]),
+        dress: Dress::default(),
     };
     world.secrets.insert(name.clone(), foreign.clone());
     let mut sim = Sim::new(world, 1);

@@ -5,14 +5,14 @@ use std::time::Duration;
 use dbop_model::finding::{Accept, HintMode, HintPolicy, Probes};
 use dbop_model::table::TableName;
 use dbop_model::{
-    CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource, LiquibaseVersion, MigrationName,
-    ObjectRef, Orphaned, Privilege, RoleName, RunSettings, SecretName, ServerRole, TlsMode,
-    VersionSource,
+    CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource, KeyTemplate, LiquibaseVersion,
+    MigrationName, ObjectRef, Orphaned, Preset, Privilege, RoleName, RunSettings, SecretName,
+    SecretTemplate, ServerRole, TlsMode, VersionSource,
 };
 
 use super::Gather;
 use crate::refusal::Refusals;
-use crate::{MANAGED_DATABASE, ManagedDatabase, database, duration};
+use crate::{MANAGED_DATABASE, ManagedDatabase, database, duration, secret_template};
 
 impl TryFrom<&ManagedDatabase> for DatabaseSpec {
     type Error = Refusals;
@@ -224,9 +224,15 @@ fn credential_policy(
         quiet_window,
         orphaned,
         ignore_replicas,
+        secret_template: template,
         pod_templates: _,
     } = credentials;
-    let quiet_window = gather.take("spec.credentials.quietWindow", parse_duration(quiet_window))?;
+    let quiet_window = gather.take("spec.credentials.quietWindow", parse_duration(quiet_window));
+    let secret_template = match template {
+        None => Some(SecretTemplate::default()),
+        Some(template) => secret_template(template, gather),
+    };
+    let quiet_window = quiet_window?;
     Some(CredentialPolicy {
         privileges: privileges.iter().map(|one| privilege(*one)).collect(),
         schemas: schemas
@@ -238,7 +244,49 @@ fn credential_policy(
             database::Orphaned::RevokeWhenUnused => Orphaned::RevokeWhenUnused,
         },
         ignore_replicas: *ignore_replicas,
+        secret_template: secret_template?,
     })
+}
+
+fn secret_template(
+    template: &secret_template::SecretTemplate,
+    gather: &mut Gather,
+) -> Option<SecretTemplate> {
+    let secret_template::SecretTemplate {
+        labels,
+        annotations,
+        kind,
+        presets,
+        keys,
+        mount_path,
+    } = template;
+    // Each is read before any is missed.
+    let read: Vec<Option<(String, KeyTemplate)>> = keys
+        .iter()
+        .map(|(key, text)| {
+            let field = format!("spec.credentials.secretTemplate.keys.{key}");
+            let template = gather.take(&field, KeyTemplate::parse(text))?;
+            Some((key.clone(), template))
+        })
+        .collect();
+    Some(SecretTemplate {
+        labels: labels.clone(),
+        annotations: annotations.clone(),
+        kind: kind.clone(),
+        presets: presets.iter().map(|one| preset(*one)).collect(),
+        keys: read.into_iter().collect::<Option<_>>()?,
+        mount_path: mount_path.clone(),
+    })
+}
+
+fn preset(preset: secret_template::Preset) -> Preset {
+    match preset {
+        secret_template::Preset::Jdbc => Preset::Jdbc,
+        secret_template::Preset::SqlAlchemy => Preset::SqlAlchemy,
+        secret_template::Preset::DotNet => Preset::DotNet,
+        secret_template::Preset::PgPass => Preset::PgPass,
+        secret_template::Preset::PgService => Preset::PgService,
+    }
 }
 
 fn privilege(privilege: database::Privilege) -> Privilege {

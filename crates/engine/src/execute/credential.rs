@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use super::Step;
 use crate::error::StepError;
 use crate::platform::{AppSecret, Entropy};
+use crate::wanted::Wanted;
 
 /// Makes the credential of a migration, or brings it back in order.
 ///
@@ -39,14 +40,20 @@ pub(super) async fn ensure(
         Proof::Refused => return Err(not_proven("the server refused the login".to_owned())),
         Proof::Unknown(why) => return Err(not_proven(why.to_string())),
     }
-    let binding = place.binding(&login, &password);
+    let template = &step.seen.desired.database.credentials.secret_template;
+    let wanted = Wanted::new(&place, template, &login, &password);
+    let undress = held.as_ref().map(|secret| wanted.outdated(secret));
     let secret = AppSecret {
         database: step.database.clone(),
         migration: migration.clone(),
         name: names::secret(step.database, migration),
-        kind: format!("servicebinding.io/{}", binding.kind()),
+        kind: held
+            .as_ref()
+            .map_or(wanted.kind, |secret| secret.kind.clone()),
         claim: scope.claim.to_string(),
-        data: binding.data(),
+        data: wanted.data,
+        dress: wanted.dress,
+        undress: undress.unwrap_or_default(),
     };
     let at = held.as_ref().map(|secret| &secret.revision);
     Ok(step.engine.platform.write_secret(&secret, at).await?)

@@ -10,7 +10,7 @@ use dbop_model::MigrationName;
 
 use super::{Done, Step};
 use crate::error::StepError;
-use crate::platform::{AppSecret, SecretSeen};
+use crate::platform::{AppSecret, Dress, SecretSeen};
 
 /// A login attempt that was let in just before the lock shows as a session within this time (the server
 /// checks the lock before it starts the session).
@@ -79,18 +79,15 @@ async fn give_back(
     let Some(secret) = secret else {
         return Ok(Done::Not);
     };
-    let kind = secret
-        .data
-        .get("type")
-        .map(secrecy::ExposeSecret::expose_secret)
-        .unwrap_or_default();
     let secret = AppSecret {
         database: step.database.clone(),
         migration: migration.clone(),
         name: names::secret(step.database, migration),
-        kind: format!("servicebinding.io/{kind}"),
+        kind: secret.kind.clone(),
         claim: scope.claim.to_string(),
         data: secret.data.clone(),
+        dress: secret.dress.clone(),
+        undress: Dress::default(),
     };
     step.engine.platform.write_secret(&secret, None).await?;
     Ok(Done::Not)

@@ -3,15 +3,36 @@
 //! The watch on Secrets tells revisions alone. What a pass needs of a Secret is read once for each revision, so
 //! that a look at a database at rest asks the API server for nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use dbop_engine::Dress;
 use dbop_model::ObjectRef;
 use k8s_openapi::api::core::v1::Secret;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::dress;
 
 /// What a Secret holds: the values that are text.
 pub(crate) type Data = BTreeMap<String, SecretString>;
+
+/// What a look needs of a Secret.
+pub(crate) struct Content {
+    pub(crate) data: Data,
+    pub(crate) kind: String,
+    pub(crate) dress: Dress,
+}
+
+impl Content {
+    pub(crate) fn of(secret: &Secret) -> Self {
+        Self {
+            data: data(secret),
+            kind: secret.type_.clone().unwrap_or_default(),
+            dress: dress::worn(&secret.metadata),
+        }
+    }
+}
 
 /// The contents of Secrets, each at the revision that it was read at.
 #[derive(Default)]
@@ -19,35 +40,68 @@ pub(crate) struct Contents {
     read: Mutex<BTreeMap<ObjectRef, Held>>,
 }
 
-/// A Secret's values in one piece: a map for each of ten thousand would weigh more than what it holds.
+/// A Secret's content in one piece: maps for each of ten thousand would weigh more than what they hold.
 struct Held {
     revision: Box<str>,
     json: SecretString,
 }
 
+/// That piece. Most Secrets have nothing by a template.
+#[derive(Serialize, Deserialize)]
+struct Packed {
+    #[serde(rename = "d")]
+    data: BTreeMap<String, String>,
+    #[serde(rename = "t", default, skip_serializing_if = "String::is_empty")]
+    kind: String,
+    #[serde(rename = "l", default, skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+    #[serde(rename = "a", default, skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, String>,
+    #[serde(rename = "k", default, skip_serializing_if = "BTreeSet::is_empty")]
+    keys: BTreeSet<String>,
+}
+
 impl Contents {
     /// The content at this revision, where it was read.
-    pub(crate) fn get(&self, secret: &ObjectRef, revision: &str) -> Option<Data> {
+    pub(crate) fn get(&self, secret: &ObjectRef, revision: &str) -> Option<Content> {
         let all = self.lock();
         let held = all.get(secret).filter(|held| &*held.revision == revision)?;
-        let values: BTreeMap<String, String> =
-            serde_json::from_str(held.json.expose_secret()).ok()?;
-        Some(
-            values
+        let Packed {
+            data,
+            kind,
+            labels,
+            annotations,
+            keys,
+        } = serde_json::from_str(held.json.expose_secret()).ok()?;
+        Some(Content {
+            data: data
                 .into_iter()
                 .map(|(key, value)| (key, value.into()))
                 .collect(),
-        )
+            kind,
+            dress: Dress {
+                labels,
+                annotations,
+                keys,
+            },
+        })
     }
 
     /// Keeps the content at this revision.
-    pub(crate) fn keep(&self, secret: &ObjectRef, revision: &str, data: &Data) {
-        let values: BTreeMap<&str, &str> = data
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.expose_secret()))
-            .collect();
-        // A map of texts is always JSON.
-        if let Ok(json) = serde_json::to_string(&values) {
+    pub(crate) fn keep(&self, secret: &ObjectRef, revision: &str, content: &Content) {
+        let Content { data, kind, dress } = content;
+        let packed = Packed {
+            data: data
+                .iter()
+                .map(|(key, value)| (key.clone(), value.expose_secret().to_owned()))
+                .collect(),
+            kind: kind.clone(),
+            labels: dress.labels.clone(),
+            annotations: dress.annotations.clone(),
+            keys: dress.keys.clone(),
+        };
+        // Maps of texts are always JSON.
+        if let Ok(json) = serde_json::to_string(&packed) {
             let held = Held {
                 revision: revision.into(),
                 json: json.into(),
@@ -87,9 +141,20 @@ mod tests {
         let contents = Contents::default();
         let secret = ObjectRef::new("shop", "shop-v1").unwrap();
         let data: Data = [("password".to_owned(), "s3\"cret".to_owned().into())].into();
-        contents.keep(&secret, "7", &data);
+        let dress = Dress {
+            labels: [("team".to_owned(), "shop".to_owned())].into(),
+            annotations: [("note".to_owned(), "any".to_owned())].into(),
+            keys: ["pgpass".to_owned()].into(),
+        };
+        let content = Content {
+            data,
+            kind: "Opaque".to_owned(),
+            dress: dress.clone(),
+        };
+        contents.keep(&secret, "7", &content);
         let held = contents.get(&secret, "7").unwrap();
-        assert_eq!(held["password"].expose_secret(), "s3\"cret");
+        assert_eq!(held.data["password"].expose_secret(), "s3\"cret");
+        assert_eq!((held.kind.as_str(), held.dress), ("Opaque", dress));
         assert!(contents.get(&secret, "8").is_none());
         contents.forget(&secret);
         assert!(contents.get(&secret, "7").is_none());

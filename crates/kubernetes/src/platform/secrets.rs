@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dbop_api::marks::{
     self, CLAIM_ANNOTATION, DATABASE_LABEL, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL,
-    MIGRATION_ANNOTATION, MIGRATION_LABEL, fits_label,
+    MIGRATION_ANNOTATION, MIGRATION_LABEL, TEMPLATE_ANNOTATION, fits_label,
 };
 use dbop_database::Target;
-use dbop_engine::{AppSecret, PlatformError, Read, Revision, SecretSeen};
+use dbop_engine::{AppSecret, Dress, PlatformError, Read, Revision, SecretSeen};
 use dbop_model::{DatabaseSpec, MigrationName, ObjectRef, SecretName, ServerRole};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
@@ -21,8 +21,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, ResourceExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
 
-use super::contents::{Data, data};
+use super::contents::{Content, Data, data};
+use super::dress;
 use super::{KubernetesPlatform, READ_SINGLY_MAX};
 use crate::cache::seen::{SecretMeta, credential};
 use crate::cache::table::revision;
@@ -50,7 +52,7 @@ impl KubernetesPlatform {
         namespace: &str,
         name: &str,
         read: Read,
-    ) -> Result<Option<Data>, PlatformError> {
+    ) -> Result<Option<Content>, PlatformError> {
         let Ok(id) = ObjectRef::new(namespace, name) else {
             return Ok(None);
         };
@@ -58,8 +60,8 @@ impl KubernetesPlatform {
             let Some(meta) = caches.secrets.get(namespace, name) else {
                 return Ok(None);
             };
-            if let Some(data) = self.contents.get(&id, &meta.resource_version) {
-                return Ok(Some(data));
+            if let Some(content) = self.contents.get(&id, &meta.resource_version) {
+                return Ok(Some(content));
             }
         }
         let found = call::find(self.secrets_of(namespace).get(name)).await;
@@ -114,17 +116,17 @@ impl KubernetesPlatform {
     }
 
     /// Keeps what came from the API server just now, and gives its content.
-    fn take_in_secret(&self, id: &ObjectRef, secret: &Secret) -> Data {
-        let data = data(secret);
+    fn take_in_secret(&self, id: &ObjectRef, secret: &Secret) -> Content {
+        let content = Content::of(secret);
         if let Some(caches) = &self.caches {
             let meta = SecretMeta::new(&secret.metadata);
-            self.contents.keep(id, &meta.resource_version, &data);
+            self.contents.keep(id, &meta.resource_version, &content);
             let at = revision(Some(&meta.resource_version));
             let _ = caches
                 .secrets
                 .put(id.namespace(), id.name(), at, Some(meta));
         }
-        data
+        content
     }
 
     /// The content of a Secret of another namespace, which allows this database; `None`: it does not, or there is none.
@@ -159,7 +161,7 @@ impl KubernetesPlatform {
         };
         let held = if secret.namespace() == id.namespace() {
             let held = self.content(secret.namespace(), secret.name(), read);
-            held.await?.ok_or_else(|| {
+            held.await?.map(|content| content.data).ok_or_else(|| {
                 missing(format!(
                     "Secret {secret} does not exist; create it, with the key {key}"
                 ))
@@ -298,21 +300,15 @@ impl KubernetesPlatform {
         let mut seen = Seen::new();
         for (migration, name, meta) in found {
             let ours = meta.of.as_ref().is_some_and(|of| of.0 == *database);
-            let data = match ours {
-                false => Data::new(),
+            let content = match ours {
+                false => None,
                 true => match self.content(namespace, name.as_str(), Read::Cached).await? {
-                    Some(data) => data,
+                    Some(content) => Some(content),
                     None => continue,
                 },
             };
             let revision = Revision(meta.resource_version.to_string());
-            let one = SecretSeen {
-                name,
-                ours,
-                revision,
-                data,
-            };
-            seen.insert(migration, one);
+            seen.insert(migration, seen_with(name, revision, content));
         }
         Ok(seen)
     }
@@ -372,7 +368,7 @@ impl KubernetesPlatform {
         let namespace = secret.database.namespace();
         let api = self.secrets_of(namespace);
         let what = format!("Secret {namespace}/{}", secret.name);
-        let mut object = object(secret);
+        let object = object(secret);
         let written = match at {
             None => {
                 let created = PostParams {
@@ -385,9 +381,11 @@ impl KubernetesPlatform {
                 }
             }
             Some(Revision(at)) => {
-                object.metadata.resource_version = Some(at.clone());
-                let ours = PatchParams::apply(FIELD_MANAGER).force();
-                let patch = Patch::Apply(&object);
+                let ours = PatchParams {
+                    field_manager: Some(FIELD_MANAGER.to_owned()),
+                    ..PatchParams::default()
+                };
+                let patch = Patch::Merge(changes(&object, &secret.undress, at));
                 let patched = call::write(api.patch(secret.name.as_str(), &ours, &patch)).await;
                 patched.map_err(|error| error.of("writing", &what))?
             }
@@ -473,18 +471,24 @@ fn object(secret: &AppSecret) -> Secret {
         kind,
         claim,
         data,
+        dress,
+        undress: _,
     } = secret;
-    let mut labels = BTreeMap::from([
+    // The marks last: they are nobody else's to set.
+    let mut labels = dress.labels.clone();
+    labels.extend([
         (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
         (DATABASE_LABEL.to_owned(), database.name().to_owned()),
     ]);
     if fits_label(migration.as_str()) {
         labels.insert(MIGRATION_LABEL.to_owned(), migration.to_string());
     }
-    let annotations = BTreeMap::from([
+    let mut annotations = dress.annotations.clone();
+    annotations.extend([
         (MIGRATION_ANNOTATION.to_owned(), migration.to_string()),
         (CLAIM_ANNOTATION.to_owned(), claim.clone()),
     ]);
+    annotations.extend(dress::record(dress).map(|record| (TEMPLATE_ANNOTATION.to_owned(), record)));
     Secret {
         metadata: ObjectMeta {
             name: Some(name.to_string()),
@@ -499,26 +503,59 @@ fn object(secret: &AppSecret) -> Secret {
     }
 }
 
+/// What a written Secret changes in the one that is there at a revision, as a merge patch: what others have added stays,
+/// and what is to go is said, since whoever created a field by another request would keep it in an apply.
+fn changes(object: &Secret, undress: &Dress, at: &str) -> serde_json::Value {
+    let mut labels = json!(object.metadata.labels);
+    let mut annotations = json!(object.metadata.annotations);
+    let mut data = json!(object.data);
+    if annotations.get(TEMPLATE_ANNOTATION).is_none() {
+        annotations[TEMPLATE_ANNOTATION] = serde_json::Value::Null;
+    }
+    for name in undress.labels.keys() {
+        labels[name] = serde_json::Value::Null;
+    }
+    for name in undress.annotations.keys() {
+        annotations[name] = serde_json::Value::Null;
+    }
+    for key in &undress.keys {
+        data[key] = serde_json::Value::Null;
+    }
+    // No type: it cannot be changed.
+    json!({
+        "metadata": { "resourceVersion": at, "labels": labels, "annotations": annotations },
+        "data": data,
+    })
+}
+
 /// A Secret of ours as a look sees it.
 fn seen_secret(namespace: &str, secret: &Secret) -> Option<(ObjectRef, SecretSeen)> {
     let name = SecretName::new(secret.name_any()).ok()?;
     let id = ObjectRef::new(namespace, name.as_str()).ok()?;
-    let seen = SecretSeen {
-        name,
-        ours: true,
-        revision: Revision(secret.resource_version().unwrap_or_default()),
-        data: data(secret),
-    };
+    let revision = Revision(secret.resource_version().unwrap_or_default());
+    let seen = seen_with(name, revision, Some(Content::of(secret)));
     Some((id, seen))
 }
 
 /// Another's Secret under a name that a credential needs: nothing of its content.
 fn foreign(name: &SecretName, metadata: &ObjectMeta) -> SecretSeen {
+    let revision = Revision(metadata.resource_version.clone().unwrap_or_default());
+    seen_with(name.clone(), revision, None)
+}
+
+/// A Secret with its content; without one: it is not ours.
+fn seen_with(name: SecretName, revision: Revision, content: Option<Content>) -> SecretSeen {
+    let ours = content.is_some();
+    let (kind, data, dress) = content
+        .map(|Content { data, kind, dress }| (kind, data, dress))
+        .unwrap_or_default();
     SecretSeen {
-        name: name.clone(),
-        ours: false,
-        revision: Revision(metadata.resource_version.clone().unwrap_or_default()),
-        data: Data::new(),
+        name,
+        ours,
+        revision,
+        kind,
+        data,
+        dress,
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Server {
     pub(super) now: Timestamp,
     pub(super) reachable: bool,
     pub(super) admin_password: String,
+    /// The authority of its certificate, where it is verified.
+    pub(super) ca: Option<String>,
     pub(super) missing: Vec<MissingPrivilege>,
     pub(super) sessions_hidden: Option<Why>,
     pub(super) on_write: Option<Hook>,
@@ -194,6 +196,7 @@ impl Server {
             now: Timestamp::UNIX_EPOCH,
             reachable: true,
             admin_password: "admin-password".to_owned(),
+            ca: None,
             missing: Vec::new(),
             sessions_hidden: None,
             on_write: None,

@@ -189,11 +189,15 @@ impl Platform for SimPlatform {
                 (Some(held), Some(at)) if at.0 == held.revision.to_string() => held.revision + 1,
                 (Some(_), _) => return Err(PlatformError::Conflict { what }),
             };
+            let before = held.map(|held| secrets(&held.data)).unwrap_or_default();
+            let kind = held.map_or(&secret.kind, |held| &held.kind);
             let stored = Stored {
                 ours: true,
                 revision,
                 migration: Some(secret.migration.clone()),
-                data: plain(&secret.data),
+                kind: kind.clone(),
+                data: plain(&secret.over(&before)),
+                dress: secret.dress.clone(),
             };
             invariants::published(world, &secret.migration, &stored);
             world.secrets.insert(secret.name.clone(), stored);
@@ -358,17 +362,21 @@ fn job_facts(name: &JobName, job: &Job) -> JobFacts {
 
 fn seen(name: &SecretName, stored: &Stored) -> SecretSeen {
     let data = match stored.ours {
-        true => stored
-            .data
-            .iter()
-            .map(|(k, v)| (k.clone(), v.clone().into()))
-            .collect(),
+        true => secrets(&stored.data),
         false => BTreeMap::new(),
     };
     SecretSeen {
         name: name.clone(),
         ours: stored.ours,
         revision: Revision(stored.revision.to_string()),
+        kind: stored.kind.clone(),
         data,
+        dress: stored.dress.clone(),
     }
+}
+
+fn secrets(data: &BTreeMap<String, String>) -> BTreeMap<String, SecretString> {
+    data.iter()
+        .map(|(key, value)| (key.clone(), value.clone().into()))
+        .collect()
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::PoisonError;
 
 use dbop_credentials::names;
-use dbop_engine::Read;
+use dbop_engine::{Dress, Read};
 use dbop_model::{
     ConfigMapName, Digest, Fact, JobName, MigrationName, ObservedVersion, RunRecord, SchemaVersion,
     SecretName,
@@ -119,8 +119,12 @@ pub struct Stored {
     pub revision: u64,
     /// Its migration, where it is ours.
     pub migration: Option<MigrationName>,
+    /// Its type.
+    pub kind: String,
     /// Its content.
     pub data: BTreeMap<String, String>,
+    /// What of it was written by a template.
+    pub dress: Dress,
 }
 
 /// What a cached read answers from.
