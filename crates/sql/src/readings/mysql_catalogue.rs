@@ -120,6 +120,7 @@ fn created(piece: &Piece<'_>, asked: &mut Vec<String>) {
     let known = [
         "procedure",
         "function",
+        "sequence",
         "event",
         "database",
         "schema",
@@ -162,6 +163,10 @@ fn created(piece: &Piece<'_>, asked: &mut Vec<String>) {
             ("1304", (!of_library).then(|| routine(kind, &of)).flatten())
         }
         "event" => ("1537", is_there("events", "event_schema", "event_name", &of)),
+        "sequence" => (
+            "1050",
+            is_there("tables", "table_schema", "table_name", &of),
+        ),
         "database" | "schema" => (
             "1007",
             literal(&bare).map(|name| {
