@@ -29,7 +29,7 @@ async fn texts_are_read_and_nothing_runs() {
         ("DELETE FROM t", ReadingKind::Definition, ""),
         ("DROP TABLE t", ReadingKind::Statement, ""),
         (
-            "ALTER TABLE t ADD COLUM c INT",
+            "ALTER TABLE t ADDS COLUMN c INT",
             ReadingKind::Statement,
             "1064",
         ),
