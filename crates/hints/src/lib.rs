@@ -75,8 +75,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use dbop_model::finding::{HintMode, HintPolicy, Judgement, NotJudged, Predicted};
-use dbop_model::operation::{ConstraintKind, Operation, Statement, Validity};
+use dbop_model::finding::{
+    Finding, HintMode, HintPolicy, Judgement, NotJudged, Predicted, Verdict,
+};
+use dbop_model::operation::{ConstraintKind, Operation, ReadingKind, Statement, Validity};
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::trial::Trial;
 use dbop_model::{Fact, ServerInfo};
@@ -130,17 +132,53 @@ pub fn judge(
     };
     for case in cases.iter().filter(|case| !passes::is_passed_over(case)) {
         judgement.not_judged.extend(not_judged(case));
-        for rule in RULES {
-            judgement.findings.extend((rule.judge)(case));
-        }
     }
-    judgement.findings.extend(loose::judge(statements, facts));
+    for (at, statement) in statements.iter().enumerate() {
+        let of_it = cases.iter().filter(|case| case.step.at == at);
+        let of_it = of_it.filter(|case| !passes::is_passed_over(case));
+        let found = of_it.flat_map(|case| RULES.iter().flat_map(|rule| (rule.judge)(case)));
+        judgement
+            .findings
+            .extend(one_of_each_cause(found.collect()));
+        let loose = loose::judge(server.engine, statements, at, facts);
+        judgement.not_judged.extend(loose.not_judged);
+        judgement.findings.extend(loose.finding);
+        judgement.not_judged.extend(not_read(statement, facts));
+    }
     for finding in &mut judgement.findings {
         finding.accepted = policy
             .accepted(&finding.rule, &finding.table)
             .map(str::to_owned);
     }
     judgement
+}
+
+/// What the server says of a statement is left out where a rule says why it fails: it is the same cause in other words.
+fn one_of_each_cause(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let is_reading = |finding: &Finding| finding.claim.starts_with(rules::NOT_UNDERSTOOD);
+    let fails = |finding: &Finding| finding.verdict == Verdict::WillFail;
+    if findings.iter().any(|one| fails(one) && !is_reading(one)) {
+        findings.retain(|one| !is_reading(one));
+    }
+    findings
+}
+
+/// A statement of which the server was to say something, and could not be asked.
+fn not_read(statement: &Statement, facts: &TableFactsSet) -> Option<NotJudged> {
+    if statement.operations.is_empty() {
+        return None;
+    }
+    let asked = statement.readings.iter();
+    let asked = asked.filter(|reading| reading.kind != ReadingKind::Statement);
+    let why = asked.filter_map(|reading| match facts.readings.get(reading) {
+        Some(Fact::Unknown(why)) => Some(why),
+        _ => None,
+    });
+    why.take(1).next().map(|why| NotJudged {
+        operation: name_of(statement),
+        why: format!("what it names beside its table is not looked up: {why}"),
+        unread: false,
+    })
 }
 
 /// Is it more than a part of a new table? A foreign key is: it concerns the other one.
@@ -170,19 +208,23 @@ fn not_tried(statements: &[Statement], facts: &TableFactsSet) -> Vec<String> {
     facts.trials.iter().filter_map(reason).collect()
 }
 
-/// Statements of which nobody knows what they do.
-fn unread(statements: &[Statement]) -> Vec<NotJudged> {
-    let name = |statement: &Statement| match (&statement.text, statement.line) {
+/// A statement's place and words.
+pub(crate) fn name_of(statement: &Statement) -> String {
+    match (&statement.text, statement.line) {
         (Some(text), Some(line)) => format!("line {line}: {text}"),
         (Some(text), None) => text.clone(),
         (None, Some(line)) => format!("line {line}"),
         (None, None) => "a statement".to_owned(),
-    };
+    }
+}
+
+/// Statements of which nobody knows what they do.
+fn unread(statements: &[Statement]) -> Vec<NotJudged> {
     statements
         .iter()
         .filter_map(|statement| {
             statement.unread.as_ref().map(|why| NotJudged {
-                operation: name(statement),
+                operation: name_of(statement),
                 why: why.clone(),
                 unread: true,
             })
@@ -190,8 +232,57 @@ fn unread(statements: &[Statement]) -> Vec<NotJudged> {
         .collect()
 }
 
+/// What the migration makes before an operation, of whose query nothing but its words is known.
+fn new_in_the_way(case: &Case<'_>) -> Option<&'static str> {
+    if !case.step.statement.is_sql() {
+        return None;
+    }
+    let operation = case.step.operation;
+    if matches!(operation, Operation::CreateIndex { .. })
+        && matches!(case.standing, Standing::New)
+        && !case.step.statement.defines(operation)
+        && case.as_defined().is_none()
+    {
+        return Some("the columns of what this migration makes by a query are not looked up");
+    }
+    let takes_away = match operation {
+        Operation::DropTable { dropping, .. } => !dropping.cascade,
+        Operation::DropColumn { .. } => true,
+        Operation::AlterColumn { columns, .. } => {
+            columns.iter().any(|column| column.sql_type.is_some())
+        }
+        _ => false,
+    };
+    let reads = |text: &&str| {
+        let words: Vec<String> = text
+            .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .map(str::to_lowercase)
+            .collect();
+        let makes = words.first().is_some_and(|word| word == "create");
+        makes
+            && words.iter().take(6).any(|word| word == "view")
+            && words
+                .iter()
+                .any(|word| *word == case.table().name().to_lowercase())
+    };
+    let is_postgres = case.server.engine == dbop_model::Engine::PostgreSql;
+    (is_postgres && takes_away && case.step.said_before().iter().any(reads)).then_some(
+        "a view that this migration makes reads the table, and what it needs is not looked up",
+    )
+}
+
 /// What of an operation no rule covers.
 fn not_judged(case: &Case<'_>) -> Option<NotJudged> {
+    let of_new = || {
+        Some(NotJudged {
+            operation: case.step.operation.to_string(),
+            why: new_in_the_way(case)?.to_owned(),
+            unread: false,
+        })
+    };
+    if let Some(new) = of_new() {
+        return Some(new);
+    }
     if case.is_empty() || !matches!(case.standing, Standing::Present(_)) {
         return None;
     }
@@ -219,7 +310,7 @@ fn not_judged(case: &Case<'_>) -> Option<NotJudged> {
 
 #[cfg(test)]
 mod tests {
-    use dbop_model::finding::{Gate, Verdict, gate};
+    use dbop_model::finding::{Gate, gate};
     use dbop_model::operation::Constraint;
 
     use super::*;

@@ -1,19 +1,20 @@
 //! Statements that change no table (`COMMENT ON`, `GRANT`, `DROP TYPE`), as far as the server says itself that it would
 //! refuse them: it reads a query made of their names.
 
-use dbop_model::Fact;
-use dbop_model::finding::{Evidence, Finding, Verdict};
+use dbop_model::finding::{Evidence, Finding, NotJudged, Verdict};
 use dbop_model::operation::{Reading, ReadingKind, Statement};
 use dbop_model::table::{FactRequest, TableFactsSet, TableName, Understood};
 
-use crate::rules::{REFUSED_BY_CATALOGUE, is_excused_by, names_in};
+use dbop_model::{Engine, Fact};
+
+use crate::rules::{NOT_UNDERSTOOD, REFUSED_BY_CATALOGUE, is_excused_by, names_in};
 
 /// What is asked of a statement that changes no table, or that could not be read here.
 fn readings(statement: &Statement) -> impl Iterator<Item = &Reading> {
     let loose = statement.operations.is_empty();
     let readings = statement.readings.iter().filter(move |_| loose);
     readings.filter(|reading| match reading.kind {
-        ReadingKind::Definition => true,
+        ReadingKind::Definition | ReadingKind::Catalogue => true,
         ReadingKind::Statement => !is_template(&reading.text),
         ReadingKind::Query { .. } => false,
     })
@@ -55,48 +56,156 @@ fn of_names(code: &str) -> bool {
     matches!(code, "42P01" | "42703" | "1146" | "1054")
 }
 
-pub(crate) fn judge(statements: &[Statement], facts: &TableFactsSet) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut before: Vec<&str> = Vec::new();
-    for statement in statements {
-        for reading in readings(statement) {
-            let Some(Fact::Known(Understood::No { code, message })) = facts.readings.get(reading)
-            else {
-                continue;
-            };
-            let named = names_in(message);
-            // Of PostgreSQL the words alone count, whatever else it says; MySQL and MariaDB say no more.
-            if reading.kind == ReadingKind::Statement && code.len() == 5 && code != "42601" {
-                continue;
-            }
-            let of_words = reading.kind == ReadingKind::Statement;
-            if !of_words && is_excused_by(&before, code, &named)
-                || writes(reading) && !of_names(code)
-            {
-                continue;
-            }
-            let text = statement.text.clone().unwrap_or_default();
-            findings.push(Finding {
-                rule: REFUSED_BY_CATALOGUE.to_owned(),
-                verdict: Verdict::WillFail,
-                operation: text,
-                table: subject(&named),
-                claim: format!("the server does not understand it: {message} ({code})"),
-                evidence: vec![Evidence {
-                    value: format!("{message} ({code})"),
-                    source: "the catalogue".to_owned(),
-                    taken_at: facts.taken_at,
-                }],
-                effect: None,
-                advice: vec![
-                    "correct the name, or write IF EXISTS where the server takes it".to_owned(),
-                ],
-                accepted: None,
-            });
-        }
-        let own = statement.readings.iter();
-        let own = own.filter(|reading| reading.kind == ReadingKind::Statement);
-        before.extend(own.map(|reading| reading.text.as_str()));
+/// What is said of one statement.
+#[derive(Default)]
+pub(crate) struct Loose {
+    pub(crate) finding: Option<Finding>,
+    pub(crate) not_judged: Option<NotJudged>,
+}
+
+/// Statements that PostgreSQL runs outside of a transaction alone (manual, their own pages).
+const OUTSIDE: [&[&str]; 9] = [
+    &["vacuum"],
+    &["create", "database"],
+    &["drop", "database"],
+    &["create", "tablespace"],
+    &["drop", "tablespace"],
+    &["alter", "system"],
+    &["reindex", "database"],
+    &["reindex", "system"],
+    &["discard", "all"],
+];
+
+pub(crate) fn judge(
+    engine: Engine,
+    statements: &[Statement],
+    at: usize,
+    facts: &TableFactsSet,
+) -> Loose {
+    let statement = &statements[at];
+    let text = statement.text.clone().unwrap_or_default();
+    let mut words = text.split_whitespace().map(str::to_lowercase);
+    let first: Vec<String> = words.by_ref().take(2).collect();
+    let is_outside = OUTSIDE
+        .iter()
+        .any(|words| words.iter().zip(&first).all(|(one, two)| one == two));
+    if engine == Engine::PostgreSql
+        && statement.transaction.is_some()
+        && is_outside
+        && words_fit(&first)
+    {
+        return Loose {
+            finding: Some(finding(
+                crate::rules::REFUSED_STATEMENT,
+                &text,
+                &[],
+                "it cannot run inside a transaction, and the file begins one before it".to_owned(),
+                Vec::new(),
+                "let it run after COMMIT, or in a file of its own that begins no transaction",
+            )),
+            ..Loose::default()
+        };
     }
-    findings
+    if !statement.operations.is_empty() {
+        return Loose::default();
+    }
+    let before: Vec<&str> = statements[..at]
+        .iter()
+        .flat_map(|one| &one.readings)
+        .filter(|reading| reading.kind == ReadingKind::Statement)
+        .map(|reading| reading.text.as_str())
+        .collect();
+    let mut why_not = None;
+    let mut asked = 0;
+    for reading in readings(statement) {
+        let of_words = reading.kind == ReadingKind::Statement;
+        asked += usize::from(!of_words);
+        let (code, message) = match facts.readings.get(reading) {
+            Some(Fact::Known(Understood::No { code, message })) => (code, message),
+            Some(Fact::Unknown(why)) if !of_words => {
+                why_not = Some(format!("what it names is not looked up: {why}"));
+                continue;
+            }
+            _ => continue,
+        };
+        let named = names_in(message);
+        // Of PostgreSQL the words alone count, whatever else it says; MySQL and MariaDB say no more.
+        if of_words && code.len() == 5 && code != "42601" {
+            continue;
+        }
+        if writes(reading) && !of_names(code) {
+            continue;
+        }
+        if !of_words && is_excused_by(&before, code, &named) {
+            if !writes(reading) {
+                why_not = Some(format!(
+                    "a statement before it has to do with what the server says of it: {message}"
+                ));
+            }
+            continue;
+        }
+        let said = format!("{message} ({code})");
+        let evidence = Evidence {
+            value: said.clone(),
+            source: "the catalogue".to_owned(),
+            taken_at: facts.taken_at,
+        };
+        return Loose {
+            finding: Some(finding(
+                REFUSED_BY_CATALOGUE,
+                &text,
+                &named,
+                format!("{NOT_UNDERSTOOD} {said}"),
+                vec![evidence],
+                "correct the name, or write IF EXISTS or IF NOT EXISTS where the server takes it",
+            )),
+            ..Loose::default()
+        };
+    }
+    let is_ddl = statement.unread.is_none()
+        && ["create", "alter", "drop"]
+            .iter()
+            .any(|word| first.first().is_some_and(|one| one == word));
+    let whole = format!(" {} ", text.to_lowercase());
+    let passes = [" if exists ", " if not exists ", " or replace "]
+        .iter()
+        .any(|words| whole.contains(words));
+    if is_ddl && asked == 0 && !passes {
+        why_not.get_or_insert_with(|| "what it names is not looked up".to_owned());
+    }
+    let why = why_not.filter(|_| statement.unread.is_none());
+    Loose {
+        finding: None,
+        not_judged: why.map(|why| NotJudged {
+            operation: crate::name_of(statement),
+            why,
+            unread: false,
+        }),
+    }
+}
+
+/// Are there as many words as were compared?
+fn words_fit(first: &[String]) -> bool {
+    first.len() == 2 || first.first().is_some_and(|word| word == "vacuum")
+}
+
+fn finding(
+    rule: &str,
+    text: &str,
+    named: &[String],
+    claim: String,
+    evidence: Vec<Evidence>,
+    advice: &str,
+) -> Finding {
+    Finding {
+        rule: rule.to_owned(),
+        verdict: Verdict::WillFail,
+        operation: text.to_owned(),
+        table: subject(named),
+        claim,
+        evidence,
+        effect: None,
+        advice: vec![advice.to_owned()],
+        accepted: None,
+    }
 }

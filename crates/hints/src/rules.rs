@@ -32,11 +32,12 @@ use dbop_model::table::FactRequest;
 use crate::case::Case;
 use crate::pages::Page;
 use crate::steps::Step;
-pub(crate) use refused_by_catalogue::{is_excused_by, names_in};
+pub(crate) use refused_by_catalogue::{NOT_UNDERSTOOD, is_excused_by, names_in};
 pub(crate) use unique_over_duplicates::excluded_key;
 
 /// The rule of what a server's catalogue refuses.
 pub(crate) const REFUSED_BY_CATALOGUE: &str = refused_by_catalogue::RULE.id;
+pub(crate) const REFUSED_STATEMENT: &str = refused_statement::RULE.id;
 
 /// A rule.
 pub struct Rule {

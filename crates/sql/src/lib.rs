@@ -40,10 +40,12 @@ use split::Piece;
 /// one schema, `USE`). Each statement of a transaction that the file itself begins has its number.
 pub fn read(engine: Engine, text: &str) -> Vec<Statement> {
     let mut session = Session::default();
-    split::split(engine, text)
+    let mut statements: Vec<Statement> = split::split(engine, text)
         .iter()
         .map(|piece| statement(engine, piece, &mut session))
-        .collect()
+        .collect();
+    readings::with_new_tables(engine, &mut statements);
+    statements
 }
 
 fn statement(engine: Engine, piece: &Piece<'_>, session: &mut Session) -> Statement {

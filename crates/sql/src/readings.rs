@@ -5,10 +5,13 @@
 //! rest, is read as a statement alone.
 
 mod altered;
+mod catalogue;
+mod mysql_catalogue;
+mod named;
 mod names;
 
 use dbop_model::Engine;
-use dbop_model::operation::{Operation, Reading, ReadingKind};
+use dbop_model::operation::{Operation, Reading, ReadingKind, Statement};
 
 use crate::lex::Kind;
 use crate::mysql;
@@ -47,7 +50,7 @@ pub(crate) fn of(
             .collect();
     }
     let changes = CHANGING.iter().any(|word| piece.is_word(0, word))
-        || ["comment", "grant", "revoke"]
+        || ["comment", "grant", "revoke", "refresh"]
             .iter()
             .any(|word| piece.is_word(0, word));
     if piece.problem.is_some() || operations.is_empty() && !changes {
@@ -60,6 +63,9 @@ pub(crate) fn of(
         {
             readings.push(reading(text, ReadingKind::Definition));
         }
+        beside(engine, piece, operations, &mut |text, kind| {
+            readings.push(reading(text, kind));
+        });
         return readings;
     }
     if let Some((text, named)) = query(engine, piece) {
@@ -77,11 +83,89 @@ pub(crate) fn of(
         let text = format!("SELECT {}", asked.join(", "));
         readings.extend((!asked.is_empty()).then(|| reading(text, ReadingKind::Definition)));
     }
+    beside(engine, piece, operations, &mut |text, kind| {
+        readings.push(reading(text, kind));
+    });
     let sorts = engine == Engine::PostgreSql && !has_other_method(piece);
     if let Some(text) = altered::of(engine, operations, sorts) {
         readings.push(reading(text, ReadingKind::Definition));
     }
     readings
+}
+
+/// Gives the queries of a file the tables that it makes before them, as queries of the same columns: the server that reads
+/// them does not have these tables yet.
+pub(crate) fn with_new_tables(engine: Engine, statements: &mut [Statement]) {
+    let mut made: Vec<(String, String)> = Vec::new();
+    for statement in statements {
+        for reading in &mut statement.readings {
+            if matches!(reading.kind, ReadingKind::Query { .. }) {
+                reading.text = with_tables(engine, &made, &reading.text);
+            }
+        }
+        for operation in &statement.operations {
+            let name = operation.table().name();
+            match operation {
+                Operation::CreateTable {
+                    table,
+                    columns,
+                    complete: true,
+                    if_not_exists: false,
+                    ..
+                } if table.schema().is_none() && !columns.is_empty() => {
+                    let query = altered::empty(engine, columns);
+                    made.extend(query.map(|query| (name.to_owned(), query)));
+                }
+                // Of what is changed since, nothing is said.
+                Operation::AddConstraint { .. } | Operation::CreateIndex { .. } => {}
+                _ => made.retain(|(other, _)| other != name),
+            }
+        }
+    }
+}
+
+fn with_tables(engine: Engine, made: &[(String, String)], text: &str) -> String {
+    let quote = match engine {
+        Engine::PostgreSql => '"',
+        Engine::MySql | Engine::MariaDb => '`',
+    };
+    let mut words = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    if words.clone().any(|word| word.eq_ignore_ascii_case("with")) {
+        return text.to_owned();
+    }
+    let tables: Vec<String> = made
+        .iter()
+        .filter(|(name, _)| words.clone().any(|word| word.eq_ignore_ascii_case(name)))
+        .map(|(name, query)| format!("{quote}{name}{quote} AS ({query})"))
+        .collect();
+    let is_query = words
+        .next()
+        .is_some_and(|word| word.eq_ignore_ascii_case("select"));
+    match tables.is_empty() || !is_query {
+        true => text.to_owned(),
+        false => format!("WITH {} {text}", tables.join(", ")),
+    }
+}
+
+/// What else a statement names, and what it raises of the catalogue.
+fn beside(
+    engine: Engine,
+    piece: &Piece<'_>,
+    operations: &[Operation],
+    push: &mut dyn FnMut(String, ReadingKind),
+) {
+    let catalogue = match engine {
+        Engine::PostgreSql => {
+            for text in named::of(piece, operations) {
+                push(text, ReadingKind::Definition);
+            }
+            catalogue::of(piece, operations)
+        }
+        Engine::MySql | Engine::MariaDb => mysql_catalogue::of(engine, piece),
+    };
+    if let Some(text) = catalogue {
+        push(text, ReadingKind::Catalogue);
+    }
 }
 
 /// Does an index of it sort nothing (`USING gin`)?

@@ -17,7 +17,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use readings::{is_excused_by, names_in};
+pub(crate) use readings::{NOT_UNDERSTOOD, is_excused_by, names_in};
 
 use std::collections::BTreeSet;
 

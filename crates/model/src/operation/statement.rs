@@ -36,7 +36,7 @@ pub struct Statement {
 }
 
 /// A text of a statement that a server is asked to read: it looks up the names and types in it, and neither plans nor
-/// runs it.
+/// runs it. Only questions for the catalogue are answered.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reading {
     /// The text: the statement itself, or a query made of what is in it.
@@ -59,6 +59,9 @@ pub enum ReadingKind {
     },
     /// A query made of the columns and expressions of a new table.
     Definition,
+    /// A query of the catalogue alone, which is run: each row of it is a reason why the server refuses the statement, as
+    /// the code and the words.
+    Catalogue,
 }
 
 /// A statement's text around the name of its table.

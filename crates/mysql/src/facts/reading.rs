@@ -11,9 +11,9 @@ use super::{Look, parse};
 
 /// What a statement deserves by its words alone (server error message reference): syntax, character sets, collations, types
 /// and lengths.
-const OF_WORDS: [&str; 13] = [
-    "1064", "1074", "1115", "1149", "1221", "1253", "1273", "1426", "1427", "1439", "1425", "1101",
-    "1235",
+const OF_WORDS: [&str; 14] = [
+    "4161", "1064", "1074", "1115", "1149", "1221", "1253", "1273", "1426", "1427", "1439", "1425",
+    "1101", "1235",
 ];
 /// What a query deserves, too: tables, columns and functions that are not there, names that are there twice, numbers of
 /// columns.
@@ -22,11 +22,17 @@ const OF_QUERIES: [&str; 21] = [
     "1241", "1247", "1305", "1347", "1351", "1356", "1363", "1582", "1630",
 ];
 
+/// Stands where a code would, where a question has found what it cannot tell.
+const NOT_KNOWN: &str = "unknown";
+
 impl Look<'_> {
     pub(super) async fn understood(&self, reading: &Reading) -> Answer<Understood> {
         let own = &self.server.database;
         if reading.schema.as_ref().is_some_and(|schema| schema != own) {
             return unknown("it is read in another database than the one that is connected to");
+        }
+        if reading.kind == ReadingKind::Catalogue {
+            return self.refused_by_catalogue(&reading.text).await;
         }
         let error = match self.hold.read(&reading.text, CATALOGUE_TIMEOUT).await {
             Ok(columns) => return Ok(Understood::Yes { columns }),
@@ -43,5 +49,23 @@ impl Look<'_> {
             lost @ DatabaseError::Lost { .. } => Err(Failure::Broken(lost)),
             error => Err(Failure::Unknown(parse::refusal(&error, CATALOGUE_TIMEOUT))),
         }
+    }
+
+    /// The first reason that the catalogue has against a statement.
+    async fn refused_by_catalogue(&self, sql: &str) -> Answer<Understood> {
+        let rows = self.hold.rows_within(sql, CATALOGUE_TIMEOUT).await;
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(lost @ DatabaseError::Lost { .. }) => return Err(Failure::Broken(lost)),
+            Err(error) => return Err(Failure::Unknown(parse::refusal(&error, CATALOGUE_TIMEOUT))),
+        };
+        let text = |at: usize| rows.first()?.get(at)?.clone();
+        Ok(match (text(0), text(1)) {
+            (Some(code), Some(message)) if code == NOT_KNOWN => return unknown(message),
+            (Some(code), Some(message)) => Understood::No { code, message },
+            _ => Understood::Yes {
+                columns: Vec::new(),
+            },
+        })
     }
 }

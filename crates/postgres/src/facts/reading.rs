@@ -6,7 +6,7 @@
 
 use dbop_database::DatabaseError;
 use dbop_database::answer::{Answer, Failure};
-use dbop_model::operation::Reading;
+use dbop_model::operation::{Reading, ReadingKind};
 use dbop_model::table::Understood;
 
 use super::ask::{CATALOGUE_TIMEOUT, all as all_of, unreadable};
@@ -28,6 +28,9 @@ const NOT_REFUSALS: [&str; 1] = ["42501"];
 impl Look<'_> {
     pub(super) async fn understood(&self, reading: &Reading) -> Answer<Understood> {
         let path = self.path(reading.schema.as_deref()).await?;
+        if reading.kind == ReadingKind::Catalogue {
+            return self.refused_by_catalogue(&path, &reading.text).await;
+        }
         let prepared = async {
             Ok(match self.client.prepare(&reading.text).await {
                 Ok(statement) => {
@@ -60,6 +63,20 @@ impl Look<'_> {
             }
         }
     }
+
+    /// The first reason that the catalogue has against a statement. The question names no function or operator but the
+    /// server's own, so that the path is one of names of objects alone.
+    async fn refused_by_catalogue(&self, path: &str, sql: &str) -> Answer<Understood> {
+        let rows = self.in_path(path, sql, &[]).await?;
+        let Some(first) = rows.first() else {
+            let columns = Vec::new();
+            return Ok(Understood::Yes { columns });
+        };
+        let code = first.try_get(0).ok().ok_or_else(unreadable)?;
+        let message = first.try_get(1).ok().ok_or_else(unreadable)?;
+        Ok(Understood::No { code, message })
+    }
+
     /// Where names are looked up, quoted.
     async fn path(&self, first: Option<&str>) -> Answer<String> {
         let own = self.in_path("DEFAULT", PATH, &[]).await?;
@@ -70,7 +87,10 @@ impl Look<'_> {
         let all = self.catalogue(SCHEMAS, &[]).await?;
         let all = all_of(&all, |row| row.try_get(0).ok())?;
         let mut path: Vec<String> = first.map(str::to_owned).into_iter().collect();
-        for schema in own.into_iter().chain(all) {
+        // Our own path has the server's schema alone; a login without a path of its own has this one (manual, section 5.10.3).
+        let own = own.into_iter().filter(|schema| schema != "pg_catalog");
+        let usual = all.iter().find(|schema| *schema == "public").cloned();
+        for schema in own.chain(usual).chain(all.clone()) {
             if !path.contains(&schema) {
                 path.push(schema);
             }

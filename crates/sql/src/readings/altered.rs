@@ -130,6 +130,26 @@ pub(super) fn of(engine: Engine, operations: &[Operation], sorts: bool) -> Optio
     ))
 }
 
+/// A query of columns like these; `None`: the type of one is not said.
+pub(super) fn empty(engine: Engine, columns: &[Column]) -> Option<String> {
+    let postgres = engine == Engine::PostgreSql;
+    let of = |column: &Column| {
+        let name = column.name.as_str();
+        Some(match postgres {
+            true => {
+                let sql_type = number_of(column.sql_type.as_ref()?.name()).to_owned();
+                format!(
+                    "CAST(NULL AS {sql_type}) AS \"{}\"",
+                    name.replace('"', "\"\"")
+                )
+            }
+            false => format!("NULL AS `{}`", name.replace('`', "``")),
+        })
+    };
+    let columns: Option<Vec<String>> = columns.iter().map(of).collect();
+    columns.map(|columns| format!("SELECT {}", columns.join(", ")))
+}
+
 fn source(
     table: &TableName,
     added: &[(&ColumnName, String)],

@@ -518,7 +518,7 @@ fn change_partitions(change: PartitionChange) -> Class<Form> {
             "every row is put into a partition anew",
         ),
         PartitionChange::Exchange => Class::one(
-            Form::PartitionFiles,
+            Form::PartitionExchanged,
             "a partition and a table change places, whatever their size",
         ),
         PartitionChange::Check => Class::Undecided(

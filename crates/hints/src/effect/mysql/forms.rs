@@ -106,6 +106,8 @@ pub(crate) enum Form {
     AddNumbering,
     /// ADD or DROP PARTITION, where no row goes from one to another.
     PartitionFiles,
+    /// A partition and a table change places.
+    PartitionExchanged,
     /// TRUNCATE PARTITION.
     PartitionTruncated,
     /// Rows of some partitions are written anew.
@@ -269,6 +271,7 @@ pub(super) const ROWS: &[Row] = &[
     row(Form::DropNumbering,            [C,  C,  I,  I ]),
     row(Form::AddNumbering,             [C,  C,  C,  C ]),
     row(Form::PartitionFiles,           [P,  P,  P,  P ]),
+    row(Form::PartitionExchanged,       [I,  I,  P,  P ]),
     row(Form::PartitionTruncated,       [I,  I,  P,  P ]),
     scan(row(Form::PartitionRows,       [PS, PS, PS, PS])),
     row(Form::PartitionHashed,          [RS, RS, NS, NS]),

@@ -14,6 +14,8 @@ use super::{Refusal, seen};
 use crate::case::Case;
 use crate::steps::{Object, Standing, Step};
 
+/// How a finding begins that says what the server itself says.
+pub(crate) const NOT_UNDERSTOOD: &str = "the server does not take it:";
 /// Syntax errors, whatever else the server says of a statement that it only reads (PostgreSQL).
 const SYNTAX: &str = "42601";
 /// What may come with an extension: functions, types, operators, access methods (PostgreSQL).
@@ -66,7 +68,7 @@ pub(super) fn refused(case: &Case<'_>) -> Vec<Refusal> {
                     .or_else(|| gone(case, reading))
                     .or_else(|| columns_do_not_fit(case, columns, named)),
                 ReadingKind::Definition => columns_of_new(case, columns),
-                ReadingKind::Statement => None,
+                ReadingKind::Statement | ReadingKind::Catalogue => None,
             },
         };
         if let Some(found) = found {
@@ -141,7 +143,7 @@ fn not_understood(
     Some(seen(
         case,
         format!("{message} ({code})"),
-        format!("the server does not understand it: {message} ({code})"),
+        format!("{NOT_UNDERSTOOD} {message} ({code})"),
         vec!["change the statement as the server's words say".to_owned()],
     ))
 }
@@ -174,7 +176,8 @@ pub(crate) fn names_in(message: &str) -> Vec<String> {
     named
         .iter()
         .map(last)
-        .filter(|name| !name.is_empty() && !name.contains(' '))
+        // MySQL says in which clause, too.
+        .filter(|name| !name.is_empty() && !name.contains(' ') && name != "select")
         .collect()
 }
 
