@@ -227,20 +227,25 @@ fn dropped(piece: &Piece<'_>, asked: &mut Vec<String>) {
         return;
     };
     let of = (database, bare);
-    let (code, there) = match kind.as_str() {
-        "procedure" | "function" => ("1305", routine(&kind, &of)),
-        "event" => (
-            "1539",
-            is_there("events", "event_schema", "event_name", &of),
-        ),
-        "sequence" => (
-            "4091",
-            is_there("tables", "table_schema", "table_name", &of),
-        ),
+    let there = match kind.as_str() {
+        "procedure" | "function" => routine(&kind, &of),
+        "event" => is_there("events", "event_schema", "event_name", &of),
+        "sequence" => {
+            let there = is_there("tables", "table_schema", "table_name", &of);
+            let message = format!("{kind} `{}` does not exist", of.1);
+            asked.extend(there.and_then(|there| reason("4091", &message, &format!("NOT {there}"))));
+            return;
+        }
         _ => return,
     };
-    let message = format!("{kind} `{}` does not exist", of.1);
-    asked.extend(there.and_then(|there| reason(code, &message, &format!("NOT {there}"))));
+    asked.extend(unseen(&kind, &of.1, there));
+}
+
+/// Routines and events are shown to those alone who may run or change them (MySQL 8.4 manual, section 28.3.30): one that
+/// is not seen may be there.
+fn unseen(kind: &str, name: &str, there: Option<String>) -> Option<String> {
+    let message = format!("{kind} `{name}` is not there, or not shown to this login");
+    reason("unknown", &message, &format!("NOT {}", there?))
 }
 
 fn called(piece: &Piece<'_>, asked: &mut Vec<String>) {
@@ -248,9 +253,7 @@ fn called(piece: &Piece<'_>, asked: &mut Vec<String>) {
         return;
     };
     let of = (database, bare);
-    let message = format!("procedure `{}` does not exist", of.1);
-    let there = routine("procedure", &of);
-    asked.extend(there.and_then(|there| reason("1305", &message, &format!("NOT {there}"))));
+    asked.extend(unseen("procedure", &of.1, routine("procedure", &of)));
 }
 
 /// `GRANT SELECT ON t TO ...`: only the right to create a table goes without one.

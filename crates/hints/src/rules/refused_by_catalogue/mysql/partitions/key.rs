@@ -92,7 +92,9 @@ fn table(case: &Case<'_>, facts: &TableFacts) -> Why {
     }
     let shape = facts.columns.iter().find(|(name, column)| {
         let of = Type::read(&column.sql_type);
-        mysql && of.is_some_and(|of| of.is_geometry()) && !case.frees(name)
+        super::keeps_geometries_whole(case)
+            && of.is_some_and(|of| of.is_geometry())
+            && !case.frees(name)
     });
     shape.map(|(name, _)| {
         let why = format!("{name} is a geometry, and it would be partitioned");
