@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
+use dbop_model::UnmanagedLogin;
+
 use crate::error::DatabaseError;
 
 /// A row: its columns as text, as the server writes them; `None` is NULL.
@@ -129,4 +131,29 @@ pub fn one<'a, T>(
         operation,
         detail: "there is no row".to_owned(),
     })
+}
+
+/// Reads logins that are none of ours, each with an address of its sessions, of rows in the order of the logins.
+///
+/// # Errors
+/// [`DatabaseError::Unreadable`] where a row does not fit.
+pub fn unmanaged(
+    operation: &'static str,
+    rows: &[Row],
+) -> Result<Vec<UnmanagedLogin>, DatabaseError> {
+    let mut found: Vec<UnmanagedLogin> = Vec::new();
+    for row in rows {
+        let mut columns = Columns::of(operation, row);
+        let name = columns.text()?.to_owned();
+        let address = columns.nullable()?.filter(|from| !from.is_empty());
+        let address = address.map(str::to_owned);
+        match found.last_mut().filter(|last| last.name == name) {
+            Some(last) => last.addresses.extend(address),
+            None => found.push(UnmanagedLogin {
+                name,
+                addresses: address.into_iter().collect(),
+            }),
+        }
+    }
+    Ok(found)
 }

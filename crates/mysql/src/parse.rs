@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use dbop_database::DatabaseError;
-pub(crate) use dbop_database::columns::{Columns, all, one};
-use dbop_model::{LoginName, Session, UnmanagedLogin};
+pub(crate) use dbop_database::columns::{Columns, all, one, unmanaged};
+use dbop_model::{LoginName, Session};
 use dbop_versions::Row;
 
 /// How these servers write values.
@@ -29,28 +29,6 @@ impl Values for Columns<'_> {
 /// The only column of the only row, a boolean.
 pub(crate) fn boolean(operation: &'static str, rows: &[Row]) -> Result<bool, DatabaseError> {
     one(operation, rows, |columns| columns.boolean())
-}
-
-/// Rows of [`crate::query::unmanaged`], by login.
-pub(crate) fn unmanaged(
-    operation: &'static str,
-    rows: &[Row],
-) -> Result<Vec<UnmanagedLogin>, DatabaseError> {
-    let mut found: Vec<UnmanagedLogin> = Vec::new();
-    for row in rows {
-        let mut columns = Columns::of(operation, row);
-        let name = columns.text()?.to_owned();
-        let address = columns.nullable()?.filter(|from| !from.is_empty());
-        let address = address.map(str::to_owned);
-        match found.last_mut().filter(|last| last.name == name) {
-            Some(last) => last.addresses.extend(address),
-            None => found.push(UnmanagedLogin {
-                name,
-                addresses: address.into_iter().collect(),
-            }),
-        }
-    }
-    Ok(found)
 }
 
 /// A session, from [`crate::query::sessions`].

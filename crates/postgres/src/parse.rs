@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dbop_database::DatabaseError;
-pub(crate) use dbop_database::columns::{Columns, all, first, one};
-use dbop_model::{LoginName, Session, UnmanagedLogin};
+pub(crate) use dbop_database::columns::{Columns, all, first, one, unmanaged};
+use dbop_model::{LoginName, Session};
 use dbop_versions::Row;
 
 use crate::mark::Mark;
@@ -37,28 +37,6 @@ pub(crate) fn boolean(operation: &'static str, rows: &[Row]) -> Result<bool, Dat
 pub(crate) fn login(columns: &mut Columns<'_>) -> Result<LoginName, DatabaseError> {
     let name = columns.text()?;
     LoginName::new(name).map_err(|error| columns.unreadable(&format!("a login's name {error}")))
-}
-
-/// Rows of [`crate::query::unmanaged`], by login.
-pub(crate) fn unmanaged(
-    operation: &'static str,
-    rows: &[Row],
-) -> Result<Vec<UnmanagedLogin>, DatabaseError> {
-    let mut found: Vec<UnmanagedLogin> = Vec::new();
-    for row in rows {
-        let mut columns = Columns::of(operation, row);
-        let name = columns.text()?.to_owned();
-        let address = columns.nullable()?.filter(|from| !from.is_empty());
-        let address = address.map(str::to_owned);
-        match found.last_mut().filter(|last| last.name == name) {
-            Some(last) => last.addresses.extend(address),
-            None => found.push(UnmanagedLogin {
-                name,
-                addresses: address.into_iter().collect(),
-            }),
-        }
-    }
-    Ok(found)
 }
 
 /// A session, from [`crate::query::sessions`].
