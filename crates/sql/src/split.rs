@@ -35,6 +35,29 @@ impl<'a> Piece<'a> {
         &self.file[token.start..token.end]
     }
 
+    /// The text of the token at this place; none is there: nothing.
+    pub(crate) fn written(&self, at: usize) -> &'a str {
+        self.tokens.get(at).map_or("", |token| self.of(token))
+    }
+
+    /// The place of the parenthesis that ends the one at this place.
+    pub(crate) fn closing(&self, open: usize) -> Option<usize> {
+        let mut depth = 0_usize;
+        for at in open..self.tokens.len() {
+            match self.written(at) {
+                "(" => depth += 1,
+                ")" => {
+                    depth = depth.checked_sub(1)?;
+                    if depth == 0 {
+                        return Some(at);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
     /// Is the token at this place this word, in whatever case?
     pub(crate) fn is_word(&self, at: usize, word: &str) -> bool {
         self.tokens.get(at).is_some_and(|token| {

@@ -46,10 +46,10 @@ fn of_new(piece: &Piece<'_>, operations: &[Operation], asked: &mut Vec<String>) 
             .iter()
             .any(|word| piece.is_word(open - 1, word))
             && !piece.is_word(open - 2, "foreign");
-        if !is_key || text(piece, open) != "(" {
+        if !is_key || piece.written(open) != "(" {
             continue;
         }
-        let Some(end) = close(piece, open) else {
+        let Some(end) = piece.closing(open) else {
             continue;
         };
         let columns: Vec<String> = split(piece, open + 1, end)
@@ -66,8 +66,9 @@ fn of_new(piece: &Piece<'_>, operations: &[Operation], asked: &mut Vec<String>) 
         let Operation::CreateTable { columns, .. } = operation else {
             continue;
         };
-        let parents = find(piece, 1, "inherits").filter(|at| text(piece, at + 1) == "(");
-        let Some((open, end)) = parents.and_then(|at| Some((at + 1, close(piece, at + 1)?))) else {
+        let parents = find(piece, 1, "inherits").filter(|at| piece.written(at + 1) == "(");
+        let Some((open, end)) = parents.and_then(|at| Some((at + 1, piece.closing(at + 1)?)))
+        else {
             continue;
         };
         for (from, _) in split(piece, open + 1, end) {
@@ -144,10 +145,6 @@ fn reason(code: &str, message: &str, condition: &str) -> String {
     )
 }
 
-fn text<'a>(piece: &Piece<'a>, at: usize) -> &'a str {
-    piece.tokens.get(at).map_or("", |token| piece.of(token))
-}
-
 /// One part of a name, as the catalogue has it.
 fn part(piece: &Piece<'_>, at: usize) -> Option<String> {
     let token = piece.tokens.get(at)?;
@@ -165,7 +162,7 @@ fn part(piece: &Piece<'_>, at: usize) -> Option<String> {
 /// A name and the place behind it.
 fn name(piece: &Piece<'_>, at: usize) -> Option<(Name, usize)> {
     let first = part(piece, at)?;
-    if text(piece, at + 1) != "." {
+    if piece.written(at + 1) != "." {
         let name = Name {
             schema: None,
             name: first,
@@ -177,7 +174,7 @@ fn name(piece: &Piece<'_>, at: usize) -> Option<(Name, usize)> {
         schema: Some(first),
         name: second,
     };
-    (text(piece, at + 3) != ".").then_some((name, at + 3))
+    (piece.written(at + 3) != ".").then_some((name, at + 3))
 }
 
 /// A string's value; only plain ones.
@@ -199,7 +196,7 @@ fn outside(piece: &Piece<'_>, from: usize) -> Vec<usize> {
     let mut depth = 0_usize;
     let mut places = Vec::new();
     for at in from..piece.tokens.len() {
-        match text(piece, at) {
+        match piece.written(at) {
             "(" => depth += 1,
             ")" => depth = depth.saturating_sub(1),
             _ if depth == 0 => places.push(at),
@@ -209,30 +206,12 @@ fn outside(piece: &Piece<'_>, from: usize) -> Vec<usize> {
     places
 }
 
-/// The place of the parenthesis that ends what begins there.
-fn close(piece: &Piece<'_>, open: usize) -> Option<usize> {
-    let mut depth = 0_usize;
-    for at in open..piece.tokens.len() {
-        match text(piece, at) {
-            "(" => depth += 1,
-            ")" => {
-                depth = depth.checked_sub(1)?;
-                if depth == 0 {
-                    return Some(at);
-                }
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
 /// The parts between commas, of what stands between two places.
 fn split(piece: &Piece<'_>, from: usize, to: usize) -> Vec<(usize, usize)> {
     let mut parts = Vec::new();
     let (mut depth, mut start) = (0_usize, from);
     for at in from..to {
-        match text(piece, at) {
+        match piece.written(at) {
             "(" | "[" => depth += 1,
             ")" | "]" => depth = depth.saturating_sub(1),
             "," if depth == 0 => {
@@ -261,7 +240,7 @@ fn created(piece: &Piece<'_>, asked: &mut Vec<String>) {
         at += 1;
     }
     let temporary = (1..at).any(|at| piece.is_word(at, "temp") || piece.is_word(at, "temporary"));
-    let kind = text(piece, at).to_lowercase();
+    let kind = piece.written(at).to_lowercase();
     at += 1;
     let passes = piece.are_words(at, &["if", "not", "exists"]);
     if passes {
@@ -297,7 +276,7 @@ fn created(piece: &Piece<'_>, asked: &mut Vec<String>) {
             "type",
             format!(
                 "EXISTS (SELECT FROM pg_catalog.pg_type x WHERE x.typname = {} AND x.typnamespace = {} \
-                 AND x.typisdefined AND x.typelem = 0)",
+                 AND x.typisdefined AND x.typelem = 0::pg_catalog.oid)",
                 literal(bare),
                 named.namespace()
             ),
@@ -415,13 +394,13 @@ fn lacks_column(table: &Name, column: &str, asked: &mut Vec<String>) {
 /// The types of a routine's arguments, as they are written; `None`: they cannot be told from their names.
 fn arguments(piece: &Piece<'_>, open: usize) -> Option<String> {
     const MODES: [&str; 4] = ["in", "out", "inout", "variadic"];
-    if text(piece, open) != "(" {
+    if piece.written(open) != "(" {
         return None;
     }
-    let end = close(piece, open)?;
+    let end = piece.closing(open)?;
     let mut types = Vec::new();
     for (from, to) in split(piece, open + 1, end) {
-        let mut words: Vec<&str> = (from..to).map(|at| text(piece, at)).collect();
+        let mut words: Vec<&str> = (from..to).map(|at| piece.written(at)).collect();
         let value = words
             .iter()
             .position(|word| word.eq_ignore_ascii_case("default") || *word == "=" || *word == ":");
@@ -467,7 +446,7 @@ fn routine(named: &Name, arguments: &str) -> String {
 
 /// Drops without CASCADE, of what others need.
 fn dropped(piece: &Piece<'_>, asked: &mut Vec<String>) {
-    let kind = text(piece, 1).to_lowercase();
+    let kind = piece.written(1).to_lowercase();
     let mut at = 2;
     let passes = piece.are_words(at, &["if", "exists"]);
     if passes {
@@ -523,7 +502,7 @@ fn dropped(piece: &Piece<'_>, asked: &mut Vec<String>) {
                 }
                 number
             }
-            _ if text(piece, behind) == "(" => match arguments(piece, behind) {
+            _ if piece.written(behind) == "(" => match arguments(piece, behind) {
                 Some(arguments) => routine(&named, &arguments),
                 None => return,
             },
@@ -551,7 +530,7 @@ fn dropped(piece: &Piece<'_>, asked: &mut Vec<String>) {
 }
 
 fn altered(piece: &Piece<'_>, operations: &[Operation], asked: &mut Vec<String>) {
-    let kind = text(piece, 1).to_lowercase();
+    let kind = piece.written(1).to_lowercase();
     let mut at = 2;
     if kind == "materialized" {
         at = 3;
@@ -715,12 +694,12 @@ fn of_table(
         if let Some(at) = column
             && ["statistics", "storage", "compression", "("]
                 .iter()
-                .any(|word| text(piece, at + 2).eq_ignore_ascii_case(word))
+                .any(|word| piece.written(at + 2).eq_ignore_ascii_case(word))
             && let Some(column) = part(piece, at).filter(|column| !adds(column))
         {
             lacks_column(table, &column, asked);
         }
-        if piece.is_word(start, "set") && text(piece, start + 1) == "(" {
+        if piece.is_word(start, "set") && piece.written(start + 1) == "(" {
             parameters(piece, start + 1, asked);
         }
     }
@@ -728,7 +707,7 @@ fn of_table(
 
 /// Parameters of a table that no server up to 18 knows; of a later one nothing is said.
 fn parameters(piece: &Piece<'_>, open: usize, asked: &mut Vec<String>) {
-    let Some(end) = close(piece, open) else {
+    let Some(end) = piece.closing(open) else {
         return;
     };
     for (from, _) in split(piece, open + 1, end) {
@@ -763,7 +742,7 @@ fn clustered(piece: &Piece<'_>, asked: &mut Vec<String>) {
     let Some(at) = find(piece, 1, "using") else {
         return;
     };
-    let table = name(piece, at.saturating_sub(1)).filter(|_| text(piece, at - 2) != ".");
+    let table = name(piece, at.saturating_sub(1)).filter(|_| piece.written(at - 2) != ".");
     let qualified = (at >= 4).then(|| name(piece, at - 3)).flatten();
     let table = table.or(qualified).map(|(table, _)| table);
     if let (Some(table), Some(index)) = (table, part(piece, at + 1)) {
@@ -813,7 +792,7 @@ fn tablespaces(piece: &Piece<'_>, asked: &mut Vec<String>) {
     if piece.is_word(0, "create") && creates {
         let with = outside(piece, 1)
             .into_iter()
-            .find(|at| piece.is_word(*at, "with") && text(piece, at + 1) == "(");
+            .find(|at| piece.is_word(*at, "with") && piece.written(at + 1) == "(");
         if let Some(at) = with {
             parameters(piece, at + 1, asked);
         }

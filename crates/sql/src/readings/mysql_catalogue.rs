@@ -72,10 +72,6 @@ fn reason(code: &str, message: &str, condition: &str) -> Option<String> {
     ))
 }
 
-fn text<'a>(piece: &Piece<'a>, at: usize) -> &'a str {
-    piece.tokens.get(at).map_or("", |token| piece.of(token))
-}
-
 fn part(piece: &Piece<'_>, at: usize) -> Option<String> {
     let token = piece.tokens.get(at)?;
     let written = piece.of(token);
@@ -92,7 +88,7 @@ fn part(piece: &Piece<'_>, at: usize) -> Option<String> {
 /// The database as a value, the name, and the place behind it.
 fn name(piece: &Piece<'_>, at: usize) -> Option<(String, String, usize)> {
     let first = part(piece, at)?;
-    if text(piece, at + 1) != "." {
+    if piece.written(at + 1) != "." {
         return Some(("DATABASE()".to_owned(), first, at + 1));
     }
     Some((literal(&first)?, part(piece, at + 2)?, at + 3))
@@ -195,7 +191,7 @@ fn triggered(piece: &Piece<'_>, from: usize, asked: &mut Vec<String>) {
     let of = (database, table);
     for at in behind..last {
         let row = piece.is_word(at, "new") || piece.is_word(at, "old");
-        if !row || text(piece, at + 1) != "." {
+        if !row || piece.written(at + 1) != "." {
             continue;
         }
         let Some(column) = part(piece, at + 2) else {
@@ -219,7 +215,7 @@ fn triggered(piece: &Piece<'_>, from: usize, asked: &mut Vec<String>) {
 }
 
 fn dropped(piece: &Piece<'_>, asked: &mut Vec<String>) {
-    let kind = text(piece, 1).to_lowercase();
+    let kind = piece.written(1).to_lowercase();
     if piece.is_word(2, "if") {
         return;
     }
@@ -297,7 +293,7 @@ fn charsets(piece: &Piece<'_>, asked: &mut Vec<String>) {
         } else {
             continue;
         };
-        let behind = if text(piece, behind) == "=" {
+        let behind = if piece.written(behind) == "=" {
             behind + 1
         } else {
             behind
@@ -328,7 +324,7 @@ fn of_mysql(piece: &Piece<'_>, asked: &mut Vec<String>) {
                 .get(at + 1)
                 .is_some_and(|t| t.kind == Kind::Number)
         {
-            let number = text(piece, at + 1);
+            let number = piece.written(at + 1);
             if number.chars().all(|c| c.is_ascii_digit()) {
                 let condition = format!(
                     "NOT EXISTS (SELECT 1 FROM information_schema.st_spatial_reference_systems x WHERE x.srs_id = {number})"
@@ -343,7 +339,7 @@ fn of_mysql(piece: &Piece<'_>, asked: &mut Vec<String>) {
         if !sets || !(1..3).any(|at| piece.is_word(at, "table")) {
             continue;
         }
-        let behind = if text(piece, at + 1) == "=" {
+        let behind = if piece.written(at + 1) == "=" {
             at + 2
         } else {
             at + 1
@@ -372,7 +368,7 @@ fn columns(piece: &Piece<'_>) -> Vec<(usize, usize)> {
     let (mut depth, mut start) = (0_usize, alters.then_some(table + 2));
     let level = usize::from(!alters);
     for at in table + 1..last {
-        match text(piece, at) {
+        match piece.written(at) {
             "(" => {
                 depth += 1;
                 if depth == level && start.is_none() {
@@ -409,12 +405,12 @@ fn column(piece: &Piece<'_>, from: usize, to: usize, asked: &mut Vec<String>) {
         let message = "ON UPDATE is for columns of type TIMESTAMP or DATETIME alone";
         asked.extend(reason("1294", message, "TRUE"));
     }
-    let Some(check) = has(&["check"]).filter(|at| text(piece, at + 1) == "(") else {
+    let Some(check) = has(&["check"]).filter(|at| piece.written(at + 1) == "(") else {
         return;
     };
     let mut depth = 0_usize;
     for at in check + 1..to {
-        match text(piece, at) {
+        match piece.written(at) {
             "(" => depth += 1,
             ")" => depth = depth.saturating_sub(1),
             _ => {}
@@ -423,10 +419,10 @@ fn column(piece: &Piece<'_>, from: usize, to: usize, asked: &mut Vec<String>) {
             break;
         }
         let varies =
-            VARYING.iter().any(|word| piece.is_word(at, word)) && text(piece, at - 1) != ".";
-        let is_function = text(piece, at + 1) == "(" || text(piece, at).starts_with("current_");
+            VARYING.iter().any(|word| piece.is_word(at, word)) && piece.written(at - 1) != ".";
+        let is_function = piece.written(at + 1) == "(" || piece.written(at).starts_with("current_");
         if varies && is_function {
-            let message = format!("{} cannot be in a CHECK", text(piece, at));
+            let message = format!("{} cannot be in a CHECK", piece.written(at));
             asked.extend(reason("3814", &message, "TRUE"));
         }
     }
@@ -437,10 +433,10 @@ fn names_within(piece: &Piece<'_>, open: usize, to: usize) -> Vec<String> {
     let mut depth = 0_usize;
     let mut names = Vec::new();
     for at in open..to {
-        match text(piece, at) {
+        match piece.written(at) {
             "(" => depth += 1,
             ")" => depth = depth.saturating_sub(1),
-            _ if text(piece, at + 1) != "(" => names.extend(part(piece, at)),
+            _ if piece.written(at + 1) != "(" => names.extend(part(piece, at)),
             _ => {}
         }
         if depth == 0 {
@@ -494,7 +490,7 @@ fn of_new(engine: Engine, piece: &Piece<'_>, asked: &mut Vec<String>) {
         .filter_map(|(from, to)| Some((part(piece, from)?, from, to)))
         .collect();
     let computed = |(from, to): (usize, usize)| {
-        (from..to).find(|at| piece.is_word(*at, "as") && text(piece, at + 1) == "(")
+        (from..to).find(|at| piece.is_word(*at, "as") && piece.written(at + 1) == "(")
     };
     for (nth, (column, from, to)) in columns.iter().enumerate() {
         let is = |name: &String, other: &String| name.eq_ignore_ascii_case(other);

@@ -61,26 +61,10 @@ fn defaults(operations: &[Operation]) -> Vec<String> {
     )]
 }
 
-fn text<'a>(piece: &Piece<'a>, at: usize) -> &'a str {
-    piece.tokens.get(at).map_or("", |token| piece.of(token))
-}
-
-fn close(piece: &Piece<'_>, open: usize) -> Option<usize> {
-    let mut depth = 0_usize;
-    (open..piece.tokens.len()).find(|at| {
-        match text(piece, *at) {
-            "(" => depth += 1,
-            ")" => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth == 0
-    })
-}
-
 /// From a table's name on, up to what cannot be in one.
 fn table(piece: &Piece<'_>, at: usize) -> String {
     let mut end = at + 1;
-    while text(piece, end) == "." {
+    while piece.written(end) == "." {
         end += 2;
     }
     between(piece, at, end.min(piece.tokens.len()))
@@ -91,9 +75,10 @@ fn policies(piece: &Piece<'_>) -> Option<String> {
     piece.tokens.get(on + 1)?;
     let mut asked = Vec::new();
     for at in on + 2..piece.tokens.len() {
-        if (piece.is_word(at, "using") || piece.is_word(at, "check")) && text(piece, at + 1) == "("
+        if (piece.is_word(at, "using") || piece.is_word(at, "check"))
+            && piece.written(at + 1) == "("
         {
-            let end = close(piece, at + 1)?;
+            let end = piece.closing(at + 1)?;
             let condition = between(piece, at + 1, end + 1);
             asked.push(format!("CASE WHEN {condition} THEN 1 END"));
         }
@@ -132,11 +117,12 @@ fn statistics(piece: &Piece<'_>) -> Option<String> {
 /// The body of a function without arguments, which the server reads when the function is made.
 fn body(piece: &Piece<'_>, kind: usize) -> Option<String> {
     let last = piece.tokens.len();
-    let open = (kind..last).find(|at| text(piece, *at) == "(")?;
-    if text(piece, open + 1) != ")"
+    let open = (kind..last).find(|at| piece.written(*at) == "(")?;
+    if piece.written(open + 1) != ")"
         || !(open..last).any(|at| {
             piece.is_word(at, "language")
-                && text(piece, at + 1)
+                && piece
+                    .written(at + 1)
                     .trim_matches('\'')
                     .eq_ignore_ascii_case("sql")
         })

@@ -46,7 +46,7 @@ pub(super) fn beside(piece: &Piece<'_>) -> Vec<String> {
     let is_table = piece.are_words(0, &["alter", "table"]);
     let is_trigger = piece.is_word(0, "create") && (1..5).any(|at| piece.is_word(at, "trigger"));
     for at in 2..piece.tokens.len() {
-        if is_table && text(piece, at - 1) != "." {
+        if is_table && piece.written(at - 1) != "." {
             asked.extend(behind(piece, at));
         }
         if is_trigger
@@ -76,9 +76,9 @@ fn object(piece: &Piece<'_>, at: usize) -> Option<(String, usize)> {
             (format!("(SELECT {column} FROM {table} LIMIT 1)"), behind)
         }
         // With its arguments; without them there may be several.
-        "regprocedure" if text(piece, behind) == "(" => {
-            let close = (behind..piece.tokens.len()).find(|at| text(piece, *at) == ")")?;
-            let inside: Vec<&str> = (behind + 1..close).map(|at| text(piece, at)).collect();
+        "regprocedure" if piece.written(behind) == "(" => {
+            let close = (behind..piece.tokens.len()).find(|at| piece.written(*at) == ")")?;
+            let inside: Vec<&str> = (behind + 1..close).map(|at| piece.written(at)).collect();
             if inside.iter().any(|word| *word == "(" || is_mode(word)) {
                 return None;
             }
@@ -169,18 +169,14 @@ fn name(piece: &Piece<'_>, at: usize) -> Option<(String, usize)> {
     if !is_word(at) {
         return None;
     }
-    let mut name = text(piece, at).to_owned();
+    let mut name = piece.written(at).to_owned();
     let mut at = at + 1;
-    while text(piece, at) == "." && is_word(at + 1) {
+    while piece.written(at) == "." && is_word(at + 1) {
         name.push('.');
-        name.push_str(text(piece, at + 1));
+        name.push_str(piece.written(at + 1));
         at += 2;
     }
     Some((name, at))
-}
-
-fn text<'a>(piece: &Piece<'a>, at: usize) -> &'a str {
-    piece.tokens.get(at).map_or("", |token| piece.of(token))
 }
 
 fn literal(name: &str, kind: &str) -> String {

@@ -368,22 +368,8 @@ fn columns_do_not_fit(
 
 /// A view of PostgreSQL keeps the columns that it has where it is replaced (manual, CREATE VIEW).
 fn replaced(case: &Case<'_>, columns: &[String], named: Option<usize>) -> Option<Refusal> {
-    let Operation::CreateView {
-        table,
-        or_there: true,
-    } = case.step.operation
-    else {
-        return None;
-    };
-    let remade = case
-        .step
-        .is_made(&Object::Relation(table.clone()))
-        .is_some();
-    if case.server.engine != Engine::PostgreSql
-        || named.is_some()
-        || remade
-        || !is_view(case, table)
-    {
+    let table = put_in_place(case)?;
+    if named.is_some() || !is_view(case, table) {
         return None;
     }
     let facts = case.facts_of(table)?;
@@ -400,13 +386,9 @@ fn replaced(case: &Case<'_>, columns: &[String], named: Option<usize>) -> Option
     ))
 }
 
-fn is_view(case: &Case<'_>, table: &TableName) -> bool {
-    let found = case.relations(table).and_then(Fact::known);
-    found.is_some_and(|all| all.iter().any(|one| one.kind == RelationKind::View))
-}
-
-/// Something else than a view that is to be replaced by one (PostgreSQL).
-fn replaces_no_view(case: &Case<'_>) -> Option<Refusal> {
+/// The view that a statement puts in the place of one that may be there, on PostgreSQL; `None`: it does no such thing, or
+/// statements before have to do with the name.
+fn put_in_place<'a>(case: &'a Case<'_>) -> Option<&'a TableName> {
     let Operation::CreateView {
         table,
         or_there: true,
@@ -414,14 +396,22 @@ fn replaces_no_view(case: &Case<'_>) -> Option<Refusal> {
     else {
         return None;
     };
+    let remade = case.step.is_made(&Object::Relation(table.clone()));
+    (case.server.engine == Engine::PostgreSql && remade.is_none()).then_some(table)
+}
+
+fn is_view(case: &Case<'_>, table: &TableName) -> bool {
+    let found = case.relations(table).and_then(Fact::known);
+    found.is_some_and(|all| all.iter().any(|one| one.kind == RelationKind::View))
+}
+
+/// Something else than a view that is to be replaced by one (PostgreSQL).
+fn replaces_no_view(case: &Case<'_>) -> Option<Refusal> {
+    let table = put_in_place(case)?;
     let text = case.step.statement.readings.first()?.text.to_lowercase();
     let replaces = text.starts_with("create or replace view")
         || text.starts_with("create or replace recursive");
-    let remade = case
-        .step
-        .is_made(&Object::Relation(table.clone()))
-        .is_some();
-    if case.server.engine != Engine::PostgreSql || !replaces || remade || is_view(case, table) {
+    if !replaces || is_view(case, table) {
         return None;
     }
     let found = case.relations(table)?.known()?;

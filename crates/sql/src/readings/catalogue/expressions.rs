@@ -5,7 +5,7 @@
 
 use dbop_model::operation::Operation;
 
-use super::{Name, close, find, literal, name, part, reason, split, text};
+use super::{Name, find, literal, name, part, reason, split};
 use crate::split::Piece;
 
 /// Words that are functions without parentheses, none of them immutable.
@@ -25,7 +25,7 @@ pub(super) fn of(piece: &Piece<'_>, operations: &[Operation], asked: &mut Vec<St
     let index = (1..3).any(|at| piece.is_word(at, "index")) && piece.is_word(0, "create");
     if index {
         if let Some((table, open)) = indexed(piece) {
-            let Some(end) = close(piece, open) else {
+            let Some(end) = piece.closing(open) else {
                 return;
             };
             let what = "an index";
@@ -43,10 +43,10 @@ pub(super) fn of(piece: &Piece<'_>, operations: &[Operation], asked: &mut Vec<St
     let table = (!created).then(|| altered(piece)).flatten();
     for at in 0..piece.tokens.len() {
         let generated = piece.are_words(at, &["generated", "always", "as"]);
-        if !generated || text(piece, at + 3) != "(" {
+        if !generated || piece.written(at + 3) != "(" {
             continue;
         }
-        let Some(end) = close(piece, at + 3) else {
+        let Some(end) = piece.closing(at + 3) else {
             continue;
         };
         let what = "a generated column";
@@ -69,7 +69,7 @@ pub(super) fn indexed(piece: &Piece<'_>) -> Option<(Name, usize)> {
     if piece.is_word(at, "using") {
         at += 2;
     }
-    (text(piece, at) == "(").then_some((table, at))
+    (piece.written(at) == "(").then_some((table, at))
 }
 
 fn altered(piece: &Piece<'_>) -> Option<Name> {
@@ -105,22 +105,22 @@ fn within(
     asked: &mut Vec<String>,
 ) {
     for at in from..to {
-        if VALUES.iter().any(|word| piece.is_word(at, word)) && text(piece, at - 1) != "." {
-            let message = format!("{} in {what} is not IMMUTABLE", text(piece, at));
+        if VALUES.iter().any(|word| piece.is_word(at, word)) && piece.written(at - 1) != "." {
+            let message = format!("{} in {what} is not IMMUTABLE", piece.written(at));
             asked.push(reason("42P17", &message, "true"));
         }
         // A name in front belongs to it.
-        if text(piece, at.saturating_sub(1)) != "."
+        if piece.written(at.saturating_sub(1)) != "."
             && let Some((called, open)) = name(piece, at)
-            && text(piece, open) == "("
-            && let Some(end) = close(piece, open)
+            && piece.written(open) == "("
+            && let Some(end) = piece.closing(open)
         {
             function(piece, &called, open, end, table, what, asked);
         }
         if let Some(table) = table
-            && text(piece, at) == ":"
-            && text(piece, at + 1) == ":"
-            && text(piece, at.saturating_sub(2)) != "."
+            && piece.written(at) == ":"
+            && piece.written(at + 1) == ":"
+            && piece.written(at.saturating_sub(2)) != "."
             && let Some(column) = part(piece, at - 1)
         {
             cast(piece, at + 2, to, &type_of(table, &column), what, asked);
@@ -202,7 +202,7 @@ fn cast(
 /// A generated column that is made of another one.
 fn of_generated(piece: &Piece<'_>, from: usize, to: usize, table: &Name, asked: &mut Vec<String>) {
     let names: Vec<String> = (from..to)
-        .filter(|at| text(piece, *at + 1) != "(")
+        .filter(|at| piece.written(*at + 1) != "(")
         .filter_map(|at| part(piece, at))
         .map(|name| literal(&name))
         .collect();

@@ -4,7 +4,7 @@
 use dbop_model::operation::Operation;
 
 use super::expressions::{indexed, type_of};
-use super::{Name, close, literal, part, reason, split, text};
+use super::{Name, literal, part, reason, split};
 use crate::split::Piece;
 
 /// What may stand behind a column without being an operator class.
@@ -38,7 +38,7 @@ pub(super) fn of(piece: &Piece<'_>, operations: &[Operation], asked: &mut Vec<St
             true => (part(piece, at + 2), at + 3),
             false => (None, at + 1),
         };
-        if text(piece, open) != "(" {
+        if piece.written(open) != "(" {
             continue;
         }
         let ty = |column: &str| match in_new(operations, column) {
@@ -74,13 +74,13 @@ fn in_new(operations: &[Operation], column: &str) -> Option<String> {
 
 /// Columns that an index holds beside its key.
 fn included(piece: &Piece<'_>, open: usize, table: &Name, asked: &mut Vec<String>) {
-    let Some(end) = close(piece, open) else {
+    let Some(end) = piece.closing(open) else {
         return;
     };
-    if !piece.is_word(end + 1, "include") || text(piece, end + 2) != "(" {
+    if !piece.is_word(end + 1, "include") || piece.written(end + 2) != "(" {
         return;
     }
-    let Some(last) = close(piece, end + 2) else {
+    let Some(last) = piece.closing(end + 2) else {
         return;
     };
     for (from, _) in split(piece, end + 3, last) {
@@ -97,7 +97,7 @@ fn of_parts(
     type_of: &dyn Fn(&str) -> String,
     asked: &mut Vec<String>,
 ) {
-    let Some(end) = close(piece, open) else {
+    let Some(end) = piece.closing(open) else {
         return;
     };
     let sorts = method.as_ref().is_none_or(|method| method == "btree");
@@ -111,12 +111,12 @@ fn of_parts(
         asked.push(reason("42704", &message, &format!("NOT {there}")));
     }
     for (from, to) in split(piece, open + 1, end) {
-        let Some(column) = part(piece, from).filter(|_| text(piece, from + 1) != "(") else {
+        let Some(column) = part(piece, from).filter(|_| piece.written(from + 1) != "(") else {
             continue;
         };
         let behind = |at: usize| BEHIND.iter().any(|word| piece.is_word(at, word));
         if from + 1 < to && !behind(from + 1) {
-            if let Some(class) = part(piece, from + 1).filter(|_| text(piece, from + 2) != ".") {
+            if let Some(class) = part(piece, from + 1).filter(|_| piece.written(from + 2) != ".") {
                 let condition = format!(
                     "{there} AND NOT EXISTS (SELECT FROM pg_catalog.pg_opclass o \
                      JOIN pg_catalog.pg_am a ON a.oid = o.opcmethod WHERE a.amname = {named} AND o.opcname = {})",
