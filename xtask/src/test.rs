@@ -45,7 +45,7 @@ const ON_ANY_ENGINE: &[&str] = &[
 ];
 /// What a module is called whose tests are for one kind of server alone, as libtest leaves it out.
 const SKIP_ON_MYSQL: &[&str] = &["--skip", "on_mysql::"];
-const ORACLE_ON_POSTGRES: &[&str] = &["--show-output", "on_postgres::"];
+const ORACLE_ON_POSTGRES: &[&str] = &["--show-output", "on_postgres::", "catalogue::"];
 const ORACLE_ON_MYSQL: &[&str] = &["--show-output", "on_mysql::"];
 const SKIP_ON_POSTGRES: &[&str] = &["--skip", "on_postgres::", "--show-output"];
 /// The simulation, and the package that it is in.
