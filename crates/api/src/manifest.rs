@@ -187,7 +187,7 @@ spec:
                 ),
                 (
                     "/spec/credentials",
-                    "{privileges: [SELECT, TRIGGER], schemas: [app], quietWindow: 90s, orphaned: RevokeWhenUnused}",
+                    "{privileges: [SELECT, TRIGGER], schemas: [app], quietWindow: 90s, rotateEvery: 720h, orphaned: RevokeWhenUnused}",
                 ),
                 (
                     "/spec/hints",

@@ -1,4 +1,5 @@
-//! A retirement: lock, look twice, delete the Secret, look once more, drop.
+//! A retirement: lock, look twice, delete the Secret, look once more, drop. Of a login that was replaced, the Secret
+//! names another, and is left alone.
 //!
 //! The login is locked before anything is taken away, so that nobody can come in between the last look and
 //! the drop; a session found after all gives everything back.
@@ -6,7 +7,7 @@
 use std::time::Duration;
 
 use dbop_credentials::names;
-use dbop_model::MigrationName;
+use dbop_model::{LoginFacts, LoginName, LoginTurn, MigrationName};
 
 use super::{Done, Step};
 use crate::error::StepError;
@@ -16,26 +17,13 @@ use crate::platform::{AppSecret, Dress, SecretSeen};
 /// checks the lock before it starts the session).
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
+/// Retires a credential, with all logins that it has.
 pub(super) async fn retire(
     step: &mut Step<'_>,
     migration: &MigrationName,
 ) -> Result<Done, StepError> {
-    let has_login = |step: &Step<'_>| {
-        let database = step.seen.facts.database.known();
-        database.is_some_and(|database| database.logins.contains_key(migration))
-    };
-    if has_login(step) {
-        step.admin()?.lock_login(&step.scope()?, migration).await?;
-        if !is_replayed(step, migration).await {
-            return give_back(step, migration, None).await;
-        }
-    }
-    if !step.still().await? {
-        return give_back(step, migration, None).await;
-    }
-    step.engine.clock.sleep(LOOK_AGAIN_AFTER).await;
-    if !step.still().await? {
-        return give_back(step, migration, None).await;
+    if !lock(step, migration, &LoginTurn::ALL).await? {
+        return give_back(step, migration, &LoginTurn::ALL, None).await;
     }
     let secret = step.seen.secrets.get(migration).cloned();
     if let Some(secret) = &secret {
@@ -43,39 +31,101 @@ pub(super) async fn retire(
         platform
             .delete_secret(step.database, &secret.name, &secret.revision)
             .await?;
-        if has_login(step) && !step.still().await? {
-            return give_back(step, migration, Some(secret)).await;
+        let has_login = !logins(step, migration, &LoginTurn::ALL).is_empty();
+        if has_login && !step.still().await? {
+            return give_back(step, migration, &LoginTurn::ALL, Some(secret)).await;
         }
     }
     // Of a credential of which only the Secret was left, nothing is left now, and no claim was needed.
-    if has_login(step) {
-        step.admin()?.drop_login(&step.scope()?, migration).await?;
+    drop_all(step, migration, &LoginTurn::ALL).await
+}
+
+/// Retires the login that a rotation has replaced.
+pub(super) async fn retire_replaced(
+    step: &mut Step<'_>,
+    migration: &MigrationName,
+) -> Result<Done, StepError> {
+    let database = step.seen.facts.database.known();
+    let replaced = database.and_then(|database| database.replaced.get(migration));
+    let turns = [replaced
+        .ok_or(StepError::Gone("the login that was replaced"))?
+        .turn];
+    if !lock(step, migration, &turns).await? {
+        return give_back(step, migration, &turns, None).await;
+    }
+    drop_all(step, migration, &turns).await
+}
+
+/// The logins of a credential of these turns, as far as they are there.
+fn logins(
+    step: &Step<'_>,
+    migration: &MigrationName,
+    turns: &[LoginTurn],
+) -> Vec<(LoginTurn, LoginName)> {
+    let database = step.seen.facts.database.known().into_iter();
+    let all = database.flat_map(|database| database.all_logins());
+    let is_it = |(of, login): &(&MigrationName, &LoginFacts)| {
+        *of == migration && turns.contains(&login.turn)
+    };
+    all.filter(is_it)
+        .map(|(_, login)| (login.turn, login.name.clone()))
+        .collect()
+}
+
+/// Locks the logins, and looks twice. False: it is not to go on, and what was locked is to be opened.
+async fn lock(
+    step: &mut Step<'_>,
+    migration: &MigrationName,
+    turns: &[LoginTurn],
+) -> Result<bool, StepError> {
+    for (turn, login) in logins(step, migration, turns) {
+        let scope = step.scope()?;
+        step.admin()?.lock_login(&scope, migration, turn).await?;
+        if !is_replayed(step, &login).await {
+            return Ok(false);
+        }
+    }
+    if !step.still().await? {
+        return Ok(false);
+    }
+    step.engine.clock.sleep(LOOK_AGAIN_AFTER).await;
+    step.still().await
+}
+
+async fn drop_all(
+    step: &Step<'_>,
+    migration: &MigrationName,
+    turns: &[LoginTurn],
+) -> Result<Done, StepError> {
+    for (turn, _) in logins(step, migration, turns) {
+        let scope = step.scope()?;
+        step.admin()?.drop_login(&scope, migration, turn).await?;
     }
     Ok(Done::Whole)
 }
 
 /// Has every replica taken over that the login is locked? Who comes in at one that has not would not be seen to.
-async fn is_replayed(step: &mut Step<'_>, migration: &MigrationName) -> bool {
-    let Some(login) = step.seen.facts.login(migration) else {
-        return true;
-    };
-    let (spec, login) = (&step.seen.desired.database, login.name.clone());
+async fn is_replayed(step: &mut Step<'_>, login: &LoginName) -> bool {
+    let spec = &step.seen.desired.database;
     let replicas = &mut step.memory.replicas;
-    replicas.replayed(step.engine, spec, &login).await
+    replicas.replayed(step.engine, spec, login).await
 }
 
-/// Somebody came after all: the login is opened, and the same Secret put back. Under `readOnly`, set in the
+/// Somebody came after all: the logins are opened, and the same Secret put back. Under `readOnly`, set in the
 /// meantime, nothing is written any more.
 async fn give_back(
     step: &Step<'_>,
     migration: &MigrationName,
+    turns: &[LoginTurn],
     secret: Option<&SecretSeen>,
 ) -> Result<Done, StepError> {
     if step.seen.desired.database.read_only {
         return Ok(Done::Not);
     }
     let scope = step.scope()?;
-    step.admin()?.unlock_login(&scope, migration).await?;
+    for (turn, _) in logins(step, migration, turns) {
+        step.admin()?.unlock_login(&scope, migration, turn).await?;
+    }
     let Some(secret) = secret else {
         return Ok(Done::Not);
     };
@@ -87,6 +137,7 @@ async fn give_back(
         claim: scope.claim.to_string(),
         data: secret.data.clone(),
         dress: secret.dress.clone(),
+        issued_at: secret.issued_at,
         undress: Dress::default(),
     };
     step.engine.platform.write_secret(&secret, None).await?;
