@@ -48,7 +48,7 @@ pub fn forecast(
                 apply(desired, &mut facts, action, now);
                 before != facts
             }
-            Decision::Wait { on, wake_at } => resolve(&mut facts, on, *wake_at, &mut now),
+            Decision::Wait { on, .. } => resolve(&mut facts, on, &mut now),
             Decision::Blocked { .. } | Decision::Converged { .. } => false,
         };
         if decisions.last() != Some(&decision) {
@@ -321,7 +321,7 @@ fn grants_stand(facts: &mut Facts) {
 }
 
 /// Ends a wait as the surroundings would, once they cooperate. False: nothing here can.
-fn resolve(facts: &mut Facts, on: &WaitingOn, wake_at: Timestamp, now: &mut Timestamp) -> bool {
+fn resolve(facts: &mut Facts, on: &WaitingOn, now: &mut Timestamp) -> bool {
     match on {
         WaitingOn::CredentialInUse { credentials, .. } => {
             for (migration, _) in credentials {
@@ -358,7 +358,7 @@ fn resolve(facts: &mut Facts, on: &WaitingOn, wake_at: Timestamp, now: &mut Time
             }
             facts.references.known().is_some()
         }
-        WaitingOn::QuietWindow { .. } => {
+        WaitingOn::QuietWindow { until, .. } => {
             let logins: Vec<MigrationName> = database(facts)
                 .map(|d| d.logins.keys().cloned().collect())
                 .unwrap_or_default();
@@ -372,7 +372,8 @@ fn resolve(facts: &mut Facts, on: &WaitingOn, wake_at: Timestamp, now: &mut Time
             for migration in replaced {
                 facts.quiet_replaced.entry(migration).or_insert(since);
             }
-            *now = after(wake_at, jiff::SignedDuration::ZERO);
+            // What the walk waits for meanwhile, and looks at more often, is not there any sooner here.
+            *now = (*until).max(*now);
             true
         }
         WaitingOn::Slot { .. } => {

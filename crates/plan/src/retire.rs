@@ -131,8 +131,12 @@ pub(crate) fn watched(
 ) -> Option<Timestamp> {
     // Without a login there is nothing to watch; a login found locked was watched before that.
     login.filter(|login| !login.locked)?;
-    let window = SignedDuration::try_from(s.desired.database.credentials.quiet_window)
-        .unwrap_or(SignedDuration::MAX);
-    let until = after(quiet.map_or(s.now, |quiet| quiet.since), window);
+    let until = after(quiet.map_or(s.now, |quiet| quiet.since), window(s));
     (until > s.now || quiet.is_none()).then_some(until)
+}
+
+/// For how long a login is watched.
+pub(crate) fn window(s: &Situation<'_>) -> SignedDuration {
+    let window = s.desired.database.credentials.quiet_window;
+    SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX)
 }

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::decide::{IN_USE_LOOK, after};
 use crate::decision::{Action, Because, Decision, ReplacedInUse, WaitingOn, Watched};
 use crate::facts::{Quiet, RotationAsked};
-use crate::retire::{Readiness, watched};
+use crate::retire::{Readiness, watched, window};
 use crate::situation::{Position, Situation};
 
 /// The first credential whose login is to be replaced, and can be now.
@@ -140,15 +140,16 @@ fn readiness(s: &Situation<'_>, migration: &MigrationName) -> Readiness {
         return Readiness::Used(usage);
     }
     // Who read the Secret just before it changed has the whole window to come.
-    let issued_at = s
-        .facts
-        .secret(migration)
-        .and_then(|secret| secret.issued_at);
+    let secret = s.facts.secret(migration);
+    let issued_at = secret.and_then(|secret| secret.issued_at);
+    let issued_at = issued_at.unwrap_or(Timestamp::MIN);
     let quiet = s.facts.quiet_replaced.get(migration).map(|quiet| Quiet {
-        since: quiet.since.max(issued_at.unwrap_or(Timestamp::MIN)),
+        since: quiet.since.max(issued_at),
     });
     match watched(s, s.replaced(migration), quiet.as_ref()) {
-        Some(until) => Readiness::Watched { until },
+        Some(until) => Readiness::Watched {
+            until: until.max(after(issued_at, window(s))),
+        },
         None => Readiness::Ready,
     }
 }

@@ -120,7 +120,7 @@ impl Thrown {
     /// Was it watched for the whole window, or found locked, which it was after that?
     fn is_watched(&self, login: Option<&LoginFacts>, since: Option<Timestamp>) -> bool {
         let window = self.desired.database.credentials.quiet_window;
-        let window = SignedDuration::try_from(window).unwrap();
+        let window = SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX);
         login.is_none_or(|login| login.locked)
             || since.is_some_and(|since| self.now.duration_since(since) >= window)
     }

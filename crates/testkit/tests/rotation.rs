@@ -78,11 +78,8 @@ fn who_is_connected_stays_so_and_the_login_before_goes_after_that() {
     // Either works: nobody is cut off, also not who connects anew with what it read before.
     let again = sim.world().db.open_session(&before, &password).unwrap();
     let login = LoginName::new(after.as_str()).unwrap();
-    assert!(
-        sim.world()
-            .db
-            .accepts(&login, &value(&sim, "password").into())
-    );
+    let new = value(&sim, "password");
+    assert!(sim.world().db.accepts(&login, &new.into()));
     // There are never more than two.
     sim.pass(MINUTE);
     ask(&sim);
