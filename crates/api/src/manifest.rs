@@ -537,6 +537,11 @@ podTemplate:
                 "spec.hints.probeTimeout: is longer than 10s, and facts so old start no migration",
             ),
             (
+                DATABASE,
+                &[("/spec/credentials", "{rotateEvery: 9m59s}")],
+                "spec.credentials.rotateEvery: is shorter than 10m, and applications could not follow",
+            ),
+            (
                 MIGRATION,
                 &[("/spec/previous", "v2")],
                 "spec.previous: names the migration itself",
