@@ -113,6 +113,17 @@ pub enum Command {
         0  said\n  \
         1  bad input, or the run did not move the database to its version")]
     AcceptRun(WordArgs),
+    /// Give credentials another login and password; the login before goes once nobody holds it.
+    #[command(after_help = "Examples:\n  \
+        database-operator rotate crm v2 -n shop         a password has leaked\n  \
+        database-operator rotate crm -n shop            every credential of the database\n  \
+        database-operator rotate crm --local shop/      in a directory\n\n\
+        The Secret is changed in place. Applications that hold what it said before go on working, and have to start\n\
+        anew for the login before to go; see: status.\n\n\
+        Exit status:\n  \
+        0  said\n  \
+        1  bad input, or there is no such credential")]
+    Rotate(RotateArgs),
     /// Read the schema version of one database.
     Version(VersionArgs),
     /// Print the CustomResourceDefinitions as YAML.
@@ -420,6 +431,18 @@ pub struct WaitArgs {
 pub struct WordArgs {
     /// The database, as name or namespace/name.
     pub database: String,
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `rotate`.
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    /// The database, as name or namespace/name.
+    pub database: String,
+    /// The migration whose credential it is; without it, all credentials of the database.
+    pub migration: Option<String>,
     /// Where.
     #[command(flatten)]
     pub place: Place,

@@ -16,6 +16,7 @@ mod lint;
 mod local;
 mod plan;
 mod rbac;
+mod rotate;
 mod snapshot;
 mod status;
 mod version;
@@ -214,6 +215,7 @@ fn run(cli: Cli, connector: Arc<dyn Connector>) -> Done {
         Command::Wait(args) => block_on(wait::run(&args, console)),
         Command::Retry(args) => block_on(word::run(&args, word::Word::Retry, console)),
         Command::AcceptRun(args) => block_on(word::run(&args, word::Word::AcceptRun, console)),
+        Command::Rotate(args) => block_on(rotate::run(&args, console)),
         Command::Version(args) => block_on(version::run(args, console)),
         Command::Crds => crds::run(console),
         Command::Shapes => crds::shapes(),

@@ -316,6 +316,11 @@ pub struct Credentials {
     #[serde(default = "quiet_window")]
     #[schemars(length(min = 2, max = 32), regex(pattern = pattern::DURATION))]
     pub quiet_window: String,
+    /// How old a login becomes, such as 720h: then the credential gets another, its Secret is changed in place, and the
+    /// login before goes once nobody holds it. 10m or more; by default a login is replaced only when a person says rotate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 32), regex(pattern = pattern::DURATION))]
+    pub rotate_every: Option<String>,
     /// What becomes of credentials beyond the current version, after a restore. Retain: they stay.
     /// RevokeWhenUnused: they are retired like old ones, once provably unused.
     #[serde(default = "orphaned")]
@@ -356,6 +361,7 @@ impl Default for Credentials {
             privileges: privileges(),
             schemas: None,
             quiet_window: quiet_window(),
+            rotate_every: None,
             orphaned: orphaned(),
             ignore_replicas: false,
             secret_template: None,

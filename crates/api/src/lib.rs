@@ -38,6 +38,7 @@ pub mod pod_template;
 pub mod record;
 pub mod refusal;
 pub mod report;
+pub mod rotation;
 pub mod secret_template;
 pub mod status;
 
@@ -72,5 +73,7 @@ pub const DATABASE_MIGRATION: &str = "DatabaseMigration";
 pub const RETRY_ANNOTATION: &str = "database-operator.dev/retry";
 /// On a ManagedDatabase: the Job of the last run, whose version is taken as done.
 pub const ACCEPT_RUN_ANNOTATION: &str = "database-operator.dev/accept-run";
+/// On a ManagedDatabase: credentials that are to have another login ([`rotation`]).
+pub const ROTATE_ANNOTATION: &str = "database-operator.dev/rotate";
 /// On a ManagedDatabase: take over the claim of another.
 pub const TAKE_OVER_ANNOTATION: &str = "database-operator.dev/take-over";

@@ -187,7 +187,7 @@ spec:
                 ),
                 (
                     "/spec/credentials",
-                    "{privileges: [SELECT, TRIGGER], schemas: [app], quietWindow: 90s, orphaned: RevokeWhenUnused}",
+                    "{privileges: [SELECT, TRIGGER], schemas: [app], quietWindow: 90s, rotateEvery: 720h, orphaned: RevokeWhenUnused}",
                 ),
                 (
                     "/spec/hints",
@@ -535,6 +535,11 @@ podTemplate:
                 DATABASE,
                 &[("/spec/hints", "{probeTimeout: 10001ms}")],
                 "spec.hints.probeTimeout: is longer than 10s, and facts so old start no migration",
+            ),
+            (
+                DATABASE,
+                &[("/spec/credentials", "{rotateEvery: 9m59s}")],
+                "spec.credentials.rotateEvery: is shorter than 10m, and applications could not follow",
             ),
             (
                 MIGRATION,

@@ -76,6 +76,8 @@ pub const SCHEMA_LABEL_PREFIX: &str = "schema.database-operator.dev/";
 /// On a credential's Secret: what of it is by the database's `secretTemplate`, so that it goes when the template no
 /// longer has it, and what people have added stays.
 pub const TEMPLATE_ANNOTATION: &str = "database-operator.dev/template";
+/// On a credential's Secret: since when it names its login. Pods that were made before that may hold the one before.
+pub const ISSUED_ANNOTATION: &str = "database-operator.dev/issued-at";
 /// On a Job: the DatabaseMigration whose schema the run started from; absent: an empty database.
 pub const FROM_ANNOTATION: &str = "database-operator.dev/from";
 /// On a Job: the DatabaseMigration that runs.

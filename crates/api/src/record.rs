@@ -5,7 +5,10 @@ use dbop_model::{Digest, JobName, MigrationName, NameError, Outcome, RunRecord};
 use dbop_plan::ObjectFacts;
 
 use crate::status::{LastRun, RunOutcome};
-use crate::{ACCEPT_RUN_ANNOTATION, ManagedDatabase, RETRY_ANNOTATION, TAKE_OVER_ANNOTATION};
+use crate::{
+    ACCEPT_RUN_ANNOTATION, ManagedDatabase, RETRY_ANNOTATION, ROTATE_ANNOTATION,
+    TAKE_OVER_ANNOTATION, rotation,
+};
 
 /// The object's own facts. An annotation that names no Job is nobody's word, and is passed over.
 ///
@@ -30,6 +33,9 @@ pub fn object_facts(object: &ManagedDatabase) -> Result<ObjectFacts, RecordError
         deleting: object.metadata.deletion_timestamp.is_some(),
         retry: job(RETRY_ANNOTATION),
         accept_run: job(ACCEPT_RUN_ANNOTATION),
+        rotate: annotation(ROTATE_ANNOTATION)
+            .map(rotation::read)
+            .unwrap_or_default(),
         take_over: annotation(TAKE_OVER_ANNOTATION).is_some_and(|text| text.trim() == "true"),
         last_run: last_run.map(RunRecord::try_from).transpose()?,
     })
@@ -160,6 +166,7 @@ mod tests {
             (RETRY_ANNOTATION, "shop-v2-0a1b"),
             (ACCEPT_RUN_ANNOTATION, "no Job"),
             (TAKE_OVER_ANNOTATION, "true"),
+            (ROTATE_ANNOTATION, "v2@2026-01-02T03:04:05Z"),
         ];
         object.metadata.annotations = Some(
             words
@@ -169,5 +176,6 @@ mod tests {
         let facts = object_facts(&object).unwrap();
         assert_eq!(facts.retry, Some(JobName::new("shop-v2-0a1b").unwrap()));
         assert_eq!((facts.accept_run, facts.take_over), (None, true));
+        assert_eq!(facts.rotate, rotation::read("v2@2026-01-02T03:04:05Z"));
     }
 }

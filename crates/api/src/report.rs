@@ -388,6 +388,7 @@ pub(crate) mod tests {
         };
         let sessions = Fact::Known(sessions.iter().map(session).collect());
         let facts_of_login = LoginFacts {
+            turn: dbop_model::LoginTurn::First,
             name: user.clone(),
             locked: false,
             granted: true,
@@ -395,7 +396,8 @@ pub(crate) mod tests {
         };
         database.logins.insert(name(of), facts_of_login);
         if let Fact::Known(secrets) = &mut facts.secrets {
-            secrets.insert(name(of), SecretFacts { intact: true });
+            let (intact, issued_at) = (true, None);
+            secrets.insert(name(of), SecretFacts { intact, issued_at });
         }
         facts.proofs.insert(name(of), Proof::Works);
     }
@@ -570,6 +572,7 @@ pub(crate) mod tests {
                 kind: "Deployment".to_owned(),
                 name: "api".to_owned(),
                 how: "container api, env DATABASE_URL".to_owned(),
+                made_at: None,
             }],
         )]));
         facts.jobs = Fact::Known(vec![JobFacts {

@@ -16,6 +16,9 @@ use serde_json::Value;
 use crate::marks::{MANAGED_BY_LABEL, PREFIX, VOLUME_PREFIX};
 use crate::{duration, pattern};
 
+/// Logins that are replaced more often than applications can start anew would never go.
+const ROTATE_EVERY_SECS_MIN: u64 = 600;
+
 /// One rule.
 pub(crate) struct Rule {
     /// Where the value is that the rule is about (`self`): `spec`, `spec.schemaHints[]`; empty: the
@@ -192,6 +195,18 @@ const DATABASE: &[Rule] = &[
             !has(hints, "probeTimeout")
                 || duration::parse(text(hints, "probeTimeout"))
                     .is_some_and(|timeout| timeout.as_secs_f64() <= PROBE_TIMEOUT_SECS_MAX as f64)
+        }),
+    },
+    Rule {
+        at: "spec.credentials",
+        field: "rotateEvery",
+        cel: "!has(self.rotateEvery) || duration(self.rotateEvery) >= duration('10m')",
+        problem: "is shorter than 10m, and applications could not follow",
+        way_out: "write 10m or more",
+        holds: Holds::Value(|credentials| {
+            !has(credentials, "rotateEvery")
+                || duration::parse(text(credentials, "rotateEvery"))
+                    .is_some_and(|every| every.as_secs() >= ROTATE_EVERY_SECS_MIN)
         }),
     },
     Rule {

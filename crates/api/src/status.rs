@@ -141,9 +141,31 @@ pub struct CredentialStatus {
     pub username: Option<String>,
     /// The Secret that holds it.
     pub secret_name: String,
+    /// Since when it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub issued_at: Option<Timestamp>,
     /// Its state.
     pub state: CredentialState,
     /// Is it used, by a session or a workload? Absent: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_use: Option<bool>,
+    /// By whom; the first ten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = LIST_ITEMS_MAX))]
+    pub used_by: Vec<String>,
+    /// The login that a rotation has replaced, until nobody holds it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<ReplacedLogin>,
+}
+
+/// A login that a rotation has replaced.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplacedLogin {
+    /// Its name in the database.
+    pub username: String,
+    /// Is it used, by a session or a Pod from before the rotation? Absent: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_use: Option<bool>,
     /// By whom; the first ten.

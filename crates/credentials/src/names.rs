@@ -1,12 +1,12 @@
 //! Names derive from the database object, the migration and the claim, and nothing else: a restore, a
 //! failover or a new address changes none of them.
 //!
-//! A login is `<database>_<migration>_<claim>`, a role of ours `<database>_<claim>_<role>`. Object names
-//! hold no underscore, so the two can never meet. What is too long for the server is cut and told apart by
-//! a hash of the whole.
+//! A login is `<database>_<migration>_<claim>`, the one that takes turns with it `<database>_<migration>_<claim>_2`, a
+//! role of ours `<database>_<claim>_<role>`. Object names and claims hold no underscore, and no role is called 2, so
+//! none of them can ever meet. What is too long for the server is cut and told apart by a hash of the whole.
 
 use dbop_model::{
-    ClaimId, Engine, JobName, LoginName, MigrationName, ObjectRef, RoleName, SecretName,
+    ClaimId, Engine, JobName, LoginName, LoginTurn, MigrationName, ObjectRef, RoleName, SecretName,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -32,18 +32,33 @@ pub fn claim_id(random: [u8; CLAIM_ID_BYTES]) -> ClaimId {
     parsed(hex(&random), ClaimId::new)
 }
 
-/// The login of a migration's credential, within the engine's limit.
+/// The first login of a migration's credential, within the engine's limit.
 pub fn login(
     engine: Engine,
     database: &ObjectRef,
     migration: &MigrationName,
     claim: &ClaimId,
 ) -> LoginName {
+    login_in_turn(engine, database, migration, claim, LoginTurn::First)
+}
+
+/// The login of a migration's credential whose turn it is, within the engine's limit.
+pub fn login_in_turn(
+    engine: Engine,
+    database: &ObjectRef,
+    migration: &MigrationName,
+    claim: &ClaimId,
+    turn: LoginTurn,
+) -> LoginName {
     let (name, migration) = (database.name(), migration.as_str());
+    let tail = match turn {
+        LoginTurn::First => format!("_{claim}"),
+        LoginTurn::Second => format!("_{claim}_2"),
+    };
     parsed(
         fitted(
             &format!("{name}_{migration}"),
-            &format!("_{claim}"),
+            &tail,
             name_bytes_max(engine),
         ),
         LoginName::new,
@@ -166,6 +181,32 @@ mod tests {
             login(Engine::PostgreSql, &shop(), &v("app"), &claim).as_str(),
             "shop_app_9f31c0de"
         );
+    }
+
+    #[test]
+    fn two_logins_take_turns_within_every_limit_and_meet_nothing() {
+        let claim = ClaimId::new("9f31c0de").unwrap();
+        let long = ObjectRef::new("ns", "d".repeat(60)).unwrap();
+        for engine in [Engine::PostgreSql, Engine::MySql, Engine::MariaDb] {
+            let mut all: Vec<String> = Vec::new();
+            for (database, migration) in [
+                (shop(), v("v1")),
+                (shop(), v(&"m".repeat(200))),
+                (long.clone(), v("v1")),
+            ] {
+                for turn in LoginTurn::ALL {
+                    let name = login_in_turn(engine, &database, &migration, &claim, turn);
+                    assert!(name.as_str().len() <= name_bytes_max(engine), "{name}");
+                    assert_eq!(name.as_str().ends_with("_2"), turn == LoginTurn::Second);
+                    all.push(name.to_string());
+                }
+                all.push(group_role(engine, &database, &claim).to_string());
+                all.push(migrator(engine, &database, &claim).to_string());
+            }
+            let distinct: std::collections::BTreeSet<&String> = all.iter().collect();
+            // The roles of the shop are named twice.
+            assert_eq!(distinct.len(), all.len() - 2, "{all:?}");
+        }
     }
 
     #[test]

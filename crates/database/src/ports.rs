@@ -12,8 +12,8 @@ use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::trial::{Attempt, Trial};
 use dbop_model::{
-    AccessPolicy, ClaimId, ClaimOwner, DatabaseFacts, Engine, Fact, LoginName, MigrationName,
-    Proof, Replication, ServerInfo, Session, TlsMode, VersionSource, Why,
+    AccessPolicy, ClaimId, ClaimOwner, DatabaseFacts, Engine, Fact, LoginName, LoginTurn,
+    MigrationName, Proof, Replication, ServerInfo, Session, TlsMode, VersionSource, Why,
 };
 use secrecy::SecretString;
 
@@ -93,12 +93,13 @@ pub trait Administer: Introspect {
     /// to objects that came since: never a write on the version table.
     async fn prepare(&self, scope: &Scope) -> Result<(), DatabaseError>;
 
-    /// Makes the login of a migration's credential, or brings ours to this password and its grants. A login
+    /// Makes the login of a migration's credential whose turn it is, or brings ours to this password and its grants. A login
     /// locked for retirement stays locked.
     async fn ensure_login(
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
         password: &SecretString,
     ) -> Result<LoginName, DatabaseError>;
 
@@ -107,6 +108,7 @@ pub trait Administer: Introspect {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError>;
 
     /// Unlocks a login.
@@ -114,6 +116,7 @@ pub trait Administer: Introspect {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError>;
 
     /// Drops a login; what it came to own goes to the owner role first. A login that is not there is dropped.
@@ -124,6 +127,7 @@ pub trait Administer: Introspect {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError>;
 
     /// Tries statements on empty copies of their tables, nothing of which is left: what each came to, by its number. The

@@ -124,14 +124,18 @@ impl Step<'_> {
     async fn perform(&mut self) -> Result<Done, StepError> {
         let platform = self.engine.platform.clone();
         match self.action {
-            Action::Undo(Undo::Unlock { migration }) => {
+            Action::Undo(Undo::Unlock { migration, turn }) => {
                 self.admin()?
-                    .unlock_login(&self.scope()?, migration)
+                    .unlock_login(&self.scope()?, migration, *turn)
                     .await?;
             }
             Action::Undo(Undo::CloseDoor) => self.admin()?.close_migrator(&self.scope()?).await?,
             Action::Heal { migration } | Action::CreateCredential { migration } => {
                 credential::ensure(self, migration).await?;
+            }
+            Action::Rotate { migration, .. } => credential::rotate(self, migration).await?,
+            Action::RetireReplaced { migration, .. } => {
+                return retire::retire_replaced(self, migration).await;
             }
             Action::DeleteJob { job } => {
                 if self.is_released(job) && self.scope().is_ok() {

@@ -27,7 +27,7 @@ pub struct Memory {
     pub(crate) replicas: Replicas,
     pub(crate) watch: Watch,
     /// The logins of the last look, for watching between looks.
-    pub(crate) logins: BTreeMap<MigrationName, LoginName>,
+    pub(crate) logins: BTreeSet<LoginName>,
     /// The credentials that worked. A list, for there are two or three.
     pub(crate) proofs: Vec<Worked>,
     pub(crate) judged: Option<Box<Judged>>,
@@ -128,7 +128,7 @@ pub(crate) struct Worked {
 /// Logins watched for disuse: the unbroken row of looks that found nobody.
 #[derive(Default)]
 pub(crate) struct Watch {
-    unused: BTreeMap<MigrationName, Row>,
+    unused: BTreeMap<LoginName, Row>,
 }
 
 #[derive(Clone, Copy)]
@@ -138,12 +138,11 @@ struct Row {
 }
 
 impl Watch {
-    /// One look: `unused` are the credentials that were *known* to have no session and no reference.
-    pub(crate) fn look(&mut self, unused: &BTreeSet<MigrationName>, now: Timestamp) {
-        self.unused
-            .retain(|migration, _| unused.contains(migration));
-        for migration in unused {
-            let row = self.unused.entry(migration.clone()).or_insert(Row {
+    /// One look: `unused` are the logins that were *known* to have no session, and nobody that holds them.
+    pub(crate) fn look(&mut self, unused: &BTreeSet<LoginName>, now: Timestamp) {
+        self.unused.retain(|login, _| unused.contains(login));
+        for login in unused {
+            let row = self.unused.entry(login.clone()).or_insert(Row {
                 since: now,
                 last: now,
             });
@@ -155,16 +154,16 @@ impl Watch {
     }
 
     /// Since when each has been seen unused.
-    pub(crate) fn quiet(&self) -> BTreeMap<MigrationName, Quiet> {
+    pub(crate) fn quiet(&self) -> BTreeMap<LoginName, Quiet> {
         self.unused
             .iter()
-            .map(|(m, row)| (m.clone(), Quiet { since: row.since }))
+            .map(|(login, row)| (login.clone(), Quiet { since: row.since }))
             .collect()
     }
 
     /// Somebody was seen to use it.
-    pub(crate) fn forget(&mut self, migration: &MigrationName) {
-        self.unused.remove(migration);
+    pub(crate) fn forget(&mut self, login: &LoginName) {
+        self.unused.remove(login);
     }
 
     /// Forgets everything: the looks were of something else.
@@ -216,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_row_breaks_at_a_use_and_at_a_gap() {
-        let v1 = MigrationName::new("v1").unwrap();
+        let v1 = LoginName::new("v1").unwrap();
         let unused = BTreeSet::from([v1.clone()]);
         let at = |ms| Timestamp::from_millisecond(ms).unwrap();
         let mut watch = Watch::default();

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use dbop_credentials::{Binding, names};
 use dbop_database::{Administer, DatabaseError, Endpoint, Look, Target};
 use dbop_model::{
-    ClaimOwner, DatabaseFacts, DatabaseSpec, DsnSource, Fact, ForeignObject, LoginName,
-    MigrationName, ObjectRef, Proof, SecretName, SecretTemplate, ServerInfo, ServerRole, TlsMode,
-    Why,
+    ClaimOwner, DatabaseFacts, DatabaseSpec, DsnSource, Fact, ForeignObject, LoginFacts, LoginName,
+    LoginTurn, MigrationName, ObjectRef, Proof, SecretName, SecretTemplate, ServerInfo, ServerRole,
+    TlsMode, Why,
 };
 use dbop_plan::{Action, Decision, DeletionStep, Desired, Facts, SecretFacts, decide};
 use futures_util::future::join;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::judge::judged;
 use crate::memory::{Connection, Memory, PROOF_AGE_MAX, Worked};
@@ -184,13 +184,14 @@ pub(crate) async fn observe(
         database: Fact::Unknown(Why::new("it has not been looked at")),
         proofs: BTreeMap::new(),
         quiet: BTreeMap::new(),
+        quiet_replaced: BTreeMap::new(),
         hints: None,
         slots,
     };
     let (admin, place) = match reached {
         Ok((admin, place, mut seen)) => {
             let spec = &desired.database;
-            let logins = seen.logins.values().map(|l| l.name.clone()).collect();
+            let logins = seen.all_logins().map(|(_, l)| l.name.clone()).collect();
             let beside = memory.replicas.look(engine, spec, &logins, read).await;
             memory.replicas.merge(&mut seen, &beside, spec, now);
             facts.database = Fact::Known(seen);
@@ -203,6 +204,7 @@ pub(crate) async fn observe(
     };
     let secrets = match seen_secrets {
         Ok(seen) => {
+            sort_logins(&seen, &mut facts, database);
             let template = &desired.database.credentials.secret_template;
             sort_secrets(seen, &mut facts, place.as_ref(), template)
         }
@@ -213,7 +215,11 @@ pub(crate) async fn observe(
     };
     let retires = matches!(
         action,
-        Some(Action::Retire(_) | Action::Delete(DeletionStep::Revoke(_)))
+        Some(
+            Action::Retire(_)
+                | Action::RetireReplaced { .. }
+                | Action::Delete(DeletionStep::Revoke(_))
+        )
     );
     let read_references = if retires { read } else { Read::Cached };
     refer(engine, &desired.database, &mut facts, read_references).await;
@@ -222,7 +228,16 @@ pub(crate) async fn observe(
     }
     memory.logins = logins(&facts);
     memory.watch.look(&unused(&facts), now);
-    facts.quiet = memory.watch.quiet();
+    let quiet = memory.watch.quiet();
+    let quiet_of = |logins: fn(&DatabaseFacts) -> &BTreeMap<MigrationName, LoginFacts>| {
+        let logins = facts.database.known().into_iter().flat_map(logins);
+        let quiet = logins.filter_map(|(m, login)| Some((m.clone(), *quiet.get(&login.name)?)));
+        quiet.collect()
+    };
+    (facts.quiet, facts.quiet_replaced) = (
+        quiet_of(|seen| &seen.logins),
+        quiet_of(|seen| &seen.replaced),
+    );
     if let Some(admin) = &admin {
         facts.hints = judged(engine, memory, admin.as_ref(), &desired, &facts, freshness).await;
     }
@@ -334,7 +349,8 @@ async fn refer(engine: &Engine, spec: &DatabaseSpec, facts: &mut Facts, read: Re
     // A credential whose Secret is just deleted may still be referred to: every login counts.
     let with_secret = facts.secrets.known().into_iter().flat_map(BTreeMap::keys);
     let database = facts.database.known();
-    let with_login = database.into_iter().flat_map(|seen| seen.logins.keys());
+    let with_login = database.into_iter().flat_map(DatabaseFacts::all_logins);
+    let with_login = with_login.map(|(migration, _)| migration);
     let of_credentials: BTreeMap<MigrationName, SecretName> = with_secret
         .chain(with_login)
         .map(|migration| (migration.clone(), names::secret(&spec.id, migration)))
@@ -363,6 +379,52 @@ async fn refer(engine: &Engine, spec: &DatabaseSpec, facts: &mut Facts, read: Re
     };
 }
 
+/// Of two logins of a credential, its Secret says which is the published one.
+fn sort_logins(
+    seen: &BTreeMap<MigrationName, SecretSeen>,
+    facts: &mut Facts,
+    database: &ObjectRef,
+) {
+    let Fact::Known(there) = &mut facts.database else {
+        return;
+    };
+    let all: BTreeSet<MigrationName> = there.all_logins().map(|(m, _)| m.clone()).collect();
+    for migration in all {
+        let secret = seen.get(&migration).filter(|secret| secret.ours);
+        let turn = published_turn(there, database, &migration, secret);
+        there.publish(&migration, turn);
+    }
+}
+
+/// The login that a credential publishes: the one that its Secret names, there or gone. A Secret that names neither, or
+/// is gone itself, says nothing: then it is the only one that there is, or the first.
+pub(crate) fn published_turn(
+    there: &DatabaseFacts,
+    database: &ObjectRef,
+    migration: &MigrationName,
+    secret: Option<&SecretSeen>,
+) -> LoginTurn {
+    let logins = [there.logins.get(migration), there.replaced.get(migration)];
+    let logins: Vec<&LoginFacts> = logins.into_iter().flatten().collect();
+    let username = secret.and_then(|secret| secret.data.get("username"));
+    let username = username.map(ExposeSecret::expose_secret);
+    let named = logins
+        .iter()
+        .find(|login| Some(login.name.as_str()) == username)
+        .map(|login| login.turn);
+    let gone = || {
+        let (engine, claim) = (there.server.engine, there.claim.ours()?);
+        LoginTurn::ALL.into_iter().find(|turn| {
+            let name = names::login_in_turn(engine, database, migration, claim, *turn);
+            Some(name.as_str()) == username
+        })
+    };
+    named.or_else(gone).unwrap_or(match logins[..] {
+        [only] => only.turn,
+        _ => LoginTurn::First,
+    })
+}
+
 /// Ours by migration, with what the planner needs to know of each; foreign ones are only named.
 fn sort_secrets(
     seen: BTreeMap<MigrationName, SecretSeen>,
@@ -378,19 +440,22 @@ fn sort_secrets(
             kind: "Secret".to_owned(),
             name: secret.name.to_string(),
         }));
-    let logins = facts.database.known().map(|database| &database.logins);
+    let database = facts.database.known();
     let secret_facts = ours
         .iter()
         .map(|(migration, secret)| {
-            let login = logins
-                .and_then(|logins| logins.get(migration))
-                .map(|login| &login.name);
+            let login = database.and_then(|seen| seen.logins.get(migration));
+            let login = login.map(|login| &login.name);
+            // Of two logins, it has to say since when it names the one: by that is told who holds the other.
+            let has_other = database.is_some_and(|seen| seen.replaced.contains_key(migration));
+            let is_dated = secret.issued_at.is_some() || !has_other;
             // Without a login to compare with there is nothing that a changed Secret could differ from.
             let intact = match (place, login) {
-                (Some(place), Some(login)) => is_intact(secret, place, template, login),
+                (Some(place), Some(login)) => is_dated && is_intact(secret, place, template, login),
                 _ => true,
             };
-            (migration.clone(), SecretFacts { intact })
+            let issued_at = secret.issued_at.or(secret.created_at);
+            (migration.clone(), SecretFacts { intact, issued_at })
         })
         .collect();
     facts.secrets = Fact::Known(secret_facts);
@@ -461,31 +526,33 @@ async fn prove(
     proofs
 }
 
-/// The credentials that are *known* to have no session and no reference, and could be used.
-pub(crate) fn unused(facts: &Facts) -> BTreeSet<MigrationName> {
+/// The logins that are *known* to have no session, and nobody who refers to them (or holds one that was replaced), and
+/// could be used.
+pub(crate) fn unused(facts: &Facts) -> BTreeSet<LoginName> {
     let (Some(database), Some(references)) = (facts.database.known(), facts.references.known())
     else {
         return BTreeSet::new();
     };
-    database
+    let published = database
         .logins
         .iter()
+        .filter(|(migration, _)| references.get(*migration).is_none_or(Vec::is_empty));
+    let replaced = database.replaced.iter().filter(|(migration, _)| {
+        let holders = facts.holders_of_replaced(migration);
+        holders.is_known_and(Vec::is_empty)
+    });
+    published
+        .chain(replaced)
         // Nobody could come while it was locked: that time proves nothing.
         .filter(|(_, login)| !login.locked && login.sessions.is_known_and(Vec::is_empty))
-        .filter(|(migration, _)| references.get(*migration).is_none_or(Vec::is_empty))
-        .map(|(migration, _)| migration.clone())
+        .map(|(_, login)| login.name.clone())
         .collect()
 }
 
-fn logins(facts: &Facts) -> BTreeMap<MigrationName, LoginName> {
-    let logins = facts
-        .database
-        .known()
-        .into_iter()
-        .flat_map(|database| &database.logins);
-    logins
-        .map(|(migration, login)| (migration.clone(), login.name.clone()))
-        .collect()
+fn logins(facts: &Facts) -> BTreeSet<LoginName> {
+    let database = facts.database.known().into_iter();
+    let logins = database.flat_map(DatabaseFacts::all_logins);
+    logins.map(|(_, login)| login.name.clone()).collect()
 }
 
 #[cfg(test)]

@@ -58,6 +58,10 @@ pub struct SecretSeen {
     pub data: BTreeMap<String, SecretString>,
     /// What it has by a template: of what was written so, what is there.
     pub dress: Dress,
+    /// Since when it names its login, as it was recorded in it.
+    pub issued_at: Option<Timestamp>,
+    /// When it was made, where that is known.
+    pub created_at: Option<Timestamp>,
 }
 
 /// What a Secret of ours has beside its marks and its standard keys: by the template of its database. A Secret keeps
@@ -102,6 +106,8 @@ pub struct AppSecret {
     pub data: BTreeMap<String, SecretString>,
     /// What of it is by a template.
     pub dress: Dress,
+    /// Since when it names its login, to be recorded in it; `None`: what is recorded stays.
+    pub issued_at: Option<Timestamp>,
     /// What the Secret that it replaces had by a template, and standard keys, that are to go: the values mean nothing.
     pub undress: Dress,
 }

@@ -134,7 +134,8 @@ impl Replicas {
         now: Timestamp,
     ) {
         let unseen = unseen(database, seen, spec).or_else(|| self.lagged(now));
-        for login in database.logins.values_mut() {
+        let logins = database.logins.values_mut();
+        for login in logins.chain(database.replaced.values_mut()) {
             if let Fact::Known(sessions) = &mut login.sessions {
                 for one in seen.iter().filter_map(Fact::known) {
                     let there = one.facts.sessions.get(&login.name).into_iter().flatten();
@@ -375,6 +376,7 @@ mod tests {
             };
             let mut database = facts.database.known().unwrap().clone();
             let login = LoginFacts {
+                turn: dbop_model::LoginTurn::First,
                 name: name.clone(),
                 locked,
                 granted: true,

@@ -1,12 +1,12 @@
 //! The worker: one database, one pass after the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dbop_database::Connector;
 use dbop_model::finding::Judgement;
-use dbop_model::{Fact, LoginName, MigrationName, ObjectRef};
+use dbop_model::{Fact, MigrationName, ObjectRef};
 use dbop_plan::{Action, Decision, DeletionStep, Desired, Facts, Use, WaitingOn, decide, forecast};
 use futures_util::future::join;
 use jiff::Timestamp;
@@ -297,6 +297,11 @@ impl Worker {
                 on: WaitingOn::CredentialInUse { .. } | WaitingOn::Run { .. },
                 ..
             } if looks > EAGER_LOOKS => later(now, PATIENT_LOOK),
+            // Nothing waits for it, and it may take until the next release: the platform tells of Pods.
+            Decision::Wait {
+                on: WaitingOn::ReplacedInUse { .. },
+                ..
+            } if looks > EAGER_LOOKS => later(now, heartbeat),
             Decision::Wait { wake_at, .. } => (*wake_at).min(later(now, heartbeat)),
         }
     }
@@ -317,6 +322,9 @@ impl Worker {
                     // For want of a right, perhaps, and one that a person grants shows in a new session alone: on
                     // MySQL and MariaDB a session keeps those that it began with.
                     WaitingOn::Unknown { .. } => true,
+                    WaitingOn::ReplacedInUse { logins } => logins
+                        .iter()
+                        .any(|one| matches!(one.usage, Use::Unknown(_))),
                     WaitingOn::CredentialInUse { credentials, .. } => credentials
                         .iter()
                         .any(|(_, usage)| matches!(usage, Use::Unknown(_))),
@@ -371,8 +379,7 @@ impl Worker {
         let Some(connection) = &self.memory.connection else {
             return false;
         };
-        let watched = self.memory.logins.clone();
-        let logins: BTreeSet<LoginName> = watched.values().cloned().collect();
+        let logins = self.memory.logins.clone();
         let (sessions, on_replicas) = join(
             connection.admin.sessions(&logins),
             self.memory.replicas.in_use(&logins),
@@ -390,14 +397,13 @@ impl Worker {
             }
         };
         let quiet = self.memory.watch.quiet();
-        let unused = watched
-            .iter()
-            .filter(|(m, login)| {
-                quiet.contains_key(*m)
-                    && sessions.get(*login).is_none_or(Vec::is_empty)
-                    && !on_replicas.contains(*login)
+        let unused = logins
+            .into_iter()
+            .filter(|login| {
+                quiet.contains_key(login)
+                    && sessions.get(login).is_none_or(Vec::is_empty)
+                    && !on_replicas.contains(login)
             })
-            .map(|(migration, _)| migration.clone())
             .collect();
         self.memory.watch.look(&unused, now);
         true

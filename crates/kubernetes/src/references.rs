@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 
 use dbop_api::marks::SCHEMA_LABEL_PREFIX;
 use dbop_plan::{Declared, Reference};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodSpec;
 
 pub use pruned::{Prune, Pruned};
@@ -35,6 +36,8 @@ pub struct Holder {
     pub name: Box<str>,
     /// What people have to know of it: "scaled to zero".
     pub note: Option<&'static str>,
+    /// When it was made, of a Pod.
+    pub made_at: Option<Timestamp>,
     /// The Secrets, each once, with how it is referred to: "container api, env DATABASE_URL".
     pub uses: Box<[(Box<str>, Box<str>)]>,
     /// Databases, each with the migration whose schema the code is for, as labels say.
@@ -80,6 +83,7 @@ impl Holder {
             kind,
             name: name.unwrap_or_default().into(),
             note,
+            made_at: None,
             uses: uses
                 .into_iter()
                 .map(|(secret, (how, more))| (secret.into_boxed_str(), told(how, more)))
@@ -112,6 +116,7 @@ impl Holder {
                 Some(note) => format!("{note}; {how}"),
                 None => how.to_string(),
             },
+            made_at: self.made_at,
         })
     }
 }

@@ -1,11 +1,13 @@
-//! What a person says on the command line about a database: retry, accept-run, take-over.
+//! What a person says on the command line about a database: retry, accept-run, take-over, rotate.
 //!
 //! It is the same as the annotation on the manifest, for those who do not want to edit a file. A request names
 //! the run that it is about, so that one that stays behind says nothing of later runs.
 
 use std::path::{Path, PathBuf};
 
+use dbop_api::rotation;
 use dbop_model::{JobName, ObjectRef};
+use dbop_plan::RotationAsked;
 use serde::{Deserialize, Serialize};
 
 use crate::file::{self, FileError};
@@ -19,6 +21,8 @@ pub enum Request {
     AcceptRun(JobName),
     /// Take over the claim of another.
     TakeOver,
+    /// Give these credentials another login.
+    Rotate(Vec<RotationAsked>),
 }
 
 /// What was said of one database, the last of each kind.
@@ -27,6 +31,7 @@ pub(crate) struct Requests {
     pub(crate) retry: Option<JobName>,
     pub(crate) accept_run: Option<JobName>,
     pub(crate) take_over: bool,
+    pub(crate) rotate: Vec<RotationAsked>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -38,6 +43,8 @@ struct RequestsFile {
     accept_run: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     take_over: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotate: Option<String>,
 }
 
 /// Why a request could not be left.
@@ -68,6 +75,10 @@ pub fn request(state: &Path, database: &ObjectRef, request: &Request) -> Result<
         Request::Retry(job) => all.retry = Some(job.to_string()),
         Request::AcceptRun(job) => all.accept_run = Some(job.to_string()),
         Request::TakeOver => all.take_over = true,
+        Request::Rotate(more) => {
+            let before = all.rotate.unwrap_or_default();
+            all.rotate = Some(rotation::and(&before, more));
+        }
     }
     Ok(file::replace(
         &path,
@@ -83,6 +94,7 @@ pub(crate) fn read(state: &Path, database: &ObjectRef) -> Result<Requests, FileE
         retry: job(all.retry),
         accept_run: job(all.accept_run),
         take_over: all.take_over,
+        rotate: rotation::read(&all.rotate.unwrap_or_default()),
     })
 }
 
@@ -119,5 +131,11 @@ mod tests {
         assert!(!said.take_over);
         request(scratch.path(), &shop, &Request::TakeOver).unwrap();
         assert!(read(scratch.path(), &shop).unwrap().take_over);
+        for text in ["v1@2026-01-01T00:00:00Z", "v2@2026-01-01T00:00:00Z"] {
+            let request_of = Request::Rotate(rotation::read(text));
+            request(scratch.path(), &shop, &request_of).unwrap();
+        }
+        let said = read(scratch.path(), &shop).unwrap();
+        assert_eq!((said.rotate.len(), said.retry), (2, Some(job("three"))));
     }
 }

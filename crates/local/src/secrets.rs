@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use dbop_engine::{AppSecret, Dress, PlatformError, Revision, SecretSeen};
 use dbop_model::{MigrationName, ObjectRef, SecretName};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -52,6 +53,9 @@ struct Meta {
     /// The keys that are by a template.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     keys: BTreeSet<String>,
+    /// Since when it names its login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    issued_at: Option<Timestamp>,
 }
 
 /// What bears a Secret's name.
@@ -119,6 +123,8 @@ impl Secrets {
                     ours: true,
                     revision: revision(&meta, &data),
                     dress: meta.dress(),
+                    issued_at: meta.issued_at,
+                    created_at: None,
                     kind: meta.kind,
                     data,
                 })
@@ -130,6 +136,8 @@ impl Secrets {
                 kind: String::new(),
                 data: BTreeMap::new(),
                 dress: Dress::default(),
+                issued_at: None,
+                created_at: None,
             }),
         })
     }
@@ -150,6 +158,7 @@ impl Secrets {
             labels: secret.dress.labels.clone(),
             annotations: secret.dress.annotations.clone(),
             keys: secret.dress.keys.clone(),
+            issued_at: secret.issued_at,
         };
         let mut whole = secret.data.clone();
         let changed = || PlatformError::Conflict {
@@ -172,6 +181,7 @@ impl Secrets {
                     return Err(foreign(namespace, &secret.name));
                 }
                 let standing = revision(&stands, &data);
+                meta.issued_at = meta.issued_at.or(stands.issued_at);
                 meta.kind = stands.kind;
                 whole = secret.over(&data);
                 if standing == revision(&meta, &whole) {
@@ -397,6 +407,9 @@ fn revision(meta: &Meta, data: &BTreeMap<String, SecretString>) -> Revision {
             part(value);
         }
     }
+    if let Some(issued_at) = &meta.issued_at {
+        part(&issued_at.to_string());
+    }
     part(&meta.keys.len().to_string());
     for key in &meta.keys {
         part(key);
@@ -454,6 +467,7 @@ mod tests {
                 .map(|(key, value)| (key.to_owned(), value.to_owned().into()))
                 .into(),
             dress: Dress::default(),
+            issued_at: None,
             undress: Dress::default(),
         }
     }

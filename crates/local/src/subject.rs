@@ -53,6 +53,7 @@ pub(crate) fn subject(
             retry: newest(of, said.retry.as_ref(), requests.retry.as_ref()),
             accept_run: newest(of, said.accept_run.as_ref(), requests.accept_run.as_ref()),
             take_over: said.take_over || requests.take_over,
+            rotate: [&said.rotate[..], &requests.rotate].concat(),
             ..said
         },
         held: true,

@@ -40,9 +40,9 @@ pub use name::{
     RoleName, SchemaVersion, SecretName,
 };
 pub use observation::{
-    Claim, ClaimOwner, DatabaseFacts, ForeignObject, LockHolder, LoginFacts, MigratorFacts,
-    MissingPrivilege, ObservedVersion, Proof, Replication, ReportedReplica, Session, ToolLock,
-    UnmanagedLogin,
+    Claim, ClaimOwner, DatabaseFacts, ForeignObject, LockHolder, LoginFacts, LoginTurn,
+    MigratorFacts, MissingPrivilege, ObservedVersion, Proof, Replication, ReportedReplica, Session,
+    ToolLock, UnmanagedLogin,
 };
 pub use run::{JobFacts, JobPhase, Outcome, RunRecord};
 pub use secret_template::{

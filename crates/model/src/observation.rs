@@ -1,5 +1,6 @@
 //! What was seen in a database, in one look.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -23,8 +24,11 @@ pub struct DatabaseFacts {
     pub locks: Fact<Vec<ToolLock>>,
     /// Is there any table besides those that the migration tool keeps for itself?
     pub has_tables: bool,
-    /// Our application logins, by the migration that each belongs to (from its mark).
+    /// Our application logins, by the migration that each belongs to (from its mark): of two, the one that its
+    /// credential's Secret names.
     pub logins: BTreeMap<MigrationName, LoginFacts>,
+    /// The other one, of credentials that have two: a rotation has replaced it, or has not come to publish it.
+    pub replaced: BTreeMap<MigrationName, LoginFacts>,
     /// The account that migrations run as.
     pub migrator: Option<MigratorFacts>,
     /// Are group, owner and migrator all there, with the grants as the policy wants them?
@@ -42,9 +46,42 @@ pub struct DatabaseFacts {
 impl DatabaseFacts {
     /// Our logins, the migrator's among them.
     pub fn accounts(&self) -> BTreeSet<LoginName> {
-        let logins = self.logins.values().map(|login| &login.name);
+        let logins = self.all_logins().map(|(_, login)| &login.name);
         let migrator = self.migrator.as_ref().map(|migrator| &migrator.name);
         logins.chain(migrator).cloned().collect()
+    }
+
+    /// Our application logins, those that were replaced among them, each with the migration that it belongs to.
+    pub fn all_logins(&self) -> impl Iterator<Item = (&MigrationName, &LoginFacts)> {
+        self.logins.iter().chain(&self.replaced)
+    }
+
+    /// Takes in a login that was seen; which of two is the published one, [`DatabaseFacts::publish`] says.
+    pub fn add_login(&mut self, migration: MigrationName, login: LoginFacts) {
+        match self.logins.entry(migration) {
+            Entry::Vacant(none) => {
+                none.insert(login);
+            }
+            Entry::Occupied(other) => {
+                self.replaced.insert(other.key().clone(), login);
+            }
+        }
+    }
+
+    /// The credential of a migration publishes the login of this turn: whatever other there is has been replaced.
+    pub fn publish(&mut self, migration: &MigrationName, turn: LoginTurn) {
+        let seen = [
+            self.logins.remove(migration),
+            self.replaced.remove(migration),
+        ];
+        for login in seen.into_iter().flatten() {
+            let place = if login.turn == turn {
+                &mut self.logins
+            } else {
+                &mut self.replaced
+            };
+            place.insert(migration.clone(), login);
+        }
     }
 }
 
@@ -111,11 +148,35 @@ pub enum ObservedVersion {
     },
 }
 
+/// Which of the two logins of a credential: they take turns, so that one works while the other is made or goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LoginTurn {
+    /// The one that a credential begins with.
+    First,
+    /// The one that its first rotation makes.
+    Second,
+}
+
+impl LoginTurn {
+    /// Both, in their order.
+    pub const ALL: [Self; 2] = [Self::First, Self::Second];
+
+    /// The one whose turn is next.
+    pub fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+}
+
 /// An application login of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginFacts {
     /// Its name.
     pub name: LoginName,
+    /// Which of its credential's two it is.
+    pub turn: LoginTurn,
     /// Locked: it is being retired.
     pub locked: bool,
     /// Does it have all the grants (membership in the group role)?

@@ -339,6 +339,8 @@ pub struct CredentialPolicy {
     pub schemas: Option<BTreeSet<String>>,
     /// How long a credential is watched, unused, before it is retired.
     pub quiet_window: Duration,
+    /// A login that was published so long ago is replaced by another; `None`: only when a person says so.
+    pub rotate_every: Option<Duration>,
     /// What happens to credentials beyond the current version, after a restore.
     pub orphaned: Orphaned,
     /// Sessions on replicas that the spec does not name do not matter.

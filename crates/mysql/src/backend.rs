@@ -11,7 +11,7 @@ use dbop_database::{Administer, DatabaseError, Introspect, Look, Scope};
 use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::trial::{Attempt, Trial};
-use dbop_model::{DatabaseFacts, Fact, LoginName, MigrationName, ServerInfo, Session};
+use dbop_model::{DatabaseFacts, Fact, LoginName, LoginTurn, MigrationName, ServerInfo, Session};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -143,6 +143,7 @@ impl Administer for Backend {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
         password: &SecretString,
     ) -> Result<LoginName, DatabaseError> {
         let operation = "making a login";
@@ -152,6 +153,7 @@ impl Administer for Backend {
             &hold,
             scope,
             migration,
+            turn,
             &identified,
             &self.server
         ));
@@ -162,9 +164,10 @@ impl Administer for Backend {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError> {
         let hold = self.link.hold("locking a login").await?;
-        let locked = logins::set_open(&hold, scope, migration, false, &self.server).await;
+        let locked = logins::set_open(&hold, scope, migration, turn, false, &self.server).await;
         hold.release(locked)
     }
 
@@ -172,9 +175,10 @@ impl Administer for Backend {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError> {
         let hold = self.link.hold("unlocking a login").await?;
-        let unlocked = logins::set_open(&hold, scope, migration, true, &self.server).await;
+        let unlocked = logins::set_open(&hold, scope, migration, turn, true, &self.server).await;
         hold.release(unlocked)
     }
 
@@ -182,9 +186,10 @@ impl Administer for Backend {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError> {
         let hold = self.link.hold("dropping a login").await?;
-        let dropped = logins::drop(&hold, scope, migration, &self.server).await;
+        let dropped = logins::drop(&hold, scope, migration, turn, &self.server).await;
         hold.release(dropped)
     }
 

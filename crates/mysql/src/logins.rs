@@ -1,11 +1,11 @@
-//! Logins of applications: one per migration's credential, each with its own grants and nothing else.
+//! Logins of applications: one per migration's credential (two, while they take turns), each with its own grants and nothing else.
 //!
 //! Each function holds the claim first, and finds its login by the mark; an account of the wanted name without the
 //! mark is somebody else's.
 
 use dbop_credentials::names;
 use dbop_database::{DatabaseError, Scope};
-use dbop_model::{Engine, LoginName, MigrationName};
+use dbop_model::{Engine, LoginName, LoginTurn, MigrationName};
 
 use crate::claim::{self, hold_claim};
 use crate::connect::Server;
@@ -23,6 +23,7 @@ pub(crate) async fn ensure(
     hold: &Hold<'_>,
     scope: &Scope,
     migration: &MigrationName,
+    turn: LoginTurn,
     identified: &str,
     server: &Server,
 ) -> Result<LoginName, DatabaseError> {
@@ -31,18 +32,25 @@ pub(crate) async fn ensure(
     if let Some(missing) = claim::missing(&admin, server).into_iter().next() {
         return Err(DatabaseError::Privilege(missing));
     }
-    let login = match marked.login(&scope.claim, migration) {
+    let login = match marked.login(&scope.claim, migration, turn) {
         Some(there) => parsed(hold, &there.name)?,
         None => {
             let mark = Mark::Login {
                 claim: scope.claim.clone(),
                 migration: migration.clone(),
+                turn,
             };
             // On MariaDB a mark outlives what it marks, and says what it was called.
             let before = marked.all().find(|account| account.mark == mark);
             let login = match before {
                 Some(gone) => parsed(hold, &gone.name)?,
-                None => names::login(server.engine, &scope.owner.object, migration, &scope.claim),
+                None => names::login_in_turn(
+                    server.engine,
+                    &scope.owner.object,
+                    migration,
+                    &scope.claim,
+                    turn,
+                ),
             };
             roles::create(hold, server.engine, login.as_str(), &mark, false).await?;
             remove_left_marks(hold, &marked, scope, &mark).await?;
@@ -69,10 +77,11 @@ pub(crate) async fn set_open(
     hold: &Hold<'_>,
     scope: &Scope,
     migration: &MigrationName,
+    turn: LoginTurn,
     open: bool,
     server: &Server,
 ) -> Result<(), DatabaseError> {
-    match find(hold, scope, migration, server).await? {
+    match find(hold, scope, migration, turn, server).await? {
         None => Ok(()),
         Some(login) => {
             let keyword = if open { "UNLOCK" } else { "LOCK" };
@@ -89,10 +98,11 @@ pub(crate) async fn drop(
     hold: &Hold<'_>,
     scope: &Scope,
     migration: &MigrationName,
+    turn: LoginTurn,
     server: &Server,
 ) -> Result<(), DatabaseError> {
-    let Some(login) = find(hold, scope, migration, server).await? else {
-        return forget(hold, scope, migration, server).await;
+    let Some(login) = find(hold, scope, migration, turn, server).await? else {
+        return forget(hold, scope, migration, turn, server).await;
     };
     if let Some(detail) = holds_it(hold, &login.name, server).await? {
         let login = login.name;
@@ -159,6 +169,7 @@ async fn forget(
     hold: &Hold<'_>,
     scope: &Scope,
     migration: &MigrationName,
+    turn: LoginTurn,
     server: &Server,
 ) -> Result<(), DatabaseError> {
     if server.engine != Engine::MariaDb {
@@ -167,6 +178,7 @@ async fn forget(
     let mark = Mark::Login {
         claim: scope.claim.clone(),
         migration: migration.clone(),
+        turn,
     };
     let marked = hold_claim(hold, scope, server).await?;
     for gone in marked.all().filter(|account| account.mark == mark) {
@@ -198,13 +210,20 @@ async fn find(
     hold: &Hold<'_>,
     scope: &Scope,
     migration: &MigrationName,
+    turn: LoginTurn,
     server: &Server,
 ) -> Result<Option<Account>, DatabaseError> {
     let marked = hold_claim(hold, scope, server).await?;
-    if let Some(login) = marked.login(&scope.claim, migration) {
+    if let Some(login) = marked.login(&scope.claim, migration, turn) {
         return Ok(Some(login.clone()));
     }
-    let name = names::login(server.engine, &scope.owner.object, migration, &scope.claim);
+    let name = names::login_in_turn(
+        server.engine,
+        &scope.owner.object,
+        migration,
+        &scope.claim,
+        turn,
+    );
     roles::refuse_foreign(hold, server.engine, name.as_str()).await?;
     Ok(None)
 }

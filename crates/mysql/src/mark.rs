@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::digest;
-use dbop_model::{ClaimId, ClaimOwner, MigrationName, ObjectRef};
+use dbop_model::{ClaimId, ClaimOwner, LoginTurn, MigrationName, ObjectRef};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
@@ -37,10 +37,11 @@ pub(crate) enum Mark {
     },
     /// Migrations log in as it.
     Migrator { claim: ClaimId },
-    /// Applications of a migration log in as it.
+    /// Applications of a migration log in as it, when it is its turn.
     Login {
         claim: ClaimId,
         migration: MigrationName,
+        turn: LoginTurn,
     },
 }
 
@@ -71,6 +72,8 @@ enum Kind {
     Group,
     Migrator,
     Login,
+    /// The login that takes turns with the first: a kind of its own, which an older operator reads as no mark.
+    SecondLogin,
 }
 
 impl Mark {
@@ -106,9 +109,14 @@ impl Mark {
                 ..text(Kind::Group)
             },
             Mark::Migrator { .. } => text(Kind::Migrator),
-            Mark::Login { migration, .. } => Text {
+            Mark::Login {
+                migration, turn, ..
+            } => Text {
                 migration: Some(migration.as_str().to_owned()),
-                ..text(Kind::Login)
+                ..text(match turn {
+                    LoginTurn::First => Kind::Login,
+                    LoginTurn::Second => Kind::SecondLogin,
+                })
             },
         };
         serde_json::to_string(&text).expect("strings and numbers are always JSON")
@@ -133,9 +141,13 @@ impl Mark {
                 })
             }
             Kind::Migrator => Some(Mark::Migrator { claim }),
-            Kind::Login => Some(Mark::Login {
+            Kind::Login | Kind::SecondLogin => Some(Mark::Login {
                 claim,
                 migration: MigrationName::new(text.migration?).ok()?,
+                turn: match text.kind {
+                    Kind::SecondLogin => LoginTurn::Second,
+                    _ => LoginTurn::First,
+                },
             }),
         }
     }
@@ -145,7 +157,7 @@ impl Mark {
         let mut fields = match self {
             Mark::Group { .. } => vec!["g"],
             Mark::Migrator { .. } => vec!["m"],
-            Mark::Login { .. } => vec!["l"],
+            Mark::Login { turn, .. } => vec![turn_field(*turn)],
         };
         fields.extend([self.claim().as_str(), account]);
         match self {
@@ -191,6 +203,14 @@ impl Mark {
     }
 }
 
+/// The first field of a login's marking roles.
+fn turn_field(turn: LoginTurn) -> &'static str {
+    match turn {
+        LoginTurn::First => "l",
+        LoginTurn::Second => "l2",
+    }
+}
+
 fn piece_of(name: &str) -> Option<(&str, usize, usize, &str)> {
     let (hash, rest) = name.strip_prefix(ROLE_PREFIX)?.split_once('.')?;
     let (numbers, piece) = rest.split_once('.')?;
@@ -224,9 +244,12 @@ fn of_fields(text: &str) -> Option<(String, Mark)> {
                 claim: claim_id((*claim).to_owned())?,
             },
         )),
-        ["l", claim, account, migration] => Some((
+        [kind @ ("l" | "l2"), claim, account, migration] => Some((
             (*account).to_owned(),
             Mark::Login {
+                turn: LoginTurn::ALL
+                    .into_iter()
+                    .find(|turn| turn_field(*turn) == *kind)?,
                 claim: claim_id((*claim).to_owned())?,
                 migration: MigrationName::new(*migration).ok()?,
             },
@@ -262,9 +285,10 @@ mod tests {
             },
             database: "sh_op%`ü:".into(),
         };
-        let login = |migration: &str| Mark::Login {
+        let login = |migration: &str, turn| Mark::Login {
             claim: claim.clone(),
             migration: MigrationName::new(migration).unwrap(),
+            turn,
         };
         vec![
             owner("it's \"one\"", "shop", "shop"),
@@ -272,8 +296,9 @@ mod tests {
             Mark::Migrator {
                 claim: claim.clone(),
             },
-            login("v2"),
-            login(&"m".repeat(253)),
+            login("v2", LoginTurn::First),
+            login("v2", LoginTurn::Second),
+            login(&"m".repeat(253), LoginTurn::Second),
         ]
     }
 

@@ -37,6 +37,7 @@ pub(crate) async fn observe(
         locks,
         has_tables: false,
         logins: BTreeMap::new(),
+        replaced: BTreeMap::new(),
         migrator: None,
         roles_ready: false,
         replication: Fact::Known(replica::replication(hold).await?),
@@ -139,14 +140,17 @@ async fn accounts(
     for account in marked.of(&scope.claim) {
         let name = logins::parsed(hold, &account.name)?;
         match &account.mark {
-            Mark::Login { migration, .. } => {
+            Mark::Login {
+                migration, turn, ..
+            } => {
                 let login = LoginFacts {
+                    turn: *turn,
                     locked: account.is_locked,
                     granted: !plan.unready.contains(&account.name),
                     sessions: of(&name),
                     name,
                 };
-                facts.logins.insert(migration.clone(), login);
+                facts.add_login(migration.clone(), login);
             }
             Mark::Migrator { .. } => {
                 facts.migrator = Some(MigratorFacts {

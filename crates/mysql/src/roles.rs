@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 
 use dbop_credentials::names;
 use dbop_database::{DatabaseError, Scope};
-use dbop_model::{ClaimId, ClaimOwner, Engine, ForeignObject, MigrationName, MissingPrivilege};
+use dbop_model::{
+    ClaimId, ClaimOwner, Engine, ForeignObject, LoginTurn, MigrationName, MissingPrivilege,
+};
 
 use crate::connect::Server;
 use crate::link::Hold;
@@ -97,11 +99,18 @@ impl Marked {
     }
 
     /// The login of a migration, where it is there.
-    pub(crate) fn login(&self, claim: &ClaimId, wanted: &MigrationName) -> Option<&Account> {
-        self.find(
-            claim,
-            |mark| matches!(mark, Mark::Login { migration, .. } if migration == wanted),
-        )
+    pub(crate) fn login(
+        &self,
+        claim: &ClaimId,
+        wanted: &MigrationName,
+        wanted_turn: LoginTurn,
+    ) -> Option<&Account> {
+        self.find(claim, |mark| match mark {
+            Mark::Login {
+                migration, turn, ..
+            } => migration == wanted && *turn == wanted_turn,
+            _ => false,
+        })
     }
 
     /// The logins of a claim that are there.
@@ -127,8 +136,11 @@ impl Marked {
             wanted.insert(names::migrator(engine, object, claim).to_string());
         }
         for migration in migrations {
-            if self.login(claim, migration).is_none() {
-                wanted.insert(names::login(engine, object, migration, claim).to_string());
+            for turn in LoginTurn::ALL {
+                if self.login(claim, migration, turn).is_none() {
+                    let name = names::login_in_turn(engine, object, migration, claim, turn);
+                    wanted.insert(name.to_string());
+                }
             }
         }
         let there = known(hold, engine, &wanted.iter().map(String::as_str).collect()).await?;

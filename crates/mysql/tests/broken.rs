@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dbop_credentials::names;
 use dbop_database::{Connector, DatabaseError};
-use dbop_model::{Claim, ClaimOwner, Engine, ObjectRef, Proof};
+use dbop_model::{Claim, ClaimOwner, Engine, LoginTurn, ObjectRef, Proof};
 use dbop_mysql::MySql;
 use dbop_testkit::conformance::{Site, Stage};
 use mysql_async::prelude::Queryable as _;
@@ -83,8 +83,12 @@ async fn calls_on_one_connection_take_turns() {
         let (v1, v2) = ("v1".parse().unwrap(), "v2".parse().unwrap());
         let (password_1, password_2) = (secret("one"), secret("two"));
         let (a, b, c, d) = tokio::join!(
-            stage.admin.ensure_login(&stage.scope, &v1, &password_1),
-            stage.admin.ensure_login(&stage.scope, &v2, &password_2),
+            stage
+                .admin
+                .ensure_login(&stage.scope, &v1, LoginTurn::First, &password_1),
+            stage
+                .admin
+                .ensure_login(&stage.scope, &v2, LoginTurn::First, &password_2),
             stage.admin.prepare(&stage.scope),
             stage.look(),
         );
@@ -206,14 +210,18 @@ async fn long_names_are_cut_and_found_again() {
         let scope = &stage.scope;
         let login = stage
             .admin
-            .ensure_login(scope, &migration, &secret("x"))
+            .ensure_login(scope, &migration, LoginTurn::First, &secret("x"))
             .await
             .unwrap();
         assert!(login.as_str().len() <= names::MYSQL_NAME_BYTES_MAX);
         let facts = stage.look().await;
         assert!(facts.roles_ready);
         assert_eq!(facts.logins[&migration].name, login);
-        stage.admin.drop_login(scope, &migration).await.unwrap();
+        stage
+            .admin
+            .drop_login(scope, &migration, LoginTurn::First)
+            .await
+            .unwrap();
         assert!(stage.look().await.logins.is_empty());
         let group = names::group_role(server.engine, &scope.owner.object, &scope.claim);
         server

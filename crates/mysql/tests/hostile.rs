@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 use dbop_credentials::names;
 use dbop_database::{DatabaseError, Look};
 use dbop_model::{
-    ClaimId, Engine, Fact, MigrationName, ObservedVersion, Privilege, Proof, SchemaVersion,
-    VersionSource,
+    ClaimId, Engine, Fact, LoginTurn, MigrationName, ObservedVersion, Privilege, Proof,
+    SchemaVersion, VersionSource,
 };
 use dbop_testkit::conformance::{Client, Site, Stage};
 use mysql_async::prelude::Queryable as _;
@@ -60,7 +60,10 @@ async fn databases_whose_names_are_each_others_patterns_do_not_touch() {
             conn.disconnect().await.unwrap();
         }
         one.settles_at(&login_one, 0).await;
-        one.admin.drop_login(&one.scope, &v("v1")).await.unwrap();
+        one.admin
+            .drop_login(&one.scope, &v("v1"), LoginTurn::First)
+            .await
+            .unwrap();
         assert!(two.look().await.roles_ready);
         let proof = two_site
             .connector()
@@ -97,7 +100,7 @@ async fn databases_with_names_that_are_hard_to_quote() {
             stage.settles_at(&login, 0).await;
             stage
                 .admin
-                .drop_login(&stage.scope, &v("v1"))
+                .drop_login(&stage.scope, &v("v1"), LoginTurn::First)
                 .await
                 .unwrap();
             assert!(stage.look().await.logins.is_empty(), "{name}");
@@ -182,7 +185,11 @@ async fn a_login_that_defines_something_is_not_dropped() {
             .unwrap();
         conn.disconnect().await.unwrap();
         stage.settles_at(&login, 0).await;
-        match stage.admin.drop_login(&stage.scope, &v("v1")).await {
+        match stage
+            .admin
+            .drop_login(&stage.scope, &v("v1"), LoginTurn::First)
+            .await
+        {
             Err(DatabaseError::StillOwns { detail, .. }) => {
                 assert!(
                     detail.contains(&format!("view {}.theirs", site.name)),
@@ -196,7 +203,7 @@ async fn a_login_that_defines_something_is_not_dropped() {
             .await;
         stage
             .admin
-            .drop_login(&stage.scope, &v("v1"))
+            .drop_login(&stage.scope, &v("v1"), LoginTurn::First)
             .await
             .unwrap();
         assert!(!site.has_role(login.as_str()).await);
@@ -218,7 +225,7 @@ async fn an_account_of_another_host_is_foreign() {
         assert_eq!(foreign[0].name, format!("{login}@10.9.8.7"));
         stage
             .admin
-            .drop_login(&stage.scope, &v("v1"))
+            .drop_login(&stage.scope, &v("v1"), LoginTurn::First)
             .await
             .unwrap();
         let hosts = format!("SELECT Host FROM mysql.user WHERE User = '{login}'");
@@ -226,7 +233,7 @@ async fn an_account_of_another_host_is_foreign() {
         // A new one would share its name with theirs.
         let again = stage
             .admin
-            .ensure_login(&stage.scope, &v("v1"), &secret("x"))
+            .ensure_login(&stage.scope, &v("v1"), LoginTurn::First, &secret("x"))
             .await;
         assert!(matches!(again, Err(DatabaseError::Foreign(_))), "{again:?}");
         server.runs(&format!("DROP USER {theirs}")).await;
@@ -382,7 +389,7 @@ async fn no_password_reaches_the_servers_log() {
         server.runs("SET GLOBAL general_log = 1").await;
         let canary = format!("canary{}", std::process::id());
         let password = secret(&canary);
-        let login = stage.admin.ensure_login(&stage.scope, &v("v1"), &password).await.unwrap();
+        let login = stage.admin.ensure_login(&stage.scope, &v("v1"), LoginTurn::First, &password).await.unwrap();
         let connector = site.connector();
         let proof = connector.prove(&site.target(), &login, &password).await;
         assert_eq!(proof, Proof::Works);
@@ -423,7 +430,7 @@ async fn a_mark_without_its_account_is_nothing() {
             .await;
         stage
             .admin
-            .drop_login(&stage.scope, &v("v1"))
+            .drop_login(&stage.scope, &v("v1"), LoginTurn::First)
             .await
             .unwrap();
         let other = ClaimId::new("ffffffff").unwrap();

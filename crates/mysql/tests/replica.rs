@@ -9,6 +9,7 @@
 mod support;
 
 use dbop_database::DatabaseError;
+use dbop_model::LoginTurn;
 use dbop_testkit::conformance::{Site as _, Stage};
 use support::MySite;
 
@@ -42,7 +43,7 @@ impl Refused for Stage {
     async fn login_refused(&self) -> DatabaseError {
         let (migration, password) = ("v1".parse().unwrap(), "x".to_owned().into());
         self.admin
-            .ensure_login(&self.scope, &migration, &password)
+            .ensure_login(&self.scope, &migration, LoginTurn::First, &password)
             .await
             .unwrap_err()
     }

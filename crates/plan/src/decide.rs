@@ -6,8 +6,8 @@
 use dbop_credentials::generations::{Generation, at_rest};
 use dbop_credentials::names;
 use dbop_model::{
-    Claim, DatabaseFacts, DeletionPolicy, Fact, JobFacts, JobPhase, MigrationName, Outcome,
-    RunRecord, Why,
+    Claim, DatabaseFacts, DeletionPolicy, Fact, JobFacts, JobPhase, LoginFacts, MigrationName,
+    Outcome, RunRecord, Why,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,6 +15,7 @@ use crate::decision::{
     Action, Because, Blocker, Decision, DeletionStep, JobEnd, Retirement, Undo, Use, WaitingOn,
 };
 use crate::facts::{Desired, Facts};
+use crate::rotate::{beside, rotate};
 use crate::situation::{NoPosition, Position, Situation};
 use crate::walk::{Walk, walk, walk_again};
 
@@ -65,7 +66,8 @@ fn onward(s: &Situation<'_>) -> Decision {
         .or_else(|| running(s))
         .or_else(|| ended(s))
         .or_else(|| out_of_reach(s))
-        .unwrap_or_else(|| onward_from_version(s))
+        .or_else(|| rotate(s))
+        .unwrap_or_else(|| beside(s, onward_from_version(s)))
 }
 
 /// Line 1: a step left half done that does not go on now is taken back.
@@ -74,7 +76,7 @@ fn half_done(s: &Situation<'_>, onward: &Decision) -> Option<Decision> {
         return None;
     }
     let database = s.database()?;
-    let goes_on = |migration: &MigrationName| match onward {
+    let goes_on = |migration: &MigrationName, login: &LoginFacts| match onward {
         Decision::Act {
             action: Action::Retire(r),
             ..
@@ -83,19 +85,25 @@ fn half_done(s: &Situation<'_>, onward: &Decision) -> Option<Decision> {
             action: Action::Delete(DeletionStep::Revoke(r)),
             ..
         } => &r.migration == migration,
+        Decision::Act {
+            action: Action::RetireReplaced { login: goes, .. },
+            ..
+        } => goes == &login.name,
         _ => false,
     };
     let interrupted = database
-        .logins
-        .iter()
-        .find(|(migration, login)| login.locked && !goes_on(migration));
-    if let Some((migration, _)) = interrupted {
+        .all_logins()
+        .find(|(migration, login)| login.locked && !goes_on(migration, login));
+    if let Some((migration, login)) = interrupted {
+        let is_replaced = database.replaced.get(migration) == Some(login);
         return Some(Decision::Act {
             action: Action::Undo(Undo::Unlock {
                 migration: migration.clone(),
+                turn: login.turn,
             }),
             because: Because::RetirementInterrupted {
                 migration: migration.clone(),
+                replaced: is_replaced.then(|| login.name.clone()),
             },
         });
     }

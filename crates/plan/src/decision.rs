@@ -3,10 +3,12 @@
 //! `Display` of a decision and its parts is the line that people read in status, Events, `plan` and the
 //! demo; the words are in `text.rs`.
 
+use std::time::Duration;
+
 use dbop_model::finding::{Finding, NotJudged};
 use dbop_model::{
-    ChainBreak, ClaimOwner, Digest, Engine, ForeignObject, JobName, LoginName, MigrationName,
-    MissingPrivilege, Outcome, RunRecord, SchemaVersion, Session, ToolLock, Why,
+    ChainBreak, ClaimOwner, Digest, Engine, ForeignObject, JobName, LoginName, LoginTurn,
+    MigrationName, MissingPrivilege, Outcome, RunRecord, SchemaVersion, Session, ToolLock, Why,
 };
 use jiff::Timestamp;
 
@@ -84,6 +86,20 @@ pub enum Action {
         /// The record, with its new outcome.
         record: RunRecord,
     },
+    /// Give a credential another login: grants, proof by connecting, the Secret in place. The one before stays.
+    Rotate {
+        /// Whose.
+        migration: MigrationName,
+        /// The login that its Secret names until then.
+        login: LoginName,
+    },
+    /// Retire a login that a rotation has replaced: lock, look twice, drop. The Secret is not touched.
+    RetireReplaced {
+        /// Whose.
+        migration: MigrationName,
+        /// The login.
+        login: LoginName,
+    },
     /// Retire a credential: lock, look twice, delete the Secret, look once more, drop.
     Retire(Retirement),
     /// Run a migration: Job suspended, migrator's password, Job's Secret, door, release.
@@ -97,6 +113,8 @@ pub enum Undo {
     Unlock {
         /// Whose.
         migration: MigrationName,
+        /// Which of its logins.
+        turn: LoginTurn,
     },
     /// The migrator's door stands open without a run.
     CloseDoor,
@@ -158,6 +176,8 @@ pub enum Because {
     RetirementInterrupted {
         /// Whose login is locked.
         migration: MigrationName,
+        /// The login, where it is one that was replaced.
+        replaced: Option<LoginName>,
     },
     /// No run is under way, and yet the migrator could log in.
     DoorLeftOpen,
@@ -199,6 +219,20 @@ pub enum Because {
         migration: MigrationName,
         /// The version that the database is at.
         current: MigrationName,
+    },
+    /// A person said `rotate`.
+    PersonRotates,
+    /// A login is as old as the policy lets it become.
+    LoginOld {
+        /// Since when its Secret names it, where that is known.
+        since: Option<Timestamp>,
+        /// The policy.
+        every: Duration,
+    },
+    /// A login that a rotation has replaced is not used any more.
+    LoginReplaced {
+        /// The one that the Secret names; `None`: none.
+        by: Option<LoginName>,
     },
     /// A credential's code cannot live with the next schema (or with the present one).
     CredentialOutdated {
@@ -307,8 +341,15 @@ pub enum WaitingOn {
         migration: MigrationName,
         /// The login watched.
         login: LoginName,
+        /// What is retired then.
+        watched: Watched,
         /// When it will have been unused for the whole window.
         until: Timestamp,
+    },
+    /// Logins that were replaced are still used; the database is at rest otherwise.
+    ReplacedInUse {
+        /// They.
+        logins: Vec<ReplacedInUse>,
     },
     /// A finding that time can resolve.
     Hints {
@@ -331,6 +372,28 @@ pub enum WaitingOn {
         /// How many may.
         limit: usize,
     },
+}
+
+/// What a login is watched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watched {
+    /// Its credential is to be retired.
+    Credential,
+    /// It was replaced, and goes alone.
+    Replaced,
+}
+
+/// A login that was replaced, and by what it is still used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplacedInUse {
+    /// Whose.
+    pub migration: MigrationName,
+    /// The login.
+    pub login: LoginName,
+    /// By what.
+    pub usage: Use,
+    /// Its successor is to be replaced as well, and waits for it: there are never more than two.
+    pub next_waits: bool,
 }
 
 /// What blocks a database until a person or a change of the spec or the data helps.
@@ -453,6 +516,7 @@ impl WaitingOn {
             WaitingOn::Unknown { .. } => "FactUnknown",
             WaitingOn::CredentialInUse { .. } => "CredentialInUse",
             WaitingOn::QuietWindow { .. } => "QuietWindow",
+            WaitingOn::ReplacedInUse { .. } => "ReplacedLoginInUse",
             WaitingOn::Hints { .. } => "HintsWaiting",
             WaitingOn::ToolLock { .. } => "ToolLocked",
             WaitingOn::Slot { .. } => "NoSlot",
@@ -465,6 +529,7 @@ impl WaitingOn {
             WaitingOn::Paused
             | WaitingOn::ReadOnly
             | WaitingOn::CredentialInUse { .. }
+            | WaitingOn::ReplacedInUse { .. }
             | WaitingOn::ToolLock { .. } => true,
             WaitingOn::Run { .. }
             | WaitingOn::MigratorSessions { .. }
@@ -534,6 +599,8 @@ impl Action {
             Action::TakeOver => "TakingOver",
             Action::CreateCredential { .. } => "CreatingCredential",
             Action::AcceptRun { .. } => "AcceptingRun",
+            Action::Rotate { .. } => "RotatingCredential",
+            Action::RetireReplaced { .. } => "RetiringReplacedLogin",
             Action::Retire(_) => "RetiringCredential",
             Action::StartRun(_) => "StartingMigration",
         }

@@ -67,6 +67,7 @@ pub fn desired(count: usize) -> Result<Desired, NameError> {
                 privileges: BTreeSet::from([Privilege::Select, Privilege::Insert]),
                 schemas: None,
                 quiet_window: Duration::from_secs(60),
+                rotate_every: None,
                 orphaned: Orphaned::Retain,
                 ignore_replicas: false,
                 secret_template: SecretTemplate::default(),
@@ -109,6 +110,7 @@ pub fn facts() -> Result<Facts, NameError> {
             locks: Fact::Known(Vec::new()),
             has_tables: false,
             logins: BTreeMap::new(),
+            replaced: BTreeMap::new(),
             migrator: None,
             roles_ready: false,
             replication: Fact::Known(Replication::default()),
@@ -118,6 +120,7 @@ pub fn facts() -> Result<Facts, NameError> {
         }),
         proofs: BTreeMap::new(),
         quiet: BTreeMap::new(),
+        quiet_replaced: BTreeMap::new(),
         hints: None,
         slots: Slots {
             taken: 0,

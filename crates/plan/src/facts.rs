@@ -41,6 +41,8 @@ pub struct Facts {
     pub proofs: BTreeMap<MigrationName, Proof>,
     /// Since when a login has been watched without a session or a reference, by migration.
     pub quiet: BTreeMap<MigrationName, Quiet>,
+    /// The same of logins that were replaced, where the references are Pods from before that.
+    pub quiet_replaced: BTreeMap<MigrationName, Quiet>,
     /// What the live database says of the next migration's hints.
     pub hints: Option<Hints>,
     /// Is there room for one more Job?
@@ -57,6 +59,18 @@ impl Facts {
     pub fn secret(&self, migration: &MigrationName) -> Option<&SecretFacts> {
         self.secrets.known()?.get(migration)
     }
+
+    /// The Pods that may still hold the login that a credential had before; unknown where references are.
+    pub fn holders_of_replaced(&self, migration: &MigrationName) -> Fact<Vec<Reference>> {
+        let references = match &self.references {
+            Fact::Known(references) => references.get(migration),
+            Fact::Unknown(why) => return Fact::Unknown(why.clone()),
+        };
+        let issued_at = self.secret(migration).and_then(|secret| secret.issued_at);
+        let holders = references.into_iter().flatten();
+        let holders = holders.filter(|one| one.may_hold_what_was_before(issued_at));
+        Fact::Known(holders.cloned().collect())
+    }
 }
 
 /// The ManagedDatabase object beside its spec.
@@ -70,8 +84,20 @@ pub struct ObjectFacts {
     pub accept_run: Option<JobName>,
     /// A person lets this object take over another's claim.
     pub take_over: bool,
+    /// What a person wants rotated.
+    pub rotate: Vec<RotationAsked>,
     /// `status.lastRun`.
     pub last_run: Option<RunRecord>,
+}
+
+/// A person wants other logins than those of a certain time. It is said once and for all: once they are replaced, the
+/// logins are younger than that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RotationAsked {
+    /// Whose credential; `None`: every one's.
+    pub migration: Option<MigrationName>,
+    /// Those that were published until then. A time to come asks for nothing before it is there.
+    pub until: Timestamp,
 }
 
 /// An application Secret of ours.
@@ -79,6 +105,8 @@ pub struct ObjectFacts {
 pub struct SecretFacts {
     /// Does its content (the password aside) stand as we would write it?
     pub intact: bool,
+    /// Since when it names its login; `None`: nobody knows.
+    pub issued_at: Option<Timestamp>,
 }
 
 /// A workload that refers to a credential's Secret.
@@ -90,6 +118,20 @@ pub struct Reference {
     pub name: String,
     /// How it refers to the Secret, for people: "container api, env DATABASE_URL".
     pub how: String,
+    /// When it was made, where that is known.
+    pub made_at: Option<Timestamp>,
+}
+
+impl Reference {
+    /// May it hold what the Secret said before this time? A Pod reads it when it starts. A template holds nothing: what is
+    /// made from it later reads what the Secret says then.
+    pub fn may_hold_what_was_before(&self, time: Option<Timestamp>) -> bool {
+        let is_younger = match (self.made_at, time) {
+            (Some(made_at), Some(time)) => made_at >= time,
+            _ => false,
+        };
+        self.kind == "Pod" && !is_younger
+    }
 }
 
 /// A running workload that says which schema its code is for.

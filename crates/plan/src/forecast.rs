@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use dbop_credentials::names;
 use dbop_model::finding::Judgement;
 use dbop_model::{
-    Claim, ClaimId, DatabaseFacts, Fact, JobPhase, LoginFacts, MigrationName, ObservedVersion,
-    Outcome, Proof, RunRecord,
+    Claim, ClaimId, DatabaseFacts, Fact, JobPhase, LoginFacts, LoginTurn, MigrationName,
+    ObservedVersion, Outcome, Proof, RunRecord,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::decide::{after, decide};
 use crate::decision::{Action, Blocker, Decision, DeletionStep, Run, Undo, WaitingOn};
-use crate::facts::{Desired, Facts, Hints, SecretFacts};
+use crate::facts::{Desired, Facts, Hints, Quiet, SecretFacts};
 use crate::situation::{NoPosition, Position, Situation};
 
 /// A forecast ends after so many decisions: a hundred migrations, each with a handful of steps.
@@ -48,7 +48,7 @@ pub fn forecast(
                 apply(desired, &mut facts, action, now);
                 before != facts
             }
-            Decision::Wait { on, wake_at } => resolve(&mut facts, on, *wake_at, &mut now),
+            Decision::Wait { on, .. } => resolve(&mut facts, on, &mut now),
             Decision::Blocked { .. } | Decision::Converged { .. } => false,
         };
         if decisions.last() != Some(&decision) {
@@ -152,16 +152,29 @@ pub fn current(desired: &Desired, facts: &Facts, now: Timestamp) -> Option<Migra
 /// The facts as they are once `action` has succeeded.
 pub fn apply(desired: &Desired, facts: &mut Facts, action: &Action, now: Timestamp) {
     match action {
-        Action::Undo(Undo::Unlock { migration }) => {
-            if let Some(login) = database(facts).and_then(|d| d.logins.get_mut(migration)) {
-                login.locked = false;
-            }
+        Action::Undo(Undo::Unlock { migration, turn }) => {
+            let is_it = |login: &&mut LoginFacts| login.turn == *turn;
             // Nobody could come in while it was locked: that it was unused then says nothing.
-            facts.quiet.remove(migration);
+            if let Some(database) = database(facts) {
+                if let Some(login) = database.logins.get_mut(migration).filter(is_it) {
+                    login.locked = false;
+                    facts.quiet.remove(migration);
+                } else if let Some(login) = database.replaced.get_mut(migration).filter(is_it) {
+                    login.locked = false;
+                    facts.quiet_replaced.remove(migration);
+                }
+            }
         }
         Action::Undo(Undo::CloseDoor) => close_door(facts),
         Action::Heal { migration } | Action::CreateCredential { migration } => {
-            create(desired, facts, migration);
+            create(desired, facts, migration, now);
+        }
+        Action::Rotate { migration, .. } => rotate(desired, facts, migration, now),
+        Action::RetireReplaced { migration, .. } => {
+            if let Some(database) = database(facts) {
+                database.replaced.remove(migration);
+            }
+            facts.quiet_replaced.remove(migration);
         }
         Action::DeleteJob { job } => {
             if let Fact::Known(jobs) = &mut facts.jobs {
@@ -178,12 +191,14 @@ pub fn apply(desired: &Desired, facts: &mut Facts, action: &Action, now: Timesta
         Action::Delete(DeletionStep::Revoke(r)) | Action::Retire(r) => {
             if let Some(database) = database(facts) {
                 database.logins.remove(&r.migration);
+                database.replaced.remove(&r.migration);
             }
             if let Fact::Known(secrets) = &mut facts.secrets {
                 secrets.remove(&r.migration);
             }
             facts.proofs.remove(&r.migration);
             facts.quiet.remove(&r.migration);
+            facts.quiet_replaced.remove(&r.migration);
         }
         Action::Delete(DeletionStep::Finish { .. }) => close_door(facts),
         Action::TakeOver => {
@@ -223,7 +238,7 @@ fn complete(desired: &Desired, facts: &mut Facts, run: &Run, now: Timestamp) {
     });
 }
 
-fn create(desired: &Desired, facts: &mut Facts, migration: &MigrationName) {
+fn create(desired: &Desired, facts: &mut Facts, migration: &MigrationName, now: Timestamp) {
     claim(facts);
     grants_stand(facts);
     let Some(database) = database(facts) else {
@@ -237,6 +252,7 @@ fn create(desired: &Desired, facts: &mut Facts, migration: &MigrationName) {
     let sessions = Fact::Known(Vec::new());
     let fresh = LoginFacts {
         name,
+        turn: LoginTurn::First,
         locked: false,
         granted: true,
         sessions,
@@ -247,9 +263,44 @@ fn create(desired: &Desired, facts: &mut Facts, migration: &MigrationName) {
         .and_modify(|login| login.granted = true)
         .or_insert(fresh);
     if let Fact::Known(secrets) = &mut facts.secrets {
-        secrets.insert(migration.clone(), SecretFacts { intact: true });
+        let held = secrets.get(migration);
+        let issued_at = held.map_or(Some(now), |held| held.issued_at);
+        let intact = true;
+        secrets.insert(migration.clone(), SecretFacts { intact, issued_at });
     }
     facts.proofs.insert(migration.clone(), Proof::Works);
+}
+
+/// The other login is published, and the one before it stays.
+fn rotate(desired: &Desired, facts: &mut Facts, migration: &MigrationName, now: Timestamp) {
+    if let Some(database) = database(facts)
+        && let (Some(id), Some(before)) = (
+            database.claim.ours().cloned(),
+            database.logins.get(migration).cloned(),
+        )
+    {
+        let (engine, id) = (database.server.engine, &id);
+        let turn = before.turn.other();
+        let name = names::login_in_turn(engine, &desired.database.id, migration, id, turn);
+        let fresh = LoginFacts {
+            name,
+            turn,
+            locked: false,
+            granted: true,
+            sessions: Fact::Known(Vec::new()),
+        };
+        database.logins.insert(migration.clone(), fresh);
+        database.replaced.insert(migration.clone(), before);
+    }
+    if let Fact::Known(secrets) = &mut facts.secrets
+        && let Some(secret) = secrets.get_mut(migration)
+    {
+        // As the engine does it: from the next second on.
+        secret.issued_at = Some(after(now, SignedDuration::from_secs(1)));
+    }
+    facts.proofs.insert(migration.clone(), Proof::Works);
+    facts.quiet.remove(migration);
+    facts.quiet_replaced.remove(migration);
 }
 
 /// The claim is the first write of a credential or a run.
@@ -270,31 +321,59 @@ fn grants_stand(facts: &mut Facts) {
 }
 
 /// Ends a wait as the surroundings would, once they cooperate. False: nothing here can.
-fn resolve(facts: &mut Facts, on: &WaitingOn, wake_at: Timestamp, now: &mut Timestamp) -> bool {
+fn resolve(facts: &mut Facts, on: &WaitingOn, now: &mut Timestamp) -> bool {
     match on {
         WaitingOn::CredentialInUse { credentials, .. } => {
             for (migration, _) in credentials {
-                if let Some(login) = database(facts).and_then(|d| d.logins.get_mut(migration)) {
-                    login.sessions = Fact::Known(Vec::new());
+                if let Some(database) = database(facts) {
+                    let logins = [
+                        database.logins.get_mut(migration),
+                        database.replaced.get_mut(migration),
+                    ];
+                    for login in logins.into_iter().flatten() {
+                        login.sessions = Fact::Known(Vec::new());
+                    }
                 }
                 if let Fact::Known(references) = &mut facts.references {
                     references.remove(migration);
                 }
                 facts.quiet.remove(migration);
+                facts.quiet_replaced.remove(migration);
             }
             facts.references.known().is_some()
         }
-        WaitingOn::QuietWindow { .. } => {
+        WaitingOn::ReplacedInUse { logins } => {
+            for one in logins {
+                if let Some(login) =
+                    database(facts).and_then(|d| d.replaced.get_mut(&one.migration))
+                {
+                    login.sessions = Fact::Known(Vec::new());
+                }
+                if let Fact::Known(references) = &mut facts.references
+                    && let Some(all) = references.get_mut(&one.migration)
+                {
+                    all.retain(|reference| reference.kind != "Pod");
+                }
+                facts.quiet_replaced.remove(&one.migration);
+            }
+            facts.references.known().is_some()
+        }
+        WaitingOn::QuietWindow { until, .. } => {
             let logins: Vec<MigrationName> = database(facts)
                 .map(|d| d.logins.keys().cloned().collect())
                 .unwrap_or_default();
+            let replaced: Vec<MigrationName> = database(facts)
+                .map(|d| d.replaced.keys().cloned().collect())
+                .unwrap_or_default();
+            let since = Quiet { since: *now };
             for migration in logins {
-                facts
-                    .quiet
-                    .entry(migration)
-                    .or_insert(crate::facts::Quiet { since: *now });
+                facts.quiet.entry(migration).or_insert(since);
             }
-            *now = after(wake_at, jiff::SignedDuration::ZERO);
+            for migration in replaced {
+                facts.quiet_replaced.entry(migration).or_insert(since);
+            }
+            // What the walk waits for meanwhile, and looks at more often, is not there any sooner here.
+            *now = (*until).max(*now);
             true
         }
         WaitingOn::Slot { .. } => {
@@ -367,7 +446,8 @@ mod tests {
         let mut facts = example::facts().unwrap();
         let two = example::desired(2).unwrap();
         for name in ["v1", "v2"] {
-            create(&two, &mut facts, &MigrationName::new(name).unwrap());
+            let name = MigrationName::new(name).unwrap();
+            create(&two, &mut facts, &name, Timestamp::UNIX_EPOCH);
         }
         if let Fact::Known(database) = &mut facts.database {
             database.version = Fact::Known(ObservedVersion::At(

@@ -22,15 +22,17 @@ pub mod facts;
 pub mod forecast;
 
 mod retire;
+mod rotate;
 mod situation;
 mod text;
 mod walk;
 
 pub use decide::decide;
 pub use decision::{
-    Action, Because, Blocker, Decision, Defect, DeletionStep, HeldLock, JobEnd, Retirement, Run,
-    Undo, Use, WaitingOn,
+    Action, Because, Blocker, Decision, Defect, DeletionStep, HeldLock, JobEnd, ReplacedInUse,
+    Retirement, Run, Undo, Use, WaitingOn, Watched,
 };
 pub use facts::{
-    Declared, Desired, Facts, Hints, ObjectFacts, Quiet, Reference, SecretFacts, Slots,
+    Declared, Desired, Facts, Hints, ObjectFacts, Quiet, Reference, RotationAsked, SecretFacts,
+    Slots,
 };

@@ -1,10 +1,11 @@
 //! Retiring credentials: who is in the way, for how long it has been watched, and which goes first.
 
-use dbop_model::MigrationName;
+use dbop_model::{LoginFacts, MigrationName};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::decide::{IN_USE_LOOK, after};
-use crate::decision::{Action, Because, Decision, Retirement, Use, WaitingOn};
+use crate::decision::{Action, Because, Decision, Retirement, Use, WaitingOn, Watched};
+use crate::facts::Quiet;
 use crate::situation::Situation;
 
 /// The credentials to retire for one reason.
@@ -20,7 +21,7 @@ pub(crate) struct Outdated<'a> {
 }
 
 /// How near a credential is to being retired.
-enum Readiness {
+pub(crate) enum Readiness {
     Used(Use),
     Watched { until: Timestamp },
     Ready,
@@ -60,18 +61,23 @@ pub(crate) fn retire(s: &Situation<'_>, outdated: &Outdated<'_>) -> Option<Decis
         });
     // The last one to become ready decides when the walk goes on.
     if let Some((until, migration)) = watched.max() {
-        let login = s.login(migration)?.name.clone();
+        let login = s.login(migration).or_else(|| s.replaced(migration))?;
+        let login = login.name.clone();
         return Some(Decision::Wait {
             on: WaitingOn::QuietWindow {
                 migration: migration.clone(),
                 login,
+                watched: Watched::Credential,
                 until,
             },
             wake_at: until,
         });
     }
     // One that is locked already is carried on first: nobody can log in to it.
-    let locked = |m: &&MigrationName| s.login(m).is_some_and(|login| login.locked);
+    let locked = |m: &&MigrationName| {
+        let logins = [s.login(m), s.replaced(m)];
+        logins.into_iter().flatten().any(|login| login.locked)
+    };
     let mut ready = outdated.migrations.iter();
     let migration = ready.clone().find(locked).or_else(|| ready.next())?;
     Some(retirement(migration, outdated.schema))
@@ -105,24 +111,32 @@ fn readiness(s: &Situation<'_>, migration: &MigrationName) -> Readiness {
     if let Some(usage) = s.usage(migration) {
         return Readiness::Used(usage);
     }
-    match s.login(migration) {
-        // Without a login there is nothing to watch; a login found locked was watched before that.
+    let published = watched(s, s.login(migration), s.facts.quiet.get(migration));
+    let replaced = watched(
+        s,
+        s.replaced(migration),
+        s.facts.quiet_replaced.get(migration),
+    );
+    match published.max(replaced) {
+        Some(until) => Readiness::Watched { until },
         None => Readiness::Ready,
-        Some(login) if login.locked => Readiness::Ready,
-        Some(_) => {
-            let window = SignedDuration::try_from(s.desired.database.credentials.quiet_window)
-                .unwrap_or(SignedDuration::MAX);
-            let since = s
-                .facts
-                .quiet
-                .get(migration)
-                .map_or(s.now, |quiet| quiet.since);
-            let until = after(since, window);
-            if until <= s.now && s.facts.quiet.contains_key(migration) {
-                Readiness::Ready
-            } else {
-                Readiness::Watched { until }
-            }
-        }
     }
+}
+
+/// Until when this login has to be watched; `None`: it has been for long enough.
+pub(crate) fn watched(
+    s: &Situation<'_>,
+    login: Option<&LoginFacts>,
+    quiet: Option<&Quiet>,
+) -> Option<Timestamp> {
+    // Without a login there is nothing to watch; a login found locked was watched before that.
+    login.filter(|login| !login.locked)?;
+    let until = after(quiet.map_or(s.now, |quiet| quiet.since), window(s));
+    (until > s.now || quiet.is_none()).then_some(until)
+}
+
+/// For how long a login is watched.
+pub(crate) fn window(s: &Situation<'_>) -> SignedDuration {
+    let window = s.desired.database.credentials.quiet_window;
+    SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX)
 }

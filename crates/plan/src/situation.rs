@@ -10,7 +10,7 @@ use dbop_model::{
 use jiff::Timestamp;
 
 use crate::decision::{Blocker, Defect, HeldLock, Use, WaitingOn};
-use crate::facts::{Desired, Facts};
+use crate::facts::{Desired, Facts, Reference};
 
 /// The facts of one pass, and what follows from them.
 pub(crate) struct Situation<'a> {
@@ -71,6 +71,13 @@ impl<'a> Situation<'a> {
     /// The login of a migration's credential: one of ours, so only under our claim.
     pub(crate) fn login(&self, migration: &MigrationName) -> Option<&'a LoginFacts> {
         self.logins()?.get(migration)
+    }
+
+    /// The login of a migration's credential that its Secret does not name, where it has two.
+    pub(crate) fn replaced(&self, migration: &MigrationName) -> Option<&'a LoginFacts> {
+        let database = self.database()?;
+        let ours = database.claim.ours().map(|_| &database.replaced);
+        ours?.get(migration)
     }
 
     fn logins(&self) -> Option<&'a BTreeMap<MigrationName, LoginFacts>> {
@@ -185,13 +192,15 @@ impl<'a> Situation<'a> {
     /// Every credential of ours that exists in any part: a login, a Secret, or both.
     pub(crate) fn credentials(&self) -> BTreeSet<&'a MigrationName> {
         let logins = self.logins().into_iter().flat_map(BTreeMap::keys);
+        let replaced = self.database().filter(|_| self.claimed());
+        let replaced = replaced.into_iter().flat_map(|d| d.replaced.keys());
         let secrets = self
             .facts
             .secrets
             .known()
             .into_iter()
             .flat_map(|secrets| secrets.keys());
-        logins.chain(secrets).collect()
+        logins.chain(replaced).chain(secrets).collect()
     }
 
     pub(crate) fn generation(&self, current: &MigrationName, of: &MigrationName) -> Generation {
@@ -248,23 +257,22 @@ impl<'a> Situation<'a> {
             || self.database().is_none_or(|database| database.roles_ready)
     }
 
-    /// Who uses a credential; `None`: provably nobody.
+    /// Who uses a credential, by whichever of its logins; `None`: provably nobody.
     pub(crate) fn usage(&self, migration: &MigrationName) -> Option<Use> {
-        let sessions = match self.login(migration).map(|login| &login.sessions) {
-            None => Vec::new(),
-            Some(Fact::Known(sessions)) => sessions.clone(),
-            Some(Fact::Unknown(why)) => return Some(Use::Unknown(why.clone())),
-        };
+        let logins = [self.login(migration), self.replaced(migration)];
         let references = match &self.facts.references {
-            Fact::Known(references) => references.get(migration).cloned().unwrap_or_default(),
-            Fact::Unknown(why) => return Some(Use::Unknown(why.clone())),
+            Fact::Known(references) => {
+                Fact::Known(references.get(migration).cloned().unwrap_or_default())
+            }
+            Fact::Unknown(why) => Fact::Unknown(why.clone()),
         };
-        match (sessions.is_empty(), references.is_empty()) {
-            (true, true) => None,
-            (false, true) => Some(Use::Sessions(sessions)),
-            (true, false) => Some(Use::References(references)),
-            (false, false) => Some(Use::Both(sessions, references)),
-        }
+        used(logins.into_iter().flatten(), references)
+    }
+
+    /// Who uses the login that was replaced; `None`: provably nobody.
+    pub(crate) fn usage_of_replaced(&self, migration: &MigrationName) -> Option<Use> {
+        let holders = self.facts.holders_of_replaced(migration);
+        used(self.replaced(migration).into_iter(), holders)
     }
 
     /// The way to desired from `position`: the migrations still to run, oldest first.
@@ -278,6 +286,30 @@ impl<'a> Situation<'a> {
             .chain
             .path(current, &self.desired.database.desired)?;
         Ok(path.into_iter().map(|m| m.name.clone()).collect())
+    }
+}
+
+/// By what these logins, referred to so, are used; `None`: provably by nothing.
+fn used<'l>(
+    logins: impl Iterator<Item = &'l LoginFacts>,
+    references: Fact<Vec<Reference>>,
+) -> Option<Use> {
+    let mut sessions = Vec::new();
+    for login in logins {
+        match &login.sessions {
+            Fact::Known(of_login) => sessions.extend(of_login.iter().cloned()),
+            Fact::Unknown(why) => return Some(Use::Unknown(why.clone())),
+        }
+    }
+    let references = match references {
+        Fact::Known(references) => references,
+        Fact::Unknown(why) => return Some(Use::Unknown(why)),
+    };
+    match (sessions.is_empty(), references.is_empty()) {
+        (true, true) => None,
+        (false, true) => Some(Use::Sessions(sessions)),
+        (true, false) => Some(Use::References(references)),
+        (false, false) => Some(Use::Both(sessions, references)),
     }
 }
 

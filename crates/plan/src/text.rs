@@ -8,8 +8,8 @@ use dbop_model::{ChainBreak, Engine, MigrationName, Outcome, RunRecord, Session,
 use jiff::Timestamp;
 
 use crate::decision::{
-    Action, Because, Blocker, Decision, Defect, DeletionStep, HeldLock, JobEnd, Run, Undo, Use,
-    WaitingOn,
+    Action, Because, Blocker, Decision, Defect, DeletionStep, HeldLock, JobEnd, ReplacedInUse, Run,
+    Undo, Use, WaitingOn, Watched,
 };
 use crate::facts::Reference;
 
@@ -33,7 +33,9 @@ impl fmt::Display for Decision {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Action::Undo(Undo::Unlock { migration }) => write!(f, "unlock credential {migration}"),
+            Action::Undo(Undo::Unlock { migration, .. }) => {
+                write!(f, "unlock credential {migration}")
+            }
             Action::Undo(Undo::CloseDoor) => f.write_str("lock the migrator"),
             Action::Heal { migration } => write!(f, "repair credential {migration}"),
             Action::DeleteJob { job } => write!(f, "delete Job {job}"),
@@ -59,6 +61,10 @@ impl fmt::Display for Action {
             Action::AcceptRun { record } => {
                 write!(f, "take {} as done", record.migration)
             }
+            Action::Rotate { migration, .. } => write!(f, "rotate credential {migration}"),
+            Action::RetireReplaced { migration, login } => {
+                write!(f, "retire login {login} of credential {migration}")
+            }
             Action::Retire(r) => write!(f, "retire credential {}", r.migration),
             Action::StartRun(run) => write!(f, "run {run}"),
         }
@@ -77,7 +83,11 @@ impl fmt::Display for Run {
 impl fmt::Display for Because {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Because::RetirementInterrupted { migration } => {
+            Because::RetirementInterrupted {
+                replaced: Some(login),
+                ..
+            } => write!(f, "the retirement of login {login} does not go on now"),
+            Because::RetirementInterrupted { migration, .. } => {
                 write!(
                     f,
                     "the retirement of credential {migration} does not go on now"
@@ -102,6 +112,25 @@ impl fmt::Display for Because {
             Because::CredentialWanted { current, .. } => {
                 write!(f, "its code works with the schema of {current}")
             }
+            Because::PersonRotates => f.write_str("a person said rotate"),
+            Because::LoginOld { since, every } => {
+                let every = every.as_secs();
+                match since {
+                    Some(since) => write!(
+                        f,
+                        "its login is from {}, and rotateEvery is {every} s",
+                        second(*since)
+                    ),
+                    None => write!(
+                        f,
+                        "nobody knows since when its login is there, and rotateEvery is {every} s"
+                    ),
+                }
+            }
+            Because::LoginReplaced { by: Some(by) } => {
+                write!(f, "unused, and replaced by {by}")
+            }
+            Because::LoginReplaced { by: None } => f.write_str("unused, and replaced"),
             Because::CredentialOutdated { schema, .. } => {
                 write!(
                     f,
@@ -280,6 +309,20 @@ impl fmt::Display for WaitingOn {
                 }
             }
             WaitingOn::QuietWindow {
+                migration,
+                login,
+                watched: Watched::Replaced,
+                until,
+            } => {
+                write!(
+                    f,
+                    "login {login} of credential {migration} was replaced and is unused, and watched until {} before it \
+                     is retired",
+                    second(*until)
+                )
+            }
+            WaitingOn::ReplacedInUse { logins } => f.write_str(&clauses(logins.iter())),
+            WaitingOn::QuietWindow {
                 migration, until, ..
             } => {
                 write!(
@@ -310,6 +353,32 @@ impl fmt::Display for WaitingOn {
                 )
             }
         }
+    }
+}
+
+impl fmt::Display for ReplacedInUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ReplacedInUse {
+            migration,
+            login,
+            usage,
+            next_waits,
+        } = self;
+        match usage {
+            Use::Unknown(why) => write!(
+                f,
+                "whether login {login} of credential {migration}, which was replaced, is used is not known: {why}"
+            )?,
+            usage => write!(
+                f,
+                "login {login} of credential {migration} was replaced and is still used by {usage}: start anew what \
+                 holds it"
+            )?,
+        }
+        if *next_waits {
+            write!(f, " (the next rotation of {migration} waits for that)")?;
+        }
+        Ok(())
     }
 }
 

@@ -10,15 +10,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use dbop_credentials::names;
 use dbop_model::finding::{Gate, HintMode, gate};
 use dbop_model::{
-    Claim, DatabaseFacts, DeletionPolicy, Fact, JobFacts, JobPhase, Match, MigrationName,
-    ObservedVersion, Orphaned, RunRecord,
+    Claim, DatabaseFacts, DeletionPolicy, Fact, JobFacts, JobPhase, LoginFacts, Match,
+    MigrationName, ObservedVersion, Orphaned, RunRecord,
 };
-use dbop_plan::{Action, Decision, DeletionStep, Desired, Facts, Run, Undo, decide, forecast};
+use dbop_plan::{
+    Action, Decision, DeletionStep, Desired, Facts, Quiet, Run, Undo, decide, forecast,
+};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 /// Bytes of a throw: more than any uses.
-const BYTES: usize = 320;
+const BYTES: usize = 400;
 /// Throws per property: a few seconds on a slow machine.
 const THROWS: u32 = 3_000;
 /// Throws per property for a proof (`DBOP_PROVE=full`).
@@ -93,7 +95,8 @@ impl Thrown {
 
     fn credentials(&self) -> BTreeSet<MigrationName> {
         let ours = self.database().filter(|d| d.claim.ours().is_some());
-        let logins = ours.into_iter().flat_map(|d| d.logins.keys());
+        let logins = ours.into_iter().flat_map(DatabaseFacts::all_logins);
+        let logins = logins.map(|(migration, _)| migration);
         let secrets = self
             .facts
             .secrets
@@ -105,12 +108,21 @@ impl Thrown {
 
     /// Is it known that nobody uses it?
     fn is_unused(&self, migration: &MigrationName) -> bool {
-        let login = self.database().and_then(|d| d.logins.get(migration));
-        login.is_none_or(|login| login.sessions.is_known_and(Vec::is_empty))
+        let logins = self.database().into_iter();
+        let mut logins = logins.flat_map(|d| [d.logins.get(migration), d.replaced.get(migration)]);
+        logins.all(|login| login.is_none_or(|login| login.sessions.is_known_and(Vec::is_empty)))
             && self
                 .facts
                 .references
                 .is_known_and(|r| r.get(migration).is_none_or(Vec::is_empty))
+    }
+
+    /// Was it watched for the whole window, or found locked, which it was after that?
+    fn is_watched(&self, login: Option<&LoginFacts>, since: Option<Timestamp>) -> bool {
+        let window = self.desired.database.credentials.quiet_window;
+        let window = SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX);
+        login.is_none_or(|login| login.locked)
+            || since.is_some_and(|since| self.now.duration_since(since) >= window)
     }
 
     /// Do the hints let a migration start?
@@ -252,12 +264,13 @@ proptest! {
     fn it_never_retires_unwatched_nor_one_of_several_that_must_go(bytes in bytes()) {
         let t = Thrown::new(&bytes);
         let Some(Action::Retire(r)) = t.action() else { return Ok(()) };
-        let login = t.database().unwrap().logins.get(&r.migration);
-        if login.is_some_and(|login| !login.locked) {
-            let window = SignedDuration::try_from(t.desired.database.credentials.quiet_window).unwrap();
-            let quiet = t.facts.quiet.get(&r.migration);
-            prop_assert!(quiet.is_some_and(|q| t.now.duration_since(q.since) >= window));
-        }
+        let login = |of: fn(&DatabaseFacts) -> &BTreeMap<MigrationName, LoginFacts>| {
+            t.database().and_then(|d| of(d).get(&r.migration))
+        };
+        let since = |quiet: Option<&Quiet>| quiet.map(|quiet| quiet.since);
+        let (quiet, replaced) = (&t.facts.quiet, &t.facts.quiet_replaced);
+        prop_assert!(t.is_watched(login(|d| &d.logins), since(quiet.get(&r.migration))));
+        prop_assert!(t.is_watched(login(|d| &d.replaced), since(replaced.get(&r.migration))));
         let Some(current) = t.current() else { return Ok(()) };
         let chain = &t.desired.chain;
         let at_rest = t.is_at_rest(&current) && t.incomplete().is_none();
@@ -270,6 +283,48 @@ proptest! {
             let goes = !compatible.contains(&other) && !chain.is_ancestor(&current, &other);
             prop_assert!(!goes || t.is_unused(&other), "{}: {} is used", t.decision, other);
         }
+    }
+
+    #[test]
+    fn it_never_retires_a_replaced_login_that_somebody_may_hold(bytes in bytes()) {
+        let t = Thrown::new(&bytes);
+        let Some(Action::RetireReplaced { migration, login }) = t.action() else { return Ok(()) };
+        let database = t.database().unwrap();
+        prop_assert!(matches!(database.claim, Claim::Ours(_)));
+        let goes = &database.replaced[migration];
+        prop_assert_eq!(&goes.name, login);
+        prop_assert!(database.logins.get(migration).is_none_or(|stays| stays.name != goes.name), "published");
+        prop_assert!(goes.sessions.is_known_and(Vec::is_empty), "{}", t.decision);
+        let issued_at = t.facts.secret(migration).and_then(|secret| secret.issued_at);
+        let references = t.facts.references.known().unwrap().get(migration);
+        for one in references.into_iter().flatten().filter(|one| one.kind == "Pod") {
+            prop_assert!(one.made_at.zip(issued_at).is_some_and(|(made, issued)| made >= issued), "{:?}", one);
+        }
+        let quiet = t.facts.quiet_replaced.get(migration).map(|quiet| quiet.since);
+        prop_assert!(t.is_watched(Some(goes), quiet));
+        prop_assert!(t.is_watched(Some(goes), issued_at.or(quiet)), "from before it was replaced");
+        let held = &t.desired.database;
+        prop_assert!(!held.paused && !held.read_only && !t.facts.object.deleting);
+    }
+
+    #[test]
+    fn it_never_rotates_but_where_it_is_wanted_and_there_is_one_login(bytes in bytes()) {
+        let t = Thrown::new(&bytes);
+        let Some(Action::Rotate { migration, login }) = t.action() else { return Ok(()) };
+        let database = t.database().unwrap();
+        prop_assert!(matches!(database.claim, Claim::Ours(_)));
+        prop_assert_eq!(&database.logins[migration].name, login);
+        prop_assert!(!database.logins[migration].locked && !database.replaced.contains_key(migration));
+        let secret = t.facts.secret(migration).unwrap();
+        let mut asked = t.facts.object.rotate.iter();
+        prop_assert!(asked.any(|asked| asked.until <= t.now
+            && asked.migration.as_ref().is_none_or(|of| of == migration)
+            && secret.issued_at.is_none_or(|at| at <= asked.until)));
+        prop_assert!(t.facts.jobs.known().is_some());
+        prop_assert!(!t.jobs().iter().any(JobFacts::is_live), "beside a run");
+        prop_assert!(database.missing.is_empty() && database.foreign.is_empty() && t.facts.foreign.is_empty());
+        let held = &t.desired.database;
+        prop_assert!(!held.paused && !held.read_only && !t.facts.object.deleting);
     }
 
     #[test]
@@ -390,8 +445,9 @@ proptest! {
     fn it_never_undoes_what_goes_on(bytes in bytes()) {
         let t = Thrown::new(&bytes);
         match t.action() {
-            Some(Action::Undo(Undo::Unlock { migration })) => {
-                prop_assert!(t.database().unwrap().logins[migration].locked);
+            Some(Action::Undo(Undo::Unlock { migration, turn })) => {
+                let mut logins = t.database().unwrap().all_logins();
+                prop_assert!(logins.any(|(of, login)| of == migration && login.turn == *turn && login.locked));
             }
             Some(Action::Undo(Undo::CloseDoor)) => {
                 prop_assert!(t.database().unwrap().migrator.as_ref().unwrap().open);
@@ -487,6 +543,9 @@ fn the_throws_reach_every_kind_of_decision() {
         "AcceptingRun",
         "RetiringCredential",
         "StartingMigration",
+        "RotatingCredential",
+        "RetiringReplacedLogin",
+        "ReplacedLoginInUse",
         "MigrationRunning",
         "MigratorConnected",
         "Paused",

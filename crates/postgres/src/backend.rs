@@ -10,7 +10,7 @@ use dbop_database::{Administer, DatabaseError, Introspect, Look, Scope};
 use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::trial::{Attempt, Trial};
-use dbop_model::{DatabaseFacts, Fact, LoginName, MigrationName, ServerInfo, Session};
+use dbop_model::{DatabaseFacts, Fact, LoginName, LoginTurn, MigrationName, ServerInfo, Session};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -127,6 +127,7 @@ impl Administer for Backend {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
         password: &SecretString,
     ) -> Result<LoginName, DatabaseError> {
         let operation = "making a login";
@@ -135,7 +136,7 @@ impl Administer for Backend {
         let hold = self.link.hold(operation).await?;
         let ensured = in_transaction!(
             hold,
-            logins::ensure(&hold, scope, migration, &verifier, major)
+            logins::ensure(&hold, scope, migration, turn, &verifier, major)
         );
         hold.release(ensured)
     }
@@ -144,9 +145,10 @@ impl Administer for Backend {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError> {
         let hold = self.link.hold("locking a login").await?;
-        let locked = in_transaction!(hold, logins::set_open(&hold, scope, migration, false));
+        let locked = in_transaction!(hold, logins::set_open(&hold, scope, migration, turn, false));
         hold.release(locked)
     }
 
@@ -154,9 +156,10 @@ impl Administer for Backend {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError> {
         let hold = self.link.hold("unlocking a login").await?;
-        let unlocked = in_transaction!(hold, logins::set_open(&hold, scope, migration, true));
+        let unlocked = in_transaction!(hold, logins::set_open(&hold, scope, migration, turn, true));
         hold.release(unlocked)
     }
 
@@ -164,10 +167,11 @@ impl Administer for Backend {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError> {
         let major = self.server.major;
         let hold = self.link.hold("dropping a login").await?;
-        let dropped = in_transaction!(hold, logins::drop(&hold, scope, migration, major));
+        let dropped = in_transaction!(hold, logins::drop(&hold, scope, migration, turn, major));
         hold.release(dropped)
     }
 

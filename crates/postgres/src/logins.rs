@@ -1,11 +1,11 @@
-//! Logins of applications: one per migration's credential, members of the group role and nothing else.
+//! Logins of applications: one per migration's credential (two, while they take turns), members of the group role and nothing else.
 //!
 //! Each function runs in the caller's transaction, holds the claim first, and finds its login by the mark;
 //! a login of the wanted name without the mark is somebody else's.
 
 use dbop_credentials::names;
 use dbop_database::{DatabaseError, Scope};
-use dbop_model::{Engine, ForeignObject, LoginName, MigrationName};
+use dbop_model::{Engine, ForeignObject, LoginName, LoginTurn, MigrationName};
 
 use crate::claim::{self, hold_claim};
 use crate::link::Hold;
@@ -18,27 +18,30 @@ pub(crate) async fn ensure(
     hold: &Hold<'_>,
     scope: &Scope,
     migration: &MigrationName,
+    turn: LoginTurn,
     verifier: &str,
     major: u32,
 ) -> Result<LoginName, DatabaseError> {
     let group = hold_claim(hold, scope).await?;
     let marked = Marked::read(hold, &scope.claim, &group).await?;
-    let login = match marked.login(migration) {
+    let login = match marked.login(migration, turn) {
         Some(there) => parsed(hold, there)?,
         None => {
             let admin = roles::admin(hold).await?;
             if let Some(missing) = claim::missing(&admin).into_iter().next() {
                 return Err(DatabaseError::Privilege(missing));
             }
-            let login = names::login(
+            let login = names::login_in_turn(
                 Engine::PostgreSql,
                 &scope.owner.object,
                 migration,
                 &scope.claim,
+                turn,
             );
             let mark = Mark::Login {
                 claim: scope.claim.clone(),
                 migration: migration.clone(),
+                turn,
             };
             roles::create(hold, login.as_str(), "login", &mark).await?;
             hold.run(&format!(
@@ -71,9 +74,10 @@ pub(crate) async fn set_open(
     hold: &Hold<'_>,
     scope: &Scope,
     migration: &MigrationName,
+    turn: LoginTurn,
     open: bool,
 ) -> Result<(), DatabaseError> {
-    match find(hold, scope, migration).await? {
+    match find(hold, scope, migration, turn).await? {
         None => Ok(()),
         Some(login) => {
             let keyword = if open { "LOGIN" } else { "NOLOGIN" };
@@ -88,9 +92,10 @@ pub(crate) async fn drop(
     hold: &Hold<'_>,
     scope: &Scope,
     migration: &MigrationName,
+    turn: LoginTurn,
     major: u32,
 ) -> Result<(), DatabaseError> {
-    let Some(login) = find(hold, scope, migration).await? else {
+    let Some(login) = find(hold, scope, migration, turn).await? else {
         return Ok(());
     };
     let quoted = query::name(&login)?;
@@ -130,17 +135,19 @@ async fn find(
     hold: &Hold<'_>,
     scope: &Scope,
     migration: &MigrationName,
+    turn: LoginTurn,
 ) -> Result<Option<String>, DatabaseError> {
     let group = hold_claim(hold, scope).await?;
     let marked = Marked::read(hold, &scope.claim, &group).await?;
-    if let Some(login) = marked.login(migration) {
+    if let Some(login) = marked.login(migration, turn) {
         return Ok(Some(login.to_owned()));
     }
-    let name = names::login(
+    let name = names::login_in_turn(
         Engine::PostgreSql,
         &scope.owner.object,
         migration,
         &scope.claim,
+        turn,
     );
     if roles::known(hold, [name.as_str()].into()).await?.is_empty() {
         return Ok(None);

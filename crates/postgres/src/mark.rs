@@ -2,7 +2,7 @@
 //!
 //! A role without a mark is somebody else's, whatever it is called.
 
-use dbop_model::{ClaimId, ClaimOwner, MigrationName, ObjectRef};
+use dbop_model::{ClaimId, ClaimOwner, LoginTurn, MigrationName, ObjectRef};
 use serde::{Deserialize, Serialize};
 
 /// The format of the marks; one that is newer is not read as anything.
@@ -19,10 +19,11 @@ pub(crate) enum Mark {
     Owner { claim: ClaimId },
     /// Migrations log in as it.
     Migrator { claim: ClaimId },
-    /// Applications of a migration log in as it.
+    /// Applications of a migration log in as it, when it is its turn.
     Login {
         claim: ClaimId,
         migration: MigrationName,
+        turn: LoginTurn,
     },
 }
 
@@ -52,6 +53,8 @@ enum Kind {
     Owner,
     Migrator,
     Login,
+    /// The login that takes turns with the first: a kind of its own, which an older operator reads as no mark.
+    SecondLogin,
 }
 
 impl Mark {
@@ -85,9 +88,14 @@ impl Mark {
             },
             Mark::Owner { .. } => text(Kind::Owner),
             Mark::Migrator { .. } => text(Kind::Migrator),
-            Mark::Login { migration, .. } => Text {
+            Mark::Login {
+                migration, turn, ..
+            } => Text {
                 migration: Some(migration.as_str().to_owned()),
-                ..text(Kind::Login)
+                ..text(match turn {
+                    LoginTurn::First => Kind::Login,
+                    LoginTurn::Second => Kind::SecondLogin,
+                })
             },
         };
         serde_json::to_string(&text).expect("strings and numbers are always JSON")
@@ -114,10 +122,14 @@ impl Mark {
             }
             Kind::Owner => Some(Mark::Owner { claim }),
             Kind::Migrator => Some(Mark::Migrator { claim }),
-            Kind::Login => {
-                let migration = MigrationName::new(text.migration?).ok()?;
-                Some(Mark::Login { claim, migration })
-            }
+            Kind::Login | Kind::SecondLogin => Some(Mark::Login {
+                claim,
+                migration: MigrationName::new(text.migration?).ok()?,
+                turn: match text.kind {
+                    Kind::SecondLogin => LoginTurn::Second,
+                    _ => LoginTurn::First,
+                },
+            }),
         }
     }
 }
@@ -169,6 +181,12 @@ mod tests {
             Mark::Login {
                 claim: claim.clone(),
                 migration: MigrationName::new("v2").unwrap(),
+                turn: LoginTurn::First,
+            },
+            Mark::Login {
+                claim: claim.clone(),
+                migration: MigrationName::new("v2").unwrap(),
+                turn: LoginTurn::Second,
             },
         ];
         assert!(marks[0].to_comment().contains(&owned_by(&object)));

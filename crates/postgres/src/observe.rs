@@ -50,6 +50,7 @@ async fn in_snapshot(
         locks: version::locks(hold, &look.version_source).await?,
         has_tables: false,
         logins: BTreeMap::new(),
+        replaced: BTreeMap::new(),
         migrator: None,
         roles_ready: false,
         replication: Fact::Known(replica::replication(hold).await?),
@@ -143,15 +144,18 @@ async fn accounts(
     };
     for (row, mark) in marked.iter() {
         match mark {
-            Mark::Login { migration, .. } => {
+            Mark::Login {
+                migration, turn, ..
+            } => {
                 let name = named(&row.name)?;
                 let login = LoginFacts {
+                    turn: *turn,
                     locked: !row.can_login,
                     granted: row.is_granted,
                     sessions: of(&name),
                     name,
                 };
-                facts.logins.insert(migration.clone(), login);
+                facts.add_login(migration.clone(), login);
             }
             Mark::Migrator { .. } => {
                 let name = named(&row.name)?;

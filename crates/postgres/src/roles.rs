@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use dbop_credentials::names;
 use dbop_database::{DatabaseError, Scope};
 use dbop_model::{
-    AccessPolicy, ClaimId, ClaimOwner, Engine, ForeignObject, MigrationName, MissingPrivilege,
+    AccessPolicy, ClaimId, ClaimOwner, Engine, ForeignObject, LoginTurn, MigrationName,
+    MissingPrivilege,
 };
 
 use crate::claim::{self, shown};
@@ -62,8 +63,13 @@ impl Marked {
     }
 
     /// The login of a migration, where it is there.
-    pub(crate) fn login(&self, wanted: &MigrationName) -> Option<&str> {
-        self.name_where(|mark| matches!(mark, Mark::Login { migration, .. } if migration == wanted))
+    pub(crate) fn login(&self, wanted: &MigrationName, wanted_turn: LoginTurn) -> Option<&str> {
+        self.name_where(|mark| match mark {
+            Mark::Login {
+                migration, turn, ..
+            } => migration == wanted && *turn == wanted_turn,
+            _ => false,
+        })
     }
 
     /// Names that we would give, and which of these somebody else's roles bear.
@@ -86,11 +92,14 @@ impl Marked {
                 names::migrator(Engine::PostgreSql, object, claim).to_string(),
             ));
         }
-        for migration in migrations.iter().filter(|m| self.login(m).is_none()) {
-            wanted.push((
-                "login",
-                names::login(Engine::PostgreSql, object, migration, claim).to_string(),
-            ));
+        for migration in migrations {
+            for turn in LoginTurn::ALL {
+                if self.login(migration, turn).is_none() {
+                    let engine = Engine::PostgreSql;
+                    let name = names::login_in_turn(engine, object, migration, claim, turn);
+                    wanted.push(("login", name.to_string()));
+                }
+            }
         }
         let there = known(hold, wanted.iter().map(|(_, name)| name.as_str()).collect()).await?;
         wanted.retain(|(_, name)| there.iter().any(|role| role.name == *name));

@@ -12,7 +12,8 @@ mod support;
 
 use dbop_database::DatabaseError;
 use dbop_model::{
-    Claim, ClaimId, ClaimOwner, Fact, ObjectRef, ObservedVersion, Privilege, Proof, RoleName,
+    Claim, ClaimId, ClaimOwner, Fact, LoginTurn, ObjectRef, ObservedVersion, Privilege, Proof,
+    RoleName,
 };
 use dbop_testkit::conformance::{Site, Stage};
 use dbop_tests::majors;
@@ -80,7 +81,12 @@ async fn a_database_of_another_owner_is_adopted_with_one_grant() {
         assert!(stage.look().await.roles_ready);
         let login = stage
             .admin
-            .ensure_login(&stage.scope, &"v1".parse().unwrap(), &password("pw"))
+            .ensure_login(
+                &stage.scope,
+                &"v1".parse().unwrap(),
+                LoginTurn::First,
+                &password("pw"),
+            )
             .await
             .unwrap();
         let mut client = site.open(login.as_str(), &password("pw")).await.unwrap();
@@ -236,7 +242,7 @@ async fn an_admin_that_does_not_own_the_database_needs_two_grants() {
         assert!(facts.roles_ready && facts.missing.is_empty(), "{facts:?}");
         stage
             .admin
-            .drop_login(&stage.scope, &"v1".parse().unwrap())
+            .drop_login(&stage.scope, &"v1".parse().unwrap(), LoginTurn::First)
             .await
             .unwrap();
         site.superuser_runs(&format!("ALTER DATABASE {database} OWNER TO {admin}"))
@@ -278,7 +284,12 @@ async fn tables_of_a_third_role_are_named_with_the_grant_that_helps() {
         assert!(stage.look().await.roles_ready);
         let login = stage
             .admin
-            .ensure_login(&stage.scope, &"v1".parse().unwrap(), &password("pw"))
+            .ensure_login(
+                &stage.scope,
+                &"v1".parse().unwrap(),
+                LoginTurn::First,
+                &password("pw"),
+            )
             .await
             .unwrap();
         let client = site.login(login.as_str(), "pw").await.unwrap();
@@ -414,7 +425,7 @@ async fn roles_of_an_earlier_admin_are_named_from_16_on() {
         stage.login("v1").await;
         stage
             .admin
-            .drop_login(&stage.scope, &"v1".parse().unwrap())
+            .drop_login(&stage.scope, &"v1".parse().unwrap(), LoginTurn::First)
             .await
             .unwrap();
     }
@@ -439,7 +450,7 @@ async fn a_superuser_is_an_admin_as_well() {
         );
         stage
             .admin
-            .drop_login(&stage.scope, &"v1".parse().unwrap())
+            .drop_login(&stage.scope, &"v1".parse().unwrap(), LoginTurn::First)
             .await
             .unwrap();
         assert!(stage.look().await.roles_ready);
@@ -481,12 +492,12 @@ async fn owners_of_many_databases_of_one_server_do_not_fail_each_other() {
                     stage.login("v1").await;
                     stage
                         .admin
-                        .lock_login(&stage.scope, &"v1".parse().unwrap())
+                        .lock_login(&stage.scope, &"v1".parse().unwrap(), LoginTurn::First)
                         .await
                         .unwrap();
                     stage
                         .admin
-                        .drop_login(&stage.scope, &"v1".parse().unwrap())
+                        .drop_login(&stage.scope, &"v1".parse().unwrap(), LoginTurn::First)
                         .await
                         .unwrap();
                 }

@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use dbop_database::DatabaseError;
-use dbop_model::{Privilege, Proof};
+use dbop_model::{LoginTurn, Privilege, Proof};
 use dbop_testkit::conformance::{Site, Stage};
 use dbop_tests::majors;
 use secrecy::SecretString;
@@ -62,7 +62,7 @@ async fn a_connection_lost_in_the_middle_of_a_write_leaves_all_or_nothing() {
             .await
             .unwrap();
         let v1 = "v1".parse().unwrap();
-        let drop_login = stage.admin.drop_login(&stage.scope, &v1);
+        let drop_login = stage.admin.drop_login(&stage.scope, &v1, LoginTurn::First);
         let kill = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
             site.superuser_runs(
@@ -85,7 +85,10 @@ async fn a_connection_lost_in_the_middle_of_a_write_leaves_all_or_nothing() {
         );
         blocker.batch_execute("ROLLBACK").await.unwrap();
         let admin = site.connector().connect(&site.target()).await.unwrap();
-        admin.drop_login(&stage.scope, &v1).await.unwrap();
+        admin
+            .drop_login(&stage.scope, &v1, LoginTurn::First)
+            .await
+            .unwrap();
         assert!(!site.has_role(login.as_str()).await);
     }
 }
@@ -105,7 +108,11 @@ async fn a_lock_in_the_way_is_given_up_after_a_while() {
             .await
             .unwrap();
         let v1 = "v1".parse().unwrap();
-        let error = stage.admin.drop_login(&stage.scope, &v1).await.unwrap_err();
+        let error = stage
+            .admin
+            .drop_login(&stage.scope, &v1, LoginTurn::First)
+            .await
+            .unwrap_err();
         assert!(
             matches!(error, DatabaseError::Timeout { .. }) && error.is_transient(),
             "{error:?}"
@@ -115,7 +122,11 @@ async fn a_lock_in_the_way_is_given_up_after_a_while() {
             "the connection lives, nothing is done"
         );
         blocker.batch_execute("ROLLBACK").await.unwrap();
-        stage.admin.drop_login(&stage.scope, &v1).await.unwrap();
+        stage
+            .admin
+            .drop_login(&stage.scope, &v1, LoginTurn::First)
+            .await
+            .unwrap();
     }
 }
 
@@ -144,8 +155,12 @@ async fn calls_on_one_connection_take_turns() {
         let (v1, v2) = ("v1".parse().unwrap(), "v2".parse().unwrap());
         let (password_1, password_2) = (secret("one"), secret("two"));
         let (a, b, c, d) = tokio::join!(
-            stage.admin.ensure_login(&stage.scope, &v1, &password_1),
-            stage.admin.ensure_login(&stage.scope, &v2, &password_2),
+            stage
+                .admin
+                .ensure_login(&stage.scope, &v1, LoginTurn::First, &password_1),
+            stage
+                .admin
+                .ensure_login(&stage.scope, &v2, LoginTurn::First, &password_2),
             stage.admin.prepare(&stage.scope),
             stage.look(),
         );

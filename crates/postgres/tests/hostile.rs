@@ -10,7 +10,9 @@
 mod support;
 
 use dbop_database::{Look, Target};
-use dbop_model::{Fact, ObservedVersion, Privilege, Proof, SchemaVersion, VersionSource};
+use dbop_model::{
+    Fact, LoginTurn, ObservedVersion, Privilege, Proof, SchemaVersion, VersionSource,
+};
 use dbop_testkit::conformance::{Site, Stage};
 use dbop_tests::{majors, server};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -50,13 +52,13 @@ async fn walk(site: &PgSite, place: &Target) -> Stage {
     assert_eq!(facts.version, at("v1"));
     stage
         .admin
-        .lock_login(&stage.scope, &"v1".parse().unwrap())
+        .lock_login(&stage.scope, &"v1".parse().unwrap(), LoginTurn::First)
         .await
         .unwrap();
     stage.settles_at(&login, 0).await;
     stage
         .admin
-        .drop_login(&stage.scope, &"v1".parse().unwrap())
+        .drop_login(&stage.scope, &"v1".parse().unwrap(), LoginTurn::First)
         .await
         .unwrap();
     stage
@@ -148,7 +150,7 @@ async fn nothing_in_a_users_schema_is_taken_for_the_servers() {
         stage.settles_at(&login, 0).await;
         stage
             .admin
-            .drop_login(&stage.scope, &"v2".parse().unwrap())
+            .drop_login(&stage.scope, &"v2".parse().unwrap(), LoginTurn::First)
             .await
             .unwrap();
     }
@@ -477,12 +479,12 @@ async fn passwords_are_in_no_error_and_in_no_log() {
         let canary = secret(CANARY);
         let login = stage
             .admin
-            .ensure_login(&stage.scope, &v1, &canary)
+            .ensure_login(&stage.scope, &v1, LoginTurn::First, &canary)
             .await
             .unwrap();
         stage
             .admin
-            .ensure_login(&stage.scope, &v1, &canary)
+            .ensure_login(&stage.scope, &v1, LoginTurn::First, &canary)
             .await
             .unwrap();
         stage
@@ -525,7 +527,7 @@ async fn passwords_are_in_no_error_and_in_no_log() {
         let closed = "a\0b".to_owned() + CANARY;
         let refused = stage
             .admin
-            .ensure_login(&stage.scope, &v1, &secret(&closed))
+            .ensure_login(&stage.scope, &v1, LoginTurn::First, &secret(&closed))
             .await;
         shown.push(format!("{refused:?}"));
         for text in shown {

@@ -59,6 +59,7 @@ macro_rules! conformance_cases {
             a_grant_lost_by_hand_is_seen_and_given_again
             a_login_is_made_and_proven
             a_login_keeps_its_name_and_changes_its_password
+            two_logins_of_a_credential_take_turns
             a_locked_login_lets_nobody_in_and_throws_nobody_out
             a_locked_login_stays_locked
             sessions_are_seen_by_login

@@ -102,6 +102,7 @@ fn a_foreign_secret_blocks_and_stays_as_it_is() {
         kind: "Opaque".to_owned(),
         data: BTreeMap::from([("password".to_owned(), "theirs".to_owned())]),
         dress: Dress::default(),
+        issued_at: None,
     };
     world.secrets.insert(name.clone(), foreign.clone());
     let mut sim = Sim::new(world, 1);

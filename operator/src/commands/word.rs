@@ -20,7 +20,7 @@ use crate::render::Failure;
 use crate::render::text::{COLUMNS, wrap};
 
 /// An object that changes so often while a word is put on it changes all the time.
-const ATTEMPTS_MAX: u32 = 5;
+pub(super) const ATTEMPTS_MAX: u32 = 5;
 
 /// What is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -245,6 +245,16 @@ fn credential_texts(credential: &CredentialStatus, names: usize) -> Vec<String> 
             .iter()
             .map(|user| format!("  used by {user}")),
     );
+    if let Some(replaced) = &credential.replaced {
+        let used = match replaced.in_use {
+            Some(true) => "still in use",
+            Some(false) => "unused",
+            None => "use not known",
+        };
+        texts.push(format!("  replaces login {}, {used}", replaced.username));
+        let by = replaced.used_by.iter();
+        texts.extend(by.map(|user| format!("    used by {user}")));
+    }
     texts
 }
 

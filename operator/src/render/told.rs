@@ -145,7 +145,11 @@ fn wait_key(on: &WaitingOn) -> String {
             let names: Vec<String> = credentials.iter().map(|(m, _)| m.to_string()).collect();
             format!("in use {}", names.join(" "))
         }
-        WaitingOn::QuietWindow { migration, .. } => format!("quiet {migration}"),
+        WaitingOn::QuietWindow { login, .. } => format!("quiet {login}"),
+        WaitingOn::ReplacedInUse { logins } => {
+            let names: Vec<String> = logins.iter().map(|one| one.login.to_string()).collect();
+            format!("in use {}", names.join(" "))
+        }
         WaitingOn::MigratorSessions { .. } => "migrator".to_owned(),
         WaitingOn::ToolLock { .. } => "lock".to_owned(),
         WaitingOn::Run {

@@ -154,6 +154,7 @@ mod tests {
             kind: "Deployment".into(),
             name: "shop/api".into(),
             how: "container api, env DATABASE_URL".into(),
+            made_at: None,
         };
         assert_eq!(
             whole(&Use::Both(vec![session(1, "10.1.4.7", 3)], vec![reference])),

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context as _, Result, anyhow};
 use dbop_database::{Administer, Connector as _, Look, Scope};
 use dbop_model::{
-    AccessPolicy, Claim, ClaimId, ClaimOwner, Fact, LoginName, MigrationName, ObjectRef,
+    AccessPolicy, Claim, ClaimId, ClaimOwner, Fact, LoginName, LoginTurn, MigrationName, ObjectRef,
     ObservedVersion, Proof, SchemaVersion, Session, VersionSource,
 };
 use dbop_testkit::fake_database::FakeDatabase;
@@ -21,6 +21,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::wire::turn_of;
 
 /// What was asked of the server.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -228,6 +230,7 @@ impl Shared {
             .as_str()
             .map(|text| SecretString::from(text.to_owned()));
         let password = || password.as_ref().context("no password was given");
+        let turn = turn_of(&question["second"]);
         let mut login = None;
         match operation {
             "claim" => admin.claim(&scope).await?,
@@ -236,13 +239,13 @@ impl Shared {
             "ensure_login" => {
                 login = Some(
                     admin
-                        .ensure_login(&scope, migration()?, password()?)
+                        .ensure_login(&scope, migration()?, turn, password()?)
                         .await?,
                 );
             }
-            "lock_login" => admin.lock_login(&scope, migration()?).await?,
-            "unlock_login" => admin.unlock_login(&scope, migration()?).await?,
-            "drop_login" => admin.drop_login(&scope, migration()?).await?,
+            "lock_login" => admin.lock_login(&scope, migration()?, turn).await?,
+            "unlock_login" => admin.unlock_login(&scope, migration()?, turn).await?,
+            "drop_login" => admin.drop_login(&scope, migration()?, turn).await?,
             "open_migrator" => login = Some(admin.open_migrator(&scope, password()?).await?),
             "close_migrator" => admin.close_migrator(&scope).await?,
             other => return Err(anyhow!("there is no call {other}")),
@@ -274,10 +277,11 @@ impl Shared {
             Some(ObservedVersion::At(version)) => Some(version.to_string()),
             _ => None,
         };
-        let logins = facts.logins.iter().map(|(migration, login)| {
+        let logins = facts.all_logins().map(|(migration, login)| {
             json!({
                 "migration": migration.as_str(),
                 "name": login.name.as_str(),
+                "second": login.turn == LoginTurn::Second,
                 "locked": login.locked,
                 "granted": login.granted,
                 "sessions": shown(&login.sessions),

@@ -12,9 +12,9 @@ use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Introspect, 
 use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::{
-    Claim, ClaimId, ClaimOwner, DatabaseFacts, Engine, Fact, LoginFacts, LoginName, MigrationName,
-    MigratorFacts, ObjectRef, ObservedVersion, Proof, Replication, SchemaVersion, ServerInfo,
-    Session, TlsMode, Why,
+    Claim, ClaimId, ClaimOwner, DatabaseFacts, Engine, Fact, LoginFacts, LoginName, LoginTurn,
+    MigrationName, MigratorFacts, ObjectRef, ObservedVersion, Proof, Replication, SchemaVersion,
+    ServerInfo, Session, TlsMode, Why,
 };
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -180,17 +180,26 @@ impl Connection {
         &self,
         operation: &'static str,
         scope: &Scope,
-        migration: Option<&MigrationName>,
+        login: Option<(&MigrationName, LoginTurn)>,
         password: Option<&SecretString>,
     ) -> Result<Value, DatabaseError> {
         let question = json!({
             "do": operation,
             "owner": owner(&scope.owner),
             "claim": scope.claim.as_str(),
-            "migration": migration.map(MigrationName::as_str),
+            "migration": login.map(|(migration, _)| migration.as_str()),
+            "second": login.is_some_and(|(_, turn)| turn == LoginTurn::Second),
             "password": password.map(|password| password.expose_secret()),
         });
         self.ask(operation, question).await
+    }
+}
+
+/// Which of its credential's logins: is it the second?
+pub(crate) fn turn_of(second: &Value) -> LoginTurn {
+    match second.as_bool() {
+        Some(true) => LoginTurn::Second,
+        _ => LoginTurn::First,
     }
 }
 
@@ -274,17 +283,18 @@ impl Introspect for Connection {
                 SchemaVersion::new(version).map_err(|error| unreadable(&error.to_string()))?,
             ),
         };
-        let mut logins = BTreeMap::new();
+        let mut logins = Vec::new();
         for one in answer["logins"].as_array().into_iter().flatten() {
             let migration = MigrationName::new(text(&one["migration"], "a migration")?)
                 .map_err(|error| unreadable(&error.to_string()))?;
             let login = LoginFacts {
+                turn: turn_of(&one["second"]),
                 name: login_name(&one["name"])?,
                 locked: one["locked"] == true,
                 granted: one["granted"] == true,
                 sessions: Fact::Known(sessions_of(&one["sessions"])?),
             };
-            logins.insert(migration, login);
+            logins.push((migration, login));
         }
         let migrator = match &answer["migrator"] {
             Value::Null => None,
@@ -294,21 +304,26 @@ impl Introspect for Connection {
                 sessions: Fact::Known(sessions_of(&one["sessions"])?),
             }),
         };
-        Ok(DatabaseFacts {
+        let mut facts = DatabaseFacts {
             server: self.server_info(),
             admin: "admin".to_owned(),
             claim: claim_of(&answer["claim"])?,
             version: Fact::Known(version),
             locks: Fact::Known(Vec::new()),
             has_tables: answer["hasTables"] == true,
-            logins,
+            logins: BTreeMap::new(),
+            replaced: BTreeMap::new(),
             migrator,
             roles_ready: answer["rolesReady"] == true,
             replication: Fact::Known(Replication::default()),
             unmanaged: Fact::Known(Vec::new()),
             missing: Vec::new(),
             foreign: Vec::new(),
-        })
+        };
+        for (migration, login) in logins {
+            facts.add_login(migration, login);
+        }
+        Ok(facts)
     }
 
     async fn sessions(
@@ -380,9 +395,15 @@ impl Administer for Connection {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
         password: &SecretString,
     ) -> Result<LoginName, DatabaseError> {
-        let answer = self.write("ensure_login", scope, Some(migration), Some(password));
+        let answer = self.write(
+            "ensure_login",
+            scope,
+            Some((migration, turn)),
+            Some(password),
+        );
         login_name(&answer.await?["login"])
     }
 
@@ -390,8 +411,9 @@ impl Administer for Connection {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError> {
-        self.write("lock_login", scope, Some(migration), None)
+        self.write("lock_login", scope, Some((migration, turn)), None)
             .await?;
         Ok(())
     }
@@ -400,8 +422,9 @@ impl Administer for Connection {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError> {
-        self.write("unlock_login", scope, Some(migration), None)
+        self.write("unlock_login", scope, Some((migration, turn)), None)
             .await?;
         Ok(())
     }
@@ -410,8 +433,9 @@ impl Administer for Connection {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError> {
-        self.write("drop_login", scope, Some(migration), None)
+        self.write("drop_login", scope, Some((migration, turn)), None)
             .await?;
         Ok(())
     }

@@ -7,6 +7,7 @@ mod databases;
 mod hints;
 mod on_mysql;
 mod on_postgres;
+mod rotation;
 mod secrets;
 
 use std::time::Duration;

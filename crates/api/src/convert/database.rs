@@ -222,12 +222,20 @@ fn credential_policy(
         privileges,
         schemas,
         quiet_window,
+        rotate_every,
         orphaned,
         ignore_replicas,
         secret_template: template,
         pod_templates: _,
     } = credentials;
     let quiet_window = gather.take("spec.credentials.quietWindow", parse_duration(quiet_window));
+    let rotate_every = match rotate_every {
+        None => Some(None),
+        Some(text) => {
+            let every = gather.take("spec.credentials.rotateEvery", parse_duration(text));
+            every.map(Some)
+        }
+    };
     let secret_template = match template {
         None => Some(SecretTemplate::default()),
         Some(template) => secret_template(template, gather),
@@ -239,6 +247,7 @@ fn credential_policy(
             .as_ref()
             .map(|schemas| schemas.iter().cloned().collect()),
         quiet_window,
+        rotate_every: rotate_every?,
         orphaned: match orphaned {
             database::Orphaned::Retain => Orphaned::Retain,
             database::Orphaned::RevokeWhenUnused => Orphaned::RevokeWhenUnused,

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use dbop_credentials::names;
-use dbop_model::{Fact, MigrationName, Proof};
-use dbop_plan::{Decision, WaitingOn};
+use dbop_model::{DatabaseFacts, Fact, LoginFacts, MigrationName, Proof};
+use dbop_plan::{Decision, Reference, WaitingOn};
 
 use super::Pass;
 use crate::migration::LIST_ITEMS_MAX;
-use crate::status::{CredentialState, CredentialStatus};
+use crate::status::{CredentialState, CredentialStatus, ReplacedLogin};
 
 /// How many users of a credential are named: enough to find them, however many there are.
 const NAMED_MAX: usize = 10;
@@ -20,22 +20,46 @@ pub(super) fn of(pass: &Pass<'_>, old: &[CredentialStatus]) -> Vec<CredentialSta
     else {
         return old.to_vec();
     };
-    let all: BTreeSet<&MigrationName> = database.logins.keys().chain(secrets.keys()).collect();
+    let logins = database.all_logins().map(|(migration, _)| migration);
+    let all: BTreeSet<&MigrationName> = logins.chain(secrets.keys()).collect();
     all.into_iter()
         .take(LIST_ITEMS_MAX as usize)
         .map(|migration| {
             let login = database.logins.get(migration);
-            let (in_use, used_by) = usage(pass, migration);
+            let references = match &pass.facts.references {
+                Fact::Known(all) => Some(all.get(migration).map_or(&[][..], Vec::as_slice)),
+                Fact::Unknown(_) => None,
+            };
+            let (in_use, used_by) = usage(login, references, waited_for(pass.decision, migration));
             CredentialStatus {
                 migration: migration.to_string(),
                 username: login.map(|login| login.name.to_string()),
                 secret_name: names::secret(&pass.desired.database.id, migration).to_string(),
+                issued_at: secrets.get(migration).and_then(|secret| secret.issued_at),
                 state: state(pass, migration),
                 in_use,
                 used_by,
+                replaced: replaced(pass, database, migration),
             }
         })
         .collect()
+}
+
+/// The login that was replaced. Somebody has to start anew who is named here, so sessions are named as well.
+fn replaced(
+    pass: &Pass<'_>,
+    database: &DatabaseFacts,
+    migration: &MigrationName,
+) -> Option<ReplacedLogin> {
+    let login = database.replaced.get(migration)?;
+    let holders = pass.facts.holders_of_replaced(migration);
+    let holders = holders.known().map(Vec::as_slice);
+    let (in_use, used_by) = usage(Some(login), holders, true);
+    Some(ReplacedLogin {
+        username: login.name.to_string(),
+        in_use,
+        used_by,
+    })
 }
 
 fn state(pass: &Pass<'_>, migration: &MigrationName) -> CredentialState {
@@ -53,19 +77,17 @@ fn state(pass: &Pass<'_>, migration: &MigrationName) -> CredentialState {
     }
 }
 
-/// Is it used, and by whom? Sessions come and go: each is named only while somebody waits for it to
+/// Is a login used, and by whom? Sessions come and go: each is named only while somebody waits for it to
 /// end.
-fn usage(pass: &Pass<'_>, migration: &MigrationName) -> (Option<bool>, Vec<String>) {
-    let login = pass.facts.login(migration);
+fn usage(
+    login: Option<&LoginFacts>,
+    references: Option<&[Reference]>,
+    waits: bool,
+) -> (Option<bool>, Vec<String>) {
     let sessions = match login.map(|login| &login.sessions) {
         None => Some(&[][..]),
         Some(sessions) => sessions.known().map(Vec::as_slice),
     };
-    let references = pass
-        .facts
-        .references
-        .known()
-        .map(|references| references.get(migration).map_or(&[][..], Vec::as_slice));
     let some = |any: Option<bool>| any == Some(true);
     let by_session = sessions.map(|sessions| !sessions.is_empty());
     let by_reference = references.map(|references| !references.is_empty());
@@ -80,7 +102,7 @@ fn usage(pass: &Pass<'_>, migration: &MigrationName) -> (Option<bool>, Vec<Strin
         .iter()
         .map(ToString::to_string)
         .collect();
-    if waited_for(pass.decision, migration) {
+    if waits {
         used_by.extend(
             sessions
                 .unwrap_or_default()

@@ -95,6 +95,18 @@ pub fn action_event(action: &Action, because: &Because) -> Option<Event> {
             "CredentialRetired",
             format!("credential {}: {because}", retirement.migration),
         ),
+        Action::Rotate { migration, login } => event(
+            Normal,
+            "CredentialRotated",
+            format!(
+                "credential {migration} has another login, and login {login} goes once nobody holds it: {because}"
+            ),
+        ),
+        Action::RetireReplaced { migration, login } => event(
+            Normal,
+            "LoginRetired",
+            format!("login {login} of credential {migration}: {because}"),
+        ),
         Action::TakeOver => event(Warning, "ClaimTakenOver", because.to_string()),
         Action::Delete(_) | Action::Undo(_) => {
             event(Normal, action.reason(), format!("{action}: {because}"))
@@ -169,6 +181,7 @@ fn begins(decision: &Decision) -> Option<Event> {
                 WaitingOn::Database { .. } => (Warning, "DatabaseUnreachable"),
                 WaitingOn::ToolLock { .. } => (Warning, "ToolLocked"),
                 WaitingOn::CredentialInUse { .. } => (Warning, "CredentialInUse"),
+                WaitingOn::ReplacedInUse { .. } => (Normal, "ReplacedLoginInUse"),
                 WaitingOn::QuietWindow { .. } => (Normal, "CredentialRetiring"),
                 WaitingOn::MigratorSessions { .. }
                 | WaitingOn::Paused
@@ -287,6 +300,7 @@ mod tests {
 
         let quiet = Decision::Wait {
             on: WaitingOn::QuietWindow {
+                watched: dbop_plan::Watched::Credential,
                 migration: name("v1"),
                 login: "shop_v1".parse().unwrap(),
                 until: at("00:01:00"),

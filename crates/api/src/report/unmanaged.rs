@@ -77,6 +77,7 @@ mod tests {
             kind: "Pod".to_owned(),
             name: (*name).to_owned(),
             how: "container api, env DSN".to_owned(),
+            made_at: None,
         };
         facts.admin_references = references.iter().map(reference).collect();
         of(&facts, &[])

@@ -1,4 +1,5 @@
-//! A retirement: look closely, lock, look twice, delete the Secret, look once more, drop.
+//! A retirement: look closely, lock, look twice, delete the Secret, look once more, drop. Of a login that was replaced, the Secret
+//! names another, and is left alone.
 //!
 //! The login is locked before anything is taken away, so that nobody can come in between the last look and
 //! the drop; a session found after all gives everything back.
@@ -7,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dbop_credentials::names;
-use dbop_model::{LoginName, MigrationName};
+use dbop_model::{LoginFacts, LoginName, LoginTurn, MigrationName};
 
 use super::{Done, Step};
 use crate::error::StepError;
@@ -22,29 +23,16 @@ const CLOSE_LOOKS: u32 = 50;
 /// Between two of them.
 const CLOSE_STEP: Duration = Duration::from_millis(10);
 
+/// Retires a credential, with all logins that it has.
 pub(super) async fn retire(
     step: &mut Step<'_>,
     migration: &MigrationName,
 ) -> Result<Done, StepError> {
-    let has_login = |step: &Step<'_>| {
-        let database = step.seen.facts.database.known();
-        database.is_some_and(|database| database.logins.contains_key(migration))
-    };
-    if has_login(step) {
-        if !is_quiet(step, migration).await? {
-            return Ok(Done::Not);
-        }
-        step.admin()?.lock_login(&step.scope()?, migration).await?;
-        if !is_replayed(step, migration).await {
-            return give_back(step, migration, None).await;
-        }
+    if !is_quiet(step, migration, &LoginTurn::ALL).await? {
+        return Ok(Done::Not);
     }
-    if !step.still().await? {
-        return give_back(step, migration, None).await;
-    }
-    step.engine.clock.sleep(LOOK_AGAIN_AFTER).await;
-    if !step.still().await? {
-        return give_back(step, migration, None).await;
+    if !lock(step, migration, &LoginTurn::ALL).await? {
+        return give_back(step, migration, &LoginTurn::ALL, None).await;
     }
     let secret = step.seen.secrets.get(migration).cloned();
     if let Some(secret) = &secret {
@@ -52,30 +40,99 @@ pub(super) async fn retire(
         platform
             .delete_secret(step.database, &secret.name, &secret.revision)
             .await?;
-        if has_login(step) && !step.still().await? {
-            return give_back(step, migration, Some(secret)).await;
+        let has_login = !logins(step, migration, &LoginTurn::ALL).is_empty();
+        if has_login && !step.still().await? {
+            return give_back(step, migration, &LoginTurn::ALL, Some(secret)).await;
         }
     }
     // Of a credential of which only the Secret was left, nothing is left now, and no claim was needed.
-    if has_login(step) {
-        step.admin()?.drop_login(&step.scope()?, migration).await?;
+    drop_all(step, migration, &LoginTurn::ALL).await
+}
+
+/// Retires the login that a rotation has replaced.
+pub(super) async fn retire_replaced(
+    step: &mut Step<'_>,
+    migration: &MigrationName,
+) -> Result<Done, StepError> {
+    let database = step.seen.facts.database.known();
+    let replaced = database.and_then(|database| database.replaced.get(migration));
+    let turns = [replaced
+        .ok_or(StepError::Gone("the login that was replaced"))?
+        .turn];
+    if !is_quiet(step, migration, &turns).await? {
+        return Ok(Done::Not);
+    }
+    if !lock(step, migration, &turns).await? {
+        return give_back(step, migration, &turns, None).await;
+    }
+    drop_all(step, migration, &turns).await
+}
+
+/// The logins of a credential of these turns, as far as they are there.
+fn logins(step: &Step<'_>, migration: &MigrationName, turns: &[LoginTurn]) -> Vec<LoginFacts> {
+    let database = step.seen.facts.database.known().into_iter();
+    let all = database.flat_map(|database| database.all_logins());
+    let is_it = |(of, login): &(&MigrationName, &LoginFacts)| {
+        *of == migration && turns.contains(&login.turn)
+    };
+    all.filter(is_it).map(|(_, login)| login.clone()).collect()
+}
+
+/// Locks the logins, and looks twice. False: it is not to go on, and what was locked is to be opened.
+async fn lock(
+    step: &mut Step<'_>,
+    migration: &MigrationName,
+    turns: &[LoginTurn],
+) -> Result<bool, StepError> {
+    for login in logins(step, migration, turns) {
+        let scope = step.scope()?;
+        step.admin()?
+            .lock_login(&scope, migration, login.turn)
+            .await?;
+        if !is_replayed(step, &login.name).await {
+            return Ok(false);
+        }
+    }
+    if !step.still().await? {
+        return Ok(false);
+    }
+    step.engine.clock.sleep(LOOK_AGAIN_AFTER).await;
+    step.still().await
+}
+
+async fn drop_all(
+    step: &Step<'_>,
+    migration: &MigrationName,
+    turns: &[LoginTurn],
+) -> Result<Done, StepError> {
+    for login in logins(step, migration, turns) {
+        let scope = step.scope()?;
+        step.admin()?
+            .drop_login(&scope, migration, login.turn)
+            .await?;
     }
     Ok(Done::Whole)
 }
 
 /// Is nobody there in a close row of looks? The watch through the quiet window looks less often, and the last of it is
 /// as old as getting here took: who has begun since would be shut out.
-async fn is_quiet(step: &mut Step<'_>, migration: &MigrationName) -> Result<bool, StepError> {
-    let login = step.seen.facts.login(migration);
-    let Some(login) = login.filter(|login| !login.locked) else {
+async fn is_quiet(
+    step: &mut Step<'_>,
+    migration: &MigrationName,
+    turns: &[LoginTurn],
+) -> Result<bool, StepError> {
+    let all = logins(step, migration, turns).into_iter();
+    let open = all.filter(|login| !login.locked);
+    let open: BTreeSet<LoginName> = open.map(|login| login.name).collect();
+    if open.is_empty() {
         return Ok(true);
-    };
-    let logins: BTreeSet<LoginName> = BTreeSet::from([login.name.clone()]);
+    }
     for _ in 0..CLOSE_LOOKS {
         step.engine.clock.sleep(CLOSE_STEP).await;
-        let sessions = step.admin()?.sessions(&logins).await?;
-        if sessions.values().any(|sessions| !sessions.is_empty()) {
-            step.memory.watch.forget(migration);
+        let sessions = step.admin()?.sessions(&open).await?;
+        let used = sessions.iter().find(|(_, sessions)| !sessions.is_empty());
+        if let Some((login, _)) = used {
+            step.memory.watch.forget(login);
             return Ok(false);
         }
     }
@@ -83,27 +140,29 @@ async fn is_quiet(step: &mut Step<'_>, migration: &MigrationName) -> Result<bool
 }
 
 /// Has every replica taken over that the login is locked? Who comes in at one that has not would not be seen to.
-async fn is_replayed(step: &mut Step<'_>, migration: &MigrationName) -> bool {
-    let Some(login) = step.seen.facts.login(migration) else {
-        return true;
-    };
-    let (spec, login) = (&step.seen.desired.database, login.name.clone());
+async fn is_replayed(step: &mut Step<'_>, login: &LoginName) -> bool {
+    let spec = &step.seen.desired.database;
     let replicas = &mut step.memory.replicas;
-    replicas.replayed(step.engine, spec, &login).await
+    replicas.replayed(step.engine, spec, login).await
 }
 
-/// Somebody came after all: the login is opened, and the same Secret put back. Under `readOnly`, set in the
+/// Somebody came after all: the logins are opened, and the same Secret put back. Under `readOnly`, set in the
 /// meantime, nothing is written any more.
 async fn give_back(
     step: &Step<'_>,
     migration: &MigrationName,
+    turns: &[LoginTurn],
     secret: Option<&SecretSeen>,
 ) -> Result<Done, StepError> {
     if step.seen.desired.database.read_only {
         return Ok(Done::Not);
     }
     let scope = step.scope()?;
-    step.admin()?.unlock_login(&scope, migration).await?;
+    for login in logins(step, migration, turns) {
+        step.admin()?
+            .unlock_login(&scope, migration, login.turn)
+            .await?;
+    }
     let Some(secret) = secret else {
         return Ok(Done::Not);
     };
@@ -115,6 +174,7 @@ async fn give_back(
         claim: scope.claim.to_string(),
         data: secret.data.clone(),
         dress: secret.dress.clone(),
+        issued_at: secret.issued_at,
         undress: Dress::default(),
     };
     step.engine.platform.write_secret(&secret, None).await?;

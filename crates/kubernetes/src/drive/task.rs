@@ -110,7 +110,9 @@ impl Task {
         let waits_for_references = matches!(
             &next.decision,
             Some(Decision::Wait {
-                on: WaitingOn::CredentialInUse { .. } | WaitingOn::QuietWindow { .. },
+                on: WaitingOn::CredentialInUse { .. }
+                    | WaitingOn::ReplacedInUse { .. }
+                    | WaitingOn::QuietWindow { .. },
                 ..
             }) | Some(Decision::Blocked {
                 by: Blocker::WorkloadStranded { .. },

@@ -6,9 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use dbop_api::marks::ISSUED_ANNOTATION;
 use dbop_engine::Dress;
 use dbop_model::ObjectRef;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -18,10 +22,14 @@ use super::dress;
 pub(crate) type Data = BTreeMap<String, SecretString>;
 
 /// What a look needs of a Secret.
+#[derive(Default)]
 pub(crate) struct Content {
     pub(crate) data: Data,
     pub(crate) kind: String,
     pub(crate) dress: Dress,
+    /// Since when it names its login, as it is recorded in it.
+    pub(crate) issued_at: Option<Timestamp>,
+    pub(crate) created_at: Option<Timestamp>,
 }
 
 impl Content {
@@ -30,6 +38,8 @@ impl Content {
             data: data(secret),
             kind: secret.type_.clone().unwrap_or_default(),
             dress: dress::worn(&secret.metadata),
+            issued_at: issued_at(&secret.metadata),
+            created_at: secret.creation_timestamp().map(|time| time.0),
         }
     }
 }
@@ -59,6 +69,16 @@ struct Packed {
     annotations: BTreeMap<String, String>,
     #[serde(rename = "k", default, skip_serializing_if = "BTreeSet::is_empty")]
     keys: BTreeSet<String>,
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    issued_at: Option<Timestamp>,
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    created_at: Option<Timestamp>,
+}
+
+/// Since when a credential's Secret names its login; what is no time says nothing.
+fn issued_at(metadata: &ObjectMeta) -> Option<Timestamp> {
+    let said = metadata.annotations.as_ref()?.get(ISSUED_ANNOTATION)?;
+    said.parse().ok()
 }
 
 impl Contents {
@@ -72,6 +92,8 @@ impl Contents {
             labels,
             annotations,
             keys,
+            issued_at,
+            created_at,
         } = serde_json::from_str(held.json.expose_secret()).ok()?;
         Some(Content {
             data: data
@@ -84,12 +106,20 @@ impl Contents {
                 annotations,
                 keys,
             },
+            issued_at,
+            created_at,
         })
     }
 
     /// Keeps the content at this revision.
     pub(crate) fn keep(&self, secret: &ObjectRef, revision: &str, content: &Content) {
-        let Content { data, kind, dress } = content;
+        let Content {
+            data,
+            kind,
+            dress,
+            issued_at,
+            created_at,
+        } = content;
         let packed = Packed {
             data: data
                 .iter()
@@ -99,6 +129,8 @@ impl Contents {
             labels: dress.labels.clone(),
             annotations: dress.annotations.clone(),
             keys: dress.keys.clone(),
+            issued_at: *issued_at,
+            created_at: *created_at,
         };
         // Maps of texts are always JSON.
         if let Ok(json) = serde_json::to_string(&packed) {
@@ -150,11 +182,15 @@ mod tests {
             data,
             kind: "Opaque".to_owned(),
             dress: dress.clone(),
+            issued_at: Some(Timestamp::UNIX_EPOCH),
+            created_at: None,
         };
         contents.keep(&secret, "7", &content);
         let held = contents.get(&secret, "7").unwrap();
         assert_eq!(held.data["password"].expose_secret(), "s3\"cret");
         assert_eq!((held.kind.as_str(), held.dress), ("Opaque", dress));
+        let times = (held.issued_at, held.created_at);
+        assert_eq!(times, (Some(Timestamp::UNIX_EPOCH), None));
         assert!(contents.get(&secret, "8").is_none());
         contents.forget(&secret);
         assert!(contents.get(&secret, "7").is_none());

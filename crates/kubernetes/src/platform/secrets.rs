@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dbop_api::marks::{
-    self, CLAIM_ANNOTATION, DATABASE_LABEL, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL,
-    MIGRATION_ANNOTATION, MIGRATION_LABEL, TEMPLATE_ANNOTATION, fits_label,
+    self, CLAIM_ANNOTATION, DATABASE_LABEL, FIELD_MANAGER, ISSUED_ANNOTATION, MANAGED_BY,
+    MANAGED_BY_LABEL, MIGRATION_ANNOTATION, MIGRATION_LABEL, TEMPLATE_ANNOTATION, fits_label,
 };
 use dbop_database::Target;
 use dbop_engine::{AppSecret, Dress, PlatformError, Read, Revision, SecretSeen};
@@ -472,6 +472,7 @@ fn object(secret: &AppSecret) -> Secret {
         claim,
         data,
         dress,
+        issued_at,
         undress: _,
     } = secret;
     // The marks last: they are nobody else's to set.
@@ -488,6 +489,7 @@ fn object(secret: &AppSecret) -> Secret {
         (MIGRATION_ANNOTATION.to_owned(), migration.to_string()),
         (CLAIM_ANNOTATION.to_owned(), claim.clone()),
     ]);
+    annotations.extend(issued_at.map(|at| (ISSUED_ANNOTATION.to_owned(), at.to_string())));
     annotations.extend(dress::record(dress).map(|record| (TEMPLATE_ANNOTATION.to_owned(), record)));
     Secret {
         metadata: ObjectMeta {
@@ -546,9 +548,13 @@ fn foreign(name: &SecretName, metadata: &ObjectMeta) -> SecretSeen {
 /// A Secret with its content; without one: it is not ours.
 fn seen_with(name: SecretName, revision: Revision, content: Option<Content>) -> SecretSeen {
     let ours = content.is_some();
-    let (kind, data, dress) = content
-        .map(|Content { data, kind, dress }| (kind, data, dress))
-        .unwrap_or_default();
+    let Content {
+        data,
+        kind,
+        dress,
+        issued_at,
+        created_at,
+    } = content.unwrap_or_default();
     SecretSeen {
         name,
         ours,
@@ -556,6 +562,8 @@ fn seen_with(name: SecretName, revision: Revision, content: Option<Content>) -> 
         kind,
         data,
         dress,
+        issued_at,
+        created_at,
     }
 }
 

@@ -28,7 +28,12 @@ impl Workload for Pod {
         if matches!(phase, Some("Succeeded" | "Failed")) || is_migration(&self.metadata) {
             return None;
         }
-        holder::<Self>(&self.metadata, None, self.spec.as_ref(), &None)
+        let holder = holder::<Self>(&self.metadata, None, self.spec.as_ref(), &None)?;
+        let made_at = self.metadata.creation_timestamp.as_ref();
+        Some(Holder {
+            made_at: made_at.map(|time| time.0),
+            ..holder
+        })
     }
 }
 

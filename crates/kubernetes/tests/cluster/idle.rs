@@ -12,7 +12,7 @@ use dbop_database::{
 };
 use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
-use dbop_model::{DatabaseFacts, LoginName, MigrationName, Proof, ServerInfo, Session};
+use dbop_model::{DatabaseFacts, LoginName, LoginTurn, MigrationName, Proof, ServerInfo, Session};
 use dbop_testkit::fake_database::FakeDatabase;
 use http::{Method, Request};
 use kube::Client;
@@ -176,37 +176,43 @@ impl Administer for Connection {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
         password: &SecretString,
     ) -> Result<LoginName, DatabaseError> {
         self.calls.add("ensure_login");
-        self.inner.ensure_login(scope, migration, password).await
+        self.inner
+            .ensure_login(scope, migration, turn, password)
+            .await
     }
 
     async fn lock_login(
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError> {
         self.calls.add("lock_login");
-        self.inner.lock_login(scope, migration).await
+        self.inner.lock_login(scope, migration, turn).await
     }
 
     async fn unlock_login(
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError> {
         self.calls.add("unlock_login");
-        self.inner.unlock_login(scope, migration).await
+        self.inner.unlock_login(scope, migration, turn).await
     }
 
     async fn drop_login(
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError> {
         self.calls.add("drop_login");
-        self.inner.drop_login(scope, migration).await
+        self.inner.drop_login(scope, migration, turn).await
     }
 
     async fn open_migrator(

@@ -18,6 +18,7 @@ mod kubelet;
 mod lent;
 mod panics;
 mod references;
+mod rotation;
 mod runs;
 mod site;
 mod walk;

@@ -78,7 +78,7 @@ impl Patience {
                 return self.free(Verdict::Going(None));
             }
             WaitingOn::Paused | WaitingOn::ReadOnly => return self.free(Verdict::Settled),
-            WaitingOn::CredentialInUse { .. } => IN_USE,
+            WaitingOn::CredentialInUse { .. } | WaitingOn::ReplacedInUse { .. } => IN_USE,
             WaitingOn::MigratorSessions { .. } | WaitingOn::ToolLock { .. } => MIGRATOR_SESSIONS,
             WaitingOn::Hints { .. } => HINTS,
             WaitingOn::Unknown { .. }
@@ -170,6 +170,7 @@ mod tests {
 
     fn quiet(until: i64) -> Next {
         waiting(WaitingOn::QuietWindow {
+            watched: dbop_plan::Watched::Credential,
             migration: v1(),
             login: LoginName::new("shop_v1").unwrap(),
             until: at(until),

@@ -6,9 +6,9 @@ use dbop_credentials::names;
 use dbop_model::finding::{Finding, HintMode, Judgement, Verdict};
 use dbop_model::{
     Chain, Claim, ClaimOwner, DatabaseFacts, DeletionPolicy, Digest, Fact, ForeignObject, JobFacts,
-    JobName, JobPhase, LockHolder, LoginFacts, LoginName, Migration, MigrationName, MigratorFacts,
-    MissingPrivilege, ObjectRef, ObservedVersion, Orphaned, Outcome, Proof, RunRecord,
-    SchemaVersion, Session, ToolLock, Why,
+    JobName, JobPhase, LockHolder, LoginFacts, LoginName, LoginTurn, Migration, MigrationName,
+    MigratorFacts, MissingPrivilege, ObjectRef, ObservedVersion, Orphaned, Outcome, Proof,
+    RunRecord, SchemaVersion, Session, ToolLock, Why,
 };
 use dbop_plan::{
     Decision, Declared, Desired, Facts, Hints, Quiet, Reference, SecretFacts, decide, example,
@@ -17,6 +17,11 @@ use jiff::{SignedDuration, Timestamp};
 
 /// When everything here happens.
 pub(crate) const NOW: &str = "2026-01-01T00:00:00Z";
+
+/// Since when the Secrets name their logins: a day before that.
+pub(crate) fn issued() -> Timestamp {
+    NOW.parse::<Timestamp>().unwrap() - SignedDuration::from_hours(24)
+}
 
 /// A situation.
 #[derive(Clone)]
@@ -390,6 +395,7 @@ impl Case {
     pub(crate) fn login(self, migration: &str) -> Self {
         let login = LoginFacts {
             name: LoginName::new(format!("shop_{migration}_9f31c0de")).unwrap(),
+            turn: LoginTurn::First,
             locked: false,
             granted: true,
             sessions: Fact::Known(Vec::new()),
@@ -402,7 +408,8 @@ impl Case {
     pub(crate) fn secret(self, migration: &str) -> Self {
         self.with(|case| match &mut case.facts.secrets {
             Fact::Known(secrets) => {
-                secrets.insert(name(migration), SecretFacts { intact: true });
+                let (intact, issued_at) = (true, Some(issued()));
+                secrets.insert(name(migration), SecretFacts { intact, issued_at });
             }
             Fact::Unknown(_) => panic!("the Secrets are not known"),
         })
@@ -426,7 +433,8 @@ impl Case {
     pub(crate) fn altered(self, migration: &str) -> Self {
         self.with(|case| {
             if let Fact::Known(secrets) = &mut case.facts.secrets {
-                secrets.insert(name(migration), SecretFacts { intact: false });
+                let (intact, issued_at) = (false, Some(issued()));
+                secrets.insert(name(migration), SecretFacts { intact, issued_at });
             }
         })
     }
@@ -475,6 +483,7 @@ impl Case {
                         kind: "Deployment".to_owned(),
                         name: "api".to_owned(),
                         how: "container api, env DATABASE_URL".to_owned(),
+                        made_at: None,
                     });
             }
             Fact::Unknown(_) => panic!("the references are not known"),

@@ -9,12 +9,13 @@ use dbop_credentials::names;
 use dbop_model::finding::{Finding, HintMode, Judgement, Verdict};
 use dbop_model::{
     Chain, Claim, ClaimId, ClaimOwner, DeletionPolicy, Digest, Fact, ForeignObject, JobFacts,
-    JobName, JobPhase, LoginFacts, LoginName, Migration, MigrationName, MigratorFacts,
+    JobName, JobPhase, LoginFacts, LoginName, LoginTurn, Migration, MigrationName, MigratorFacts,
     MissingPrivilege, ObjectRef, ObservedVersion, Orphaned, Outcome, Proof, RunRecord,
     SchemaVersion, Session, Why,
 };
 use dbop_plan::{
-    Declared, Desired, Facts, Hints, ObjectFacts, Quiet, Reference, SecretFacts, Slots, example,
+    Declared, Desired, Facts, Hints, ObjectFacts, Quiet, Reference, RotationAsked, SecretFacts,
+    Slots, example,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -182,6 +183,7 @@ fn facts(dice: &mut Dice<'_>, desired: &Desired, now: Timestamp) -> Facts {
         retry: said(dice),
         accept_run: said(dice),
         take_over: dice.chance(4),
+        rotate: Vec::new(),
         last_run,
     };
     let some: Vec<MigrationName> = (1..=MIGRATIONS_MAX).map(v).collect();
@@ -193,6 +195,7 @@ fn facts(dice: &mut Dice<'_>, desired: &Desired, now: Timestamp) -> Facts {
         let each = by(dice, 8);
         let intact = |dice: &mut Dice<'_>| SecretFacts {
             intact: !dice.odd(2),
+            issued_at: Some(now - SignedDuration::from_hours(1)),
         };
         each.into_iter().map(|m| (m, intact(dice))).collect()
     });
@@ -201,6 +204,7 @@ fn facts(dice: &mut Dice<'_>, desired: &Desired, now: Timestamp) -> Facts {
             kind: "Deployment".to_owned(),
             name: "api".to_owned(),
             how: "env".to_owned(),
+            made_at: None,
         };
         let each = by(dice, 2);
         each.into_iter()
@@ -235,7 +239,57 @@ fn facts(dice: &mut Dice<'_>, desired: &Desired, now: Timestamp) -> Facts {
         limit: dice.maybe(4, |dice| 1 + dice.of(2)),
     };
     database(dice, &mut facts);
+    // Last, so that the bytes of throws from before there were rotations mean the same.
+    rotations(dice, &mut facts, now);
     facts
+}
+
+/// Logins that were replaced, Pods from before and after that, and what a person wants rotated.
+fn rotations(dice: &mut Dice<'_>, facts: &mut Facts, now: Timestamp) {
+    if !dice.chance(7) {
+        return;
+    }
+    let ago = |minutes: i64| now - SignedDuration::from_mins(minutes);
+    for number in 1..=MIGRATIONS_MAX {
+        let (is_asked, pod) = (dice.chance(2), dice.chance(4));
+        if is_asked {
+            facts.object.rotate.push(RotationAsked {
+                migration: dice.maybe(8, |_| v(number)),
+                until: ago(dice.one(&[1, 90, -5])),
+            });
+        }
+        if let (true, Fact::Known(references)) = (pod, &mut facts.references) {
+            references.entry(v(number)).or_default().push(Reference {
+                kind: "Pod".to_owned(),
+                name: "api-1".to_owned(),
+                how: "env".to_owned(),
+                made_at: dice.maybe(12, |dice| ago(dice.one(&[1, 90]))),
+            });
+        }
+        if let (true, Fact::Known(secrets)) = (dice.odd(2), &mut facts.secrets)
+            && let Some(secret) = secrets.get_mut(&v(number))
+        {
+            secret.issued_at = None;
+        }
+        let Fact::Known(database) = &mut facts.database else {
+            continue;
+        };
+        if dice.chance(8) && database.claim != Claim::None {
+            let name = LoginName::new(format!("shop_v{number}_c1_2")).unwrap();
+            let login = LoginFacts {
+                turn: LoginTurn::Second,
+                locked: dice.odd(3),
+                granted: !dice.odd(2),
+                sessions: sessions(dice, &name),
+                name,
+            };
+            database.replaced.insert(v(number), login);
+            if dice.chance(10) {
+                let since = ago(dice.one(&[1, 2, 60, 0, -1]));
+                facts.quiet_replaced.insert(v(number), Quiet { since });
+            }
+        }
+    }
 }
 
 fn proofs(dice: &mut Dice<'_>, of: &[MigrationName]) -> BTreeMap<MigrationName, Proof> {
@@ -312,6 +366,7 @@ fn database(dice: &mut Dice<'_>, facts: &mut Facts) {
         if secret != dice.odd(3) {
             let name = LoginName::new(format!("shop_v{number}_c1")).unwrap();
             let login = LoginFacts {
+                turn: LoginTurn::First,
                 locked: dice.odd(3),
                 granted: !dice.odd(2),
                 sessions: sessions(dice, &name),

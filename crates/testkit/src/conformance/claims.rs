@@ -2,7 +2,7 @@
 
 use dbop_credentials::names;
 use dbop_database::DatabaseError;
-use dbop_model::{Claim, ClaimId, Proof};
+use dbop_model::{Claim, ClaimId, LoginTurn, Proof};
 
 use super::site::Site;
 use super::stage::{Stage, fresh_id, migration, owner, password};
@@ -69,7 +69,7 @@ pub async fn a_claim_is_taken_over_with_all_its_names(site: &dyn Site) {
     after.admin.prepare(&after.scope).await.unwrap();
     let refused = before
         .admin
-        .lock_login(&before.scope, &migration("v1"))
+        .lock_login(&before.scope, &migration("v1"), LoginTurn::First)
         .await;
     assert!(
         matches!(refused, Err(DatabaseError::Foreign(_))),
@@ -77,7 +77,7 @@ pub async fn a_claim_is_taken_over_with_all_its_names(site: &dyn Site) {
     );
     after
         .admin
-        .drop_login(&after.scope, &migration("v1"))
+        .drop_login(&after.scope, &migration("v1"), LoginTurn::First)
         .await
         .unwrap();
     assert!(!site.has_role(login.as_str()).await);
@@ -96,7 +96,7 @@ pub async fn two_owners_on_one_server_do_not_meet(site: &dyn Site) {
     assert_eq!(two.look().await.claim, Claim::Ours(two.scope.claim.clone()));
 
     one.admin
-        .drop_login(&one.scope, &migration("v1"))
+        .drop_login(&one.scope, &migration("v1"), LoginTurn::First)
         .await
         .unwrap();
     assert!(one.look().await.logins.is_empty());
@@ -134,11 +134,17 @@ pub async fn writes_under_another_claim_are_refused(site: &dyn Site) {
         other.admin.prepare(&other.scope).await,
         other
             .admin
-            .ensure_login(&other.scope, &v1, &password("x"))
+            .ensure_login(&other.scope, &v1, LoginTurn::First, &password("x"))
             .await
             .map(drop),
-        other.admin.lock_login(&other.scope, &v1).await,
-        other.admin.drop_login(&other.scope, &v1).await,
+        other
+            .admin
+            .lock_login(&other.scope, &v1, LoginTurn::First)
+            .await,
+        other
+            .admin
+            .drop_login(&other.scope, &v1, LoginTurn::First)
+            .await,
         other
             .admin
             .open_migrator(&other.scope, &password("x"))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use dbop_credentials::names;
 use dbop_database::DatabaseError;
-use dbop_model::{Fact, LoginName, Privilege, Proof};
+use dbop_model::{Fact, LoginName, LoginTurn, Privilege, Proof};
 use secrecy::SecretString;
 
 use super::site::Site;
@@ -53,12 +53,77 @@ pub async fn a_login_keeps_its_name_and_changes_its_password(site: &dyn Site) {
     let odd: SecretString = "it's \"odd\" \\ % ü 'x".to_owned().into();
     let again = stage
         .admin
-        .ensure_login(&stage.scope, &migration("v1"), &odd)
+        .ensure_login(&stage.scope, &migration("v1"), LoginTurn::First, &odd)
         .await
         .unwrap();
     assert_eq!(again, login);
     assert_eq!(proof(site, &login, &odd).await, Proof::Works);
     assert_eq!(proof(site, &login, &password("v1")).await, Proof::Refused);
+}
+
+/// The two logins of a credential have names, passwords, locks and ends of their own, and the same grants.
+pub async fn two_logins_of_a_credential_take_turns(site: &dyn Site) {
+    let (stage, v1) = (Stage::at_v1(site).await, migration("v1"));
+    let first = stage.login("v1").await;
+    let mut old = site.open(first.as_str(), &password("v1")).await.unwrap();
+    let (admin, scope) = (&stage.admin, &stage.scope);
+    let new_password = password("v1-again");
+    let make = || admin.ensure_login(scope, &v1, LoginTurn::Second, &new_password);
+    let second = make().await.unwrap();
+    assert_eq!(make().await.unwrap(), second, "it may be said twice");
+    let engine = site.nature().engine;
+    let object = &scope.owner.object;
+    let expect = names::login_in_turn(engine, object, &v1, &scope.claim, LoginTurn::Second);
+    assert_eq!(second, expect);
+    assert_eq!(proof(site, &first, &password("v1")).await, Proof::Works);
+    assert_eq!(proof(site, &second, &new_password).await, Proof::Works);
+    let mut new = site.open(second.as_str(), &new_password).await.unwrap();
+    for privilege in [Privilege::Select, Privilege::Insert] {
+        assert!(new.may(privilege, &table("items")).await, "{privilege:?}");
+    }
+    stage.settles_at(&first, 1).await;
+    stage.settles_at(&second, 1).await;
+    let facts = stage.look().await;
+    let seen: BTreeSet<_> = facts
+        .all_logins()
+        .map(|(of, login)| (of.clone(), login.turn, login.name.clone(), login.granted))
+        .collect();
+    let both = [
+        (v1.clone(), LoginTurn::First, first.clone(), true),
+        (v1.clone(), LoginTurn::Second, second.clone(), true),
+    ];
+    assert_eq!(seen, BTreeSet::from(both));
+    assert!(facts.roles_ready && facts.foreign.is_empty(), "{facts:?}");
+
+    admin
+        .lock_login(scope, &v1, LoginTurn::First)
+        .await
+        .unwrap();
+    assert!(site.open(first.as_str(), &password("v1")).await.is_err());
+    assert!(old.is_alive().await && new.is_alive().await);
+    assert_eq!(proof(site, &second, &new_password).await, Proof::Works);
+    old.close().await;
+    stage.settles_at(&first, 0).await;
+    admin
+        .drop_login(scope, &v1, LoginTurn::First)
+        .await
+        .unwrap();
+    assert_eq!(proof(site, &second, &new_password).await, Proof::Works);
+    assert!(new.may(Privilege::Insert, &table("items")).await);
+    let facts = stage.look().await;
+    assert_eq!(facts.logins[&v1].turn, LoginTurn::Second);
+    assert!(facts.replaced.is_empty());
+
+    // Its turn comes again, under the name that it had.
+    assert_eq!(stage.login("v1").await, first);
+    assert_eq!(proof(site, &first, &password("v1")).await, Proof::Works);
+    new.close().await;
+    stage.settles_at(&second, 0).await;
+    admin
+        .drop_login(scope, &v1, LoginTurn::Second)
+        .await
+        .unwrap();
+    assert_eq!(stage.look().await.logins[&v1].turn, LoginTurn::First);
 }
 
 /// Locking lets nobody in and throws nobody out; unlocking undoes it. Each may be said twice.
@@ -69,7 +134,7 @@ pub async fn a_locked_login_lets_nobody_in_and_throws_nobody_out(site: &dyn Site
     for _ in 0..2 {
         stage
             .admin
-            .lock_login(&stage.scope, &migration("v1"))
+            .lock_login(&stage.scope, &migration("v1"), LoginTurn::First)
             .await
             .unwrap();
     }
@@ -81,7 +146,7 @@ pub async fn a_locked_login_lets_nobody_in_and_throws_nobody_out(site: &dyn Site
     for _ in 0..2 {
         stage
             .admin
-            .unlock_login(&stage.scope, &migration("v1"))
+            .unlock_login(&stage.scope, &migration("v1"), LoginTurn::First)
             .await
             .unwrap();
     }
@@ -91,12 +156,12 @@ pub async fn a_locked_login_lets_nobody_in_and_throws_nobody_out(site: &dyn Site
     for missing in [migration("v8")] {
         stage
             .admin
-            .lock_login(&stage.scope, &missing)
+            .lock_login(&stage.scope, &missing, LoginTurn::First)
             .await
             .unwrap();
         stage
             .admin
-            .unlock_login(&stage.scope, &missing)
+            .unlock_login(&stage.scope, &missing, LoginTurn::First)
             .await
             .unwrap();
     }
@@ -108,7 +173,7 @@ pub async fn a_locked_login_stays_locked(site: &dyn Site) {
     let login = stage.login("v1").await;
     stage
         .admin
-        .lock_login(&stage.scope, &migration("v1"))
+        .lock_login(&stage.scope, &migration("v1"), LoginTurn::First)
         .await
         .unwrap();
     assert_eq!(stage.login("v1").await, login);
@@ -162,13 +227,13 @@ pub async fn a_dropped_login_leaves_what_it_owned(site: &dyn Site) {
     stage.settles_at(&login, 0).await;
     stage
         .admin
-        .lock_login(&stage.scope, &migration("v1"))
+        .lock_login(&stage.scope, &migration("v1"), LoginTurn::First)
         .await
         .unwrap();
     for _ in 0..2 {
         stage
             .admin
-            .drop_login(&stage.scope, &migration("v1"))
+            .drop_login(&stage.scope, &migration("v1"), LoginTurn::First)
             .await
             .unwrap();
     }
@@ -198,7 +263,11 @@ pub async fn a_login_that_owns_elsewhere_is_not_dropped(site: &dyn Site) {
     assert!(client.create_table(&table("theirs")).await);
     client.close().await;
     stage.settles_at(&login, 0).await;
-    match stage.admin.drop_login(&stage.scope, &migration("v1")).await {
+    match stage
+        .admin
+        .drop_login(&stage.scope, &migration("v1"), LoginTurn::First)
+        .await
+    {
         Err(DatabaseError::StillOwns { login: named, .. }) => assert_eq!(named, login.as_str()),
         other => panic!("{other:?}"),
     }
@@ -212,7 +281,7 @@ pub async fn a_login_that_owns_elsewhere_is_not_dropped(site: &dyn Site) {
     stage.settles_at(&login, 0).await;
     stage
         .admin
-        .drop_login(&stage.scope, &migration("v1"))
+        .drop_login(&stage.scope, &migration("v1"), LoginTurn::First)
         .await
         .unwrap();
     assert!(!site.has_role(login.as_str()).await);
@@ -234,12 +303,12 @@ pub async fn a_foreign_login_is_never_touched(site: &dyn Site) {
     let results = [
         stage
             .admin
-            .ensure_login(scope, &v2, &password("v2"))
+            .ensure_login(scope, &v2, LoginTurn::First, &password("v2"))
             .await
             .map(drop),
-        stage.admin.lock_login(scope, &v2).await,
-        stage.admin.unlock_login(scope, &v2).await,
-        stage.admin.drop_login(scope, &v2).await,
+        stage.admin.lock_login(scope, &v2, LoginTurn::First).await,
+        stage.admin.unlock_login(scope, &v2, LoginTurn::First).await,
+        stage.admin.drop_login(scope, &v2, LoginTurn::First).await,
     ];
     for result in results {
         assert!(

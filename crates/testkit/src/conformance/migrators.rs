@@ -1,7 +1,7 @@
 //! The migrator: a door that opens for one run, and what comes through it.
 
 use dbop_credentials::names;
-use dbop_model::{Fact, Privilege};
+use dbop_model::{Fact, LoginTurn, Privilege};
 
 use super::site::Site;
 use super::stage::{Stage, migration, password, table};
@@ -63,7 +63,7 @@ pub async fn what_the_migrator_makes_belongs_to_the_owner(site: &dyn Site) {
     stage.settles_at(&login, 0).await;
     stage
         .admin
-        .drop_login(&stage.scope, &migration("v1"))
+        .drop_login(&stage.scope, &migration("v1"), LoginTurn::First)
         .await
         .unwrap();
     let mut run = stage.migration(site).await;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use dbop_database::{Administer, Look, Scope};
 use dbop_model::table::TableName;
 use dbop_model::{
-    AccessPolicy, ClaimId, ClaimOwner, DatabaseFacts, LoginName, MigrationName, ObjectRef,
-    Privilege, VersionSource,
+    AccessPolicy, ClaimId, ClaimOwner, DatabaseFacts, LoginName, LoginTurn, MigrationName,
+    ObjectRef, Privilege, VersionSource,
 };
 use secrecy::SecretString;
 
@@ -116,7 +116,7 @@ impl Stage {
     pub async fn login(&self, migration: &str) -> LoginName {
         let name = self::migration(migration);
         self.admin
-            .ensure_login(&self.scope, &name, &password(migration))
+            .ensure_login(&self.scope, &name, LoginTurn::First, &password(migration))
             .await
             .unwrap()
     }

@@ -13,8 +13,8 @@ use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::trial::{Attempt, Trial};
 use dbop_model::{
-    Claim, DatabaseFacts, Engine, Fact, LoginFacts, LoginName, MigrationName, MigratorFacts,
-    ServerInfo, Session, Why,
+    Claim, DatabaseFacts, Engine, Fact, LoginFacts, LoginName, LoginTurn, MigrationName,
+    MigratorFacts, ServerInfo, Session, Why,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -106,6 +106,7 @@ impl Introspect for Connection {
             locks: Fact::Known(Vec::new()),
             has_tables: server.has_tables(name, &look.access),
             logins: BTreeMap::new(),
+            replaced: BTreeMap::new(),
             migrator: None,
             roles_ready: false,
             replication: Fact::Known(server.replication()),
@@ -128,14 +129,19 @@ impl Introspect for Connection {
                 continue;
             };
             match &role.mark {
-                Some(Mark::Login { claim, migration }) if *claim == id => {
+                Some(Mark::Login {
+                    claim,
+                    migration,
+                    turn,
+                }) if *claim == id => {
                     let login = LoginFacts {
+                        turn: *turn,
                         locked: !role.login,
                         granted: role.member_of.contains(&group),
                         sessions: server.sessions_of(&login),
                         name: login,
                     };
-                    facts.logins.insert(migration.clone(), login);
+                    facts.add_login(migration.clone(), login);
                 }
                 Some(Mark::Migrator { claim }) if *claim == id => {
                     let sessions = server.sessions_of(&login);
@@ -264,15 +270,17 @@ impl Administer for Connection {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
         password: &SecretString,
     ) -> Result<LoginName, DatabaseError> {
         self.write("ensure_login", |server, database| {
             server.hold_claim(database, scope)?;
-            let login = server.login_of(scope, migration);
+            let login = server.login_of(scope, migration, turn);
             let group = server.group_of(&scope.claim).unwrap_or_default();
             let mark = Mark::Login {
                 claim: scope.claim.clone(),
                 migration: migration.clone(),
+                turn,
             };
             let is_new = server.make_role(login.as_str(), "login", mark)?;
             let role = server.role_mut(login.as_str());
@@ -287,9 +295,10 @@ impl Administer for Connection {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError> {
         self.write("lock_login", |server, database| {
-            server.set_login(database, scope, migration, false)
+            server.set_login(database, scope, migration, turn, false)
         })
     }
 
@@ -297,9 +306,10 @@ impl Administer for Connection {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError> {
         self.write("unlock_login", |server, database| {
-            server.set_login(database, scope, migration, true)
+            server.set_login(database, scope, migration, turn, true)
         })
     }
 
@@ -307,10 +317,11 @@ impl Administer for Connection {
         &self,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
     ) -> Result<(), DatabaseError> {
         self.write("drop_login", |server, database| {
             server.hold_claim(database, scope)?;
-            let login = server.login_of(scope, migration);
+            let login = server.login_of(scope, migration, turn);
             if !server.is_ours(&login, scope)? {
                 return Ok(());
             }

@@ -7,7 +7,7 @@ use dbop_credentials::names;
 use dbop_database::{DatabaseError, Scope};
 use dbop_model::table::TableName;
 use dbop_model::{
-    AccessPolicy, Claim, ClaimId, ClaimOwner, Engine, Fact, ForeignObject, LoginName,
+    AccessPolicy, Claim, ClaimId, ClaimOwner, Engine, Fact, ForeignObject, LoginName, LoginTurn,
     MigrationName, Privilege, Session,
 };
 
@@ -71,20 +71,27 @@ impl Server {
         })
     }
 
-    pub(super) fn login_of(&self, scope: &Scope, migration: &MigrationName) -> LoginName {
+    pub(super) fn login_of(
+        &self,
+        scope: &Scope,
+        migration: &MigrationName,
+        turn: LoginTurn,
+    ) -> LoginName {
         let wanted = Mark::Login {
             claim: scope.claim.clone(),
             migration: migration.clone(),
+            turn,
         };
         let found = self
             .marked(|mark| *mark == wanted)
             .and_then(|name| LoginName::new(name).ok());
         found.unwrap_or_else(|| {
-            names::login(
+            names::login_in_turn(
                 Engine::PostgreSql,
                 &scope.owner.object,
                 migration,
                 &scope.claim,
+                turn,
             )
         })
     }
@@ -166,10 +173,11 @@ impl Server {
         database: &str,
         scope: &Scope,
         migration: &MigrationName,
+        turn: LoginTurn,
         open: bool,
     ) -> Result<(), DatabaseError> {
         self.hold_claim(database, scope)?;
-        let login = self.login_of(scope, migration);
+        let login = self.login_of(scope, migration, turn);
         if self.is_ours(&login, scope)? {
             self.role_mut(login.as_str()).login = open;
         }
@@ -186,7 +194,9 @@ impl Server {
             wanted.push(("role", self.owner_of(scope)));
         }
         for migration in migrations {
-            wanted.push(("login", self.login_of(scope, migration).to_string()));
+            for turn in LoginTurn::ALL {
+                wanted.push(("login", self.login_of(scope, migration, turn).to_string()));
+            }
         }
         wanted.retain(|(_, name)| {
             self.roles.contains_key(name) && self.claim_of(name).as_ref() != Some(&scope.claim)

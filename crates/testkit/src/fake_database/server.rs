@@ -9,7 +9,8 @@ use std::sync::Arc;
 use dbop_model::table::{TableFacts, TableName};
 use dbop_model::trial::Trial;
 use dbop_model::{
-    ClaimId, ClaimOwner, Fact, MigrationName, MissingPrivilege, ObservedVersion, Privilege, Why,
+    ClaimId, ClaimOwner, Fact, LoginTurn, MigrationName, MissingPrivilege, ObservedVersion,
+    Privilege, Why,
 };
 use jiff::Timestamp;
 
@@ -86,6 +87,8 @@ pub enum Mark {
         claim: ClaimId,
         /// The migration.
         migration: MigrationName,
+        /// Which of its logins.
+        turn: LoginTurn,
     },
 }
 

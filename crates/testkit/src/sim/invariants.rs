@@ -53,6 +53,12 @@ fn current_credential_is_never_dropped(world: &mut World) {
         .keys()
         .filter(|login| !there.contains_key(*login) && !world.ledger.excused.contains(*login))
         .filter(|login| is_of(login, world, &current))
+        // Of two logins, it is the one that its Secret names.
+        .filter(|login| {
+            let secret = world.secret_of(&current);
+            let named = secret.and_then(|secret| secret.data.get("username"));
+            named.is_none_or(|named| named == *login)
+        })
         .cloned()
         .collect();
     for login in dropped {

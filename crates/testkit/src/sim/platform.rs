@@ -148,6 +148,7 @@ impl Platform for SimPlatform {
                     kind: "Deployment".to_owned(),
                     name: application.name.clone(),
                     how: "container app, env DATABASE_URL".to_owned(),
+                    made_at: None,
                 });
             }
         }
@@ -198,6 +199,7 @@ impl Platform for SimPlatform {
                 kind: kind.clone(),
                 data: plain(&secret.over(&before)),
                 dress: secret.dress.clone(),
+                issued_at: secret.issued_at.or(held.and_then(|held| held.issued_at)),
             };
             invariants::published(world, &secret.migration, &stored);
             world.secrets.insert(secret.name.clone(), stored);
@@ -372,6 +374,8 @@ fn seen(name: &SecretName, stored: &Stored) -> SecretSeen {
         kind: stored.kind.clone(),
         data,
         dress: stored.dress.clone(),
+        issued_at: stored.issued_at,
+        created_at: None,
     }
 }
 

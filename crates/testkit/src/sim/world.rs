@@ -125,6 +125,8 @@ pub struct Stored {
     pub data: BTreeMap<String, String>,
     /// What of it was written by a template.
     pub dress: Dress,
+    /// Since when it names its login.
+    pub issued_at: Option<Timestamp>,
 }
 
 /// What a cached read answers from.

@@ -10,8 +10,8 @@ use dbop_credentials::names;
 use dbop_model::finding::{Finding as Found, HintMode, Judgement, Verdict};
 use dbop_model::{
     Chain, Claim as SeenClaim, ClaimId, ClaimOwner, DatabaseFacts, Digest, Fact, JobFacts, JobName,
-    JobPhase, LoginFacts, LoginName, MigrationName, MigratorFacts, ObservedVersion, Outcome, Proof,
-    RunRecord, SchemaVersion, Session, Why,
+    JobPhase, LoginFacts, LoginName, LoginTurn, MigrationName, MigratorFacts, ObservedVersion,
+    Outcome, Proof, RunRecord, SchemaVersion, Session, Why,
 };
 use dbop_plan::{
     Action, Decision, DeletionStep, Desired, Facts, Hints, ObjectFacts, Quiet, Reference,
@@ -129,6 +129,7 @@ impl Lens {
                 retry: world.retry.then(|| self.last_run.clone()),
                 accept_run: world.accept.then(|| self.last_run.clone()),
                 take_over: world.take_over,
+                rotate: Vec::new(),
                 last_run: self.last_run(world),
             },
             jobs: Fact::Known(self.jobs(world, desired)),
@@ -136,6 +137,7 @@ impl Lens {
                 let secret = world.secret(m)?;
                 Some(SecretFacts {
                     intact: !secret.altered,
+                    issued_at: None,
                 })
             })),
             references: match world.veiled {
@@ -154,6 +156,7 @@ impl Lens {
                 let since = self.now - WINDOW;
                 (world.quiet & 1 << m != 0).then_some(Quiet { since })
             }),
+            quiet_replaced: BTreeMap::new(),
             hints: None,
             slots: Slots {
                 taken: usize::from(world.no_slot),
@@ -235,6 +238,7 @@ impl Lens {
             kind: "Deployment".to_owned(),
             name: "api".to_owned(),
             how: "env".to_owned(),
+            made_at: None,
         };
         (0..world.applications.len())
             .any(refers)
@@ -295,6 +299,7 @@ impl Lens {
             let login = world.login(m)?;
             let name = user(self.name(m).as_str());
             Some(LoginFacts {
+                turn: LoginTurn::First,
                 locked: login.locked,
                 granted: login.granted,
                 sessions: sessions(world.has_session(m), &name),
@@ -353,7 +358,7 @@ impl Lens {
             outcome: record.outcome.into(),
         };
         match action {
-            Action::Undo(Undo::Unlock { migration }) => Work::Unlock(m(migration)),
+            Action::Undo(Undo::Unlock { migration, .. }) => Work::Unlock(m(migration)),
             Action::Undo(Undo::CloseDoor) => Work::CloseDoor,
             Action::Heal { migration } | Action::CreateCredential { migration } => {
                 Work::Credential(m(migration))
@@ -378,6 +383,9 @@ impl Lens {
             },
             Action::TakeOver => Work::TakeOver,
             Action::AcceptRun { .. } => Work::AcceptRun,
+            Action::Rotate { .. } | Action::RetireReplaced { .. } => {
+                unreachable!("nobody in the model asks for a rotation")
+            }
             Action::Retire(r) => Work::Retire(m(&r.migration)),
             Action::StartRun(r) => Work::Start(run(&r.from, &r.to, &r.digest)),
         }

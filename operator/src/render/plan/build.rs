@@ -8,7 +8,7 @@ use dbop_hints::{line, render};
 use dbop_model::finding::{Finding, HintMode, Judgement, Verdict};
 use dbop_model::{Fact, MigrationName, ObservedVersion, ServerInfo};
 use dbop_plan::forecast::{self, Forecast};
-use dbop_plan::{Action, Because, Blocker, Decision, Use, WaitingOn};
+use dbop_plan::{Action, Because, Blocker, Decision, Use, WaitingOn, Watched};
 use jiff::Timestamp;
 
 use super::{Create, FindingView, HintsView, OperationView, PlanView, Retire, Step, Stop, What};
@@ -202,6 +202,18 @@ impl Builder<'_> {
                     ("credentials", "are")
                 };
                 format!("{noun} {} {verb} unused", text::list(&names))
+            }
+            WaitingOn::QuietWindow {
+                login,
+                watched: Watched::Replaced,
+                ..
+            } => {
+                let window = text::span(self.plan.desired.database.credentials.quiet_window);
+                format!("login {login} has been unused for {window}")
+            }
+            WaitingOn::ReplacedInUse { logins } => {
+                let names: Vec<String> = logins.iter().map(|one| one.login.to_string()).collect();
+                format!("nobody holds login {}", text::list(&names))
             }
             WaitingOn::QuietWindow { migration, .. } => {
                 self.retire(migration, None);

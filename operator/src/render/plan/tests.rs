@@ -29,6 +29,7 @@ fn facts_at(version: &str, credentials: &[&str]) -> Facts {
     database.claim = dbop_model::Claim::Ours(dbop_model::ClaimId::new("9f31").unwrap());
     for credential in credentials {
         let login = LoginFacts {
+            turn: dbop_model::LoginTurn::First,
             name: dbop_model::LoginName::new(format!("shop_{credential}_9f31")).unwrap(),
             locked: false,
             granted: true,
@@ -36,7 +37,13 @@ fn facts_at(version: &str, credentials: &[&str]) -> Facts {
         };
         database.logins.insert(name(credential), login);
         if let Fact::Known(secrets) = &mut facts.secrets {
-            secrets.insert(name(credential), SecretFacts { intact: true });
+            secrets.insert(
+                name(credential),
+                SecretFacts {
+                    intact: true,
+                    issued_at: None,
+                },
+            );
         }
         facts
             .proofs

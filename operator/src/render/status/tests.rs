@@ -38,6 +38,37 @@ lastRun: {migration: v3, from: v2, job: crm-v3-1a2b, digest: d, outcome: Failed,
 "#;
 
 #[test]
+fn a_login_that_was_replaced() {
+    check(
+        None,
+        Some(
+            r#"
+conditions:
+  - {type: Ready, status: "False", reason: ReplacedLoginInUse, lastTransitionTime: "2026-01-02T03:00:00Z", message: "waits: somebody"}
+currentVersion: v3
+desiredVersion: v3
+credentials:
+  - migration: v3
+    username: crm_v3_9f31_2
+    secretName: crm-v3
+    state: Ready
+    inUse: true
+    usedBy: ["Deployment api (container api, envFrom)"]
+    replaced: {username: crm_v3_9f31, inUse: true, usedBy: ["Pod api-1 (container api, envFrom)"]}
+"#,
+        ),
+        "
+shop/crm: at v3
+  waits: somebody
+  credentials  v3   in use   Secret crm-v3, login crm_v3_9f31_2
+                 used by Deployment api (container api, envFrom)
+                 replaces login crm_v3_9f31, still in use
+                   used by Pod api-1 (container api, envFrom)
+",
+    );
+}
+
+#[test]
 fn waiting() {
     check(
         Some("v4"),

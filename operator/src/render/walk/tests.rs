@@ -32,6 +32,7 @@ fn facts_at(version: &str, credentials: &[&str]) -> Facts {
     database.claim = dbop_model::Claim::Ours(dbop_model::ClaimId::new("9f31").unwrap());
     for credential in credentials {
         let login = LoginFacts {
+            turn: dbop_model::LoginTurn::First,
             name: dbop_model::LoginName::new(format!("shop_{credential}_9f31")).unwrap(),
             locked: false,
             granted: true,
@@ -39,7 +40,13 @@ fn facts_at(version: &str, credentials: &[&str]) -> Facts {
         };
         database.logins.insert(name(credential), login);
         if let Fact::Known(secrets) = &mut facts.secrets {
-            secrets.insert(name(credential), dbop_plan::SecretFacts { intact: true });
+            secrets.insert(
+                name(credential),
+                dbop_plan::SecretFacts {
+                    intact: true,
+                    issued_at: None,
+                },
+            );
         }
         facts
             .proofs
