@@ -19,6 +19,7 @@ use dbop_model::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ADMIN;
+use super::deeds::Done;
 use super::rules::{foreign, missing_role};
 use super::server::{Mark, Server, Table};
 use super::{FakeDatabase, WriteFate, facts};
@@ -289,7 +290,13 @@ impl Administer for Connection {
         migration: &MigrationName,
     ) -> Result<(), DatabaseError> {
         self.write("lock_login", |server, database| {
-            server.set_login(database, scope, migration, false)
+            let login = server.login_of(scope, migration);
+            let was_open = server.roles.get(login.as_str()).is_some_and(|r| r.login);
+            server.set_login(database, scope, migration, false)?;
+            if was_open {
+                server.did(Done::Locked, database, &login, migration);
+            }
+            Ok(())
         })
     }
 
@@ -329,6 +336,7 @@ impl Administer for Connection {
                     table.owner = owner.clone();
                 }
             }
+            server.did(Done::Dropped, database, &login, migration);
             server.remove_role(login.as_str());
             Ok(())
         })
