@@ -3,6 +3,7 @@
 //! A proof is a test program at full length (or a measurement) and a page in `docs/proof/` with
 //! date, versions and seed, so that anybody can repeat it. A proof that fails changes no page.
 
+mod mutants;
 mod size;
 
 use std::path::{Path, PathBuf};
@@ -39,8 +40,10 @@ const ONCE: &[&[&str]] = &[&["--show-output"]];
 pub(crate) enum Proof {
     /// Walks killed at many points, on real servers, end like undisturbed ones.
     Crashes,
-    /// The same in simulation, exhaustively for single faults, and random histories.
+    /// The same in simulation, exhaustively for single faults and pairs of them, and random histories.
     Simulation,
+    /// Each protection of docs/safety.md is taken out, and a test sees it.
+    Mutants,
     /// The release binary is static and small, and a cold build of the demo is short.
     Size,
     /// The backends behave alike on every version that can be had.
@@ -70,6 +73,7 @@ impl Proof {
         match self {
             Proof::Crashes => "crashes",
             Proof::Simulation => "simulation",
+            Proof::Mutants => "mutants",
             Proof::Size => "size",
             Proof::Conformance => "conformance",
             Proof::Races => "races",
@@ -87,7 +91,10 @@ impl Proof {
     fn title(self) -> &'static str {
         match self {
             Proof::Crashes => "A killed walk ends like an undisturbed one, on real servers",
-            Proof::Simulation => "Every single fault in simulation, and random histories",
+            Proof::Simulation => {
+                "Every fault and pair of faults in simulation, and random histories"
+            }
+            Proof::Mutants => "Every protection taken out, and seen by a test",
             Proof::Size => "Size of the release binary, and time of a cold build",
             Proof::Conformance => "The backends and dbop-migrate on every version that can be had",
             Proof::Races => {
@@ -143,6 +150,7 @@ pub(crate) fn run(
     let without_seed = matches!(
         proof,
         Proof::Size
+            | Proof::Mutants
             | Proof::Histories
             | Proof::Oracle
             | Proof::Squawk
@@ -158,6 +166,7 @@ pub(crate) fn run(
     let started = clock::now();
     let page = match proof {
         Proof::Size => size::measure(&root)?,
+        Proof::Mutants => mutants::prove(&root)?,
         Proof::Simulation => {
             let mut environment = vec![];
             if let Some(histories) = histories {

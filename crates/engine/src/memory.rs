@@ -17,7 +17,7 @@ use crate::replicas::Replicas;
 /// connects briefly could have come and gone. Ten sampling steps, so that a busy machine does not break it.
 pub const LOOK_GAP_MAX: SignedDuration = SignedDuration::from_secs(1);
 /// A credential that worked is not tried again for this long, unless its Secret changed.
-pub const PROOF_AGE_MAX: SignedDuration = SignedDuration::from_secs(30);
+const PROOF_AGE_MAX: SignedDuration = SignedDuration::from_secs(30);
 
 /// What a worker remembers between passes.
 #[derive(Default)]
@@ -113,7 +113,7 @@ impl Judged {
     pub(crate) fn holds(&self, migration: &Migration, policy: &HintPolicy, now: Timestamp) -> bool {
         &self.migration == migration
             && &self.policy == policy
-            && now.duration_since(self.at) <= FACTS_AGE_MAX
+            && is_recent(self.at, now, FACTS_AGE_MAX)
     }
 }
 
@@ -123,6 +123,19 @@ pub(crate) struct Worked {
     pub(crate) secret: crate::platform::Revision,
     pub(crate) login: LoginName,
     pub(crate) at: Timestamp,
+}
+
+impl Worked {
+    /// Is it so recent that it need not be tried again?
+    pub(crate) fn holds(&self, now: Timestamp) -> bool {
+        is_recent(self.at, now, PROOF_AGE_MAX)
+    }
+}
+
+/// Was that at most so long ago? What a clock that was put back makes lie in the future is of no known age.
+fn is_recent(at: Timestamp, now: Timestamp, age_max: SignedDuration) -> bool {
+    let age = now.duration_since(at);
+    !age.is_negative() && age <= age_max
 }
 
 /// Logins watched for disuse: the unbroken row of looks that found nobody.
@@ -195,6 +208,10 @@ mod tests {
         let policy = HintPolicy::default();
         assert!(judged.holds(migration, &policy, at(10)));
         assert!(!judged.holds(migration, &policy, at(11)), "too old");
+        assert!(
+            !judged.holds(migration, &policy, at(-1)),
+            "a clock that was put back tells no age"
+        );
         let edited = Migration {
             hints: Some(Vec::new()),
             ..migration.clone()
@@ -211,6 +228,20 @@ mod tests {
             !judged.holds(migration, &stricter, at(1)),
             "the policy was edited"
         );
+    }
+
+    #[test]
+    fn a_proof_holds_for_a_while_and_not_from_the_future() {
+        let worked = Worked {
+            migration: MigrationName::new("v1").unwrap(),
+            secret: crate::platform::Revision("1".to_owned()),
+            login: LoginName::new("shop_v1").unwrap(),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let holds = |s| worked.holds(Timestamp::from_second(s).unwrap());
+        assert!(holds(0) && holds(30));
+        assert!(!holds(31), "too old");
+        assert!(!holds(-1), "a clock that was put back tells no age");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use futures_util::future::join;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::judge::judged;
-use crate::memory::{Connection, Memory, PROOF_AGE_MAX, Worked};
+use crate::memory::{Connection, Memory, Worked};
 use crate::platform::{PlatformError, Read, SecretSeen, Subject, Workloads};
 use crate::servers::Admission;
 use crate::wanted::Wanted;
@@ -498,7 +498,7 @@ async fn prove(
                 && worked.migration == *migration
                 && worked.secret == secret.revision
                 && worked.login == login.name
-                && now.duration_since(worked.at) <= PROOF_AGE_MAX
+                && worked.holds(now)
         });
         let proof = match (recent, secret.data.get("password")) {
             (Some(nth), _) => {

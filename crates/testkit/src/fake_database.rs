@@ -7,7 +7,9 @@
 
 mod connection;
 mod connector;
+mod deeds;
 mod facts;
+mod recovery;
 mod replica;
 mod rules;
 mod server;
@@ -25,6 +27,8 @@ use dbop_model::{
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
+pub use deeds::{Deed, Done};
+pub use recovery::Backup;
 pub use server::{Mark, Role};
 use server::{OpenSession, Server, Table};
 
@@ -34,6 +38,8 @@ const DEFAULT_SCHEMA: &str = "public";
 const ADMIN: &str = "admin";
 /// What owns the tables that a person makes.
 const SUPERUSER: &str = "postgres";
+/// Where the server is, until it fails over.
+const HOST: &str = "fake.test";
 
 /// A database on a server in memory.
 #[derive(Clone)]
@@ -120,8 +126,8 @@ impl FakeDatabase {
     pub fn target(&self) -> Target {
         let server = self.locked();
         let dsn = format!(
-            "fake://{ADMIN}:{}@fake.test:5432/{}",
-            server.admin_password, self.name
+            "fake://{ADMIN}:{}@{}:5432/{}",
+            server.admin_password, server.host, self.name
         );
         Target {
             dsn: dsn.into(),
@@ -247,6 +253,13 @@ impl FakeDatabase {
     pub fn set_password(&self, login: &str, password: &str) {
         if let Some(role) = self.locked().roles.get_mut(login) {
             role.password = Some(password.to_owned());
+        }
+    }
+
+    /// Locks a login or opens it, as a person would.
+    pub fn set_open(&self, login: &str, open: bool) {
+        if let Some(role) = self.locked().roles.get_mut(login) {
+            role.login = open;
         }
     }
 

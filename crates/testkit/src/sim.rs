@@ -3,14 +3,15 @@
 //!
 //! [`Sim`] holds a [`World`] (objects, Secrets, Jobs, applications, people) and the operator under test. Time
 //! passes only when the operator sleeps; then Jobs run on and applications connect. After every event the
-//! named invariants of [`invariants`] are checked. [`faults`] breaks single writes, exhaustively;
-//! [`histories`] makes random ones.
+//! named invariants of [`invariants`] are checked. [`faults`] breaks single writes and pairs of them, exhaustively;
+//! [`fleet`] has many databases and operators at once, to whom anything happens.
 
 pub mod actors;
 pub mod clock;
 pub mod faults;
-pub mod histories;
+pub mod fleet;
 pub mod invariants;
+pub mod pace;
 pub mod platform;
 pub mod world;
 

@@ -6,9 +6,11 @@
 mod support;
 
 use dbop_credentials::names;
+use dbop_database::Connector;
 use dbop_engine::Dress;
 use dbop_model::{DeletionPolicy, MissingPrivilege, ObservedVersion, SchemaVersion, SecretName};
 use dbop_plan::{Decision, example};
+use dbop_testkit::fake_database::Mark;
 use dbop_testkit::sim::Sim;
 use dbop_testkit::sim::actors::{Application, Habit, Script};
 use dbop_testkit::sim::world::{End, Stored};
@@ -80,7 +82,7 @@ fn a_run_under_way_is_recorded_while_paused() {
     sim.world().desired.database.paused = true;
     check_shows(&mut sim, "waits: paused");
     let world = sim.world();
-    assert!(!world.door_open(), "{}", world.story.join("\n"));
+    assert!(!world.db.door_open(), "{}", world.told());
     assert_eq!(
         world
             .object
@@ -192,7 +194,6 @@ fn hand_edits_are_put_back() {
         story(&sim)
     );
 
-    sim.world().ledger.excused.insert(login.clone());
     sim.world().db.drop_role(&login);
     sim.pass(MINUTE);
     check_secret(&sim, &secret, &before);
@@ -338,7 +339,6 @@ fn a_database_that_lost_its_roles_is_put_back_in_order_and_walks_on() {
         let mut world = sim.world();
         let roles: Vec<String> = world.db.roles().into_keys().collect();
         for role in roles.iter().filter(|role| role.starts_with("shop_")) {
-            world.ledger.excused.insert(role.clone());
             world.db.drop_role(role);
         }
         world.desired = example::desired(3).unwrap();
@@ -351,4 +351,61 @@ fn a_database_that_lost_its_roles_is_put_back_in_order_and_walks_on() {
     );
     let there = sim.world().secrets.contains_key(&old);
     assert!(!there, "{}", story(&sim));
+}
+
+#[tokio::test]
+async fn another_operators_lock_is_waited_for() {
+    let mut sim = at_rest(1);
+    let db = sim.world().db.clone();
+    let other = db.connect(&db.target()).await.unwrap();
+    assert!(other.try_lock().await.unwrap());
+    sim.world().desired = example::desired(2).unwrap();
+    let (_, writes) = seen(&sim);
+    sim.pass(MINUTE);
+    assert_eq!(seen(&sim).1, writes, "{}", story(&sim));
+    other.unlock().await.unwrap();
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+    assert_eq!(sim.world().current(), Some(v("v2")));
+}
+
+#[test]
+fn a_cache_that_lags_retires_nothing() {
+    let mut sim = at_rest(2);
+    let mut next = example::desired(3).unwrap();
+    next.database.credentials.quiet_window = std::time::Duration::from_secs(5);
+    sim.world().desired = next;
+    sim.world().watches_stopped = true;
+    // The quiet window passes, but for its last look.
+    sim.turn();
+    // What the watches still tell would have v1's credential retired.
+    sim.world().desired.database.paused = true;
+    let (end, writes) = seen(&sim);
+    for _ in 0..3 {
+        sim.turn();
+    }
+    assert_eq!(seen(&sim), (end, writes), "{}", story(&sim));
+    sim.world().desired.database.paused = false;
+    sim.world().watches_stopped = false;
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+    assert_eq!(sim.world().current(), Some(v("v3")));
+}
+
+#[test]
+fn a_job_gets_the_migrator_and_nobody_else() {
+    let sim = at_rest(2);
+    let world = sim.world();
+    let admin = "admin-password";
+    assert!(secrecy::ExposeSecret::expose_secret(&world.db.target().dsn).contains(admin));
+    let roles = world.db.roles();
+    for job in world.jobs.values() {
+        let (login, _) = job.login.as_ref().unwrap();
+        assert!(
+            matches!(roles[login].mark, Some(Mark::Migrator { .. })),
+            "{login}"
+        );
+        let told = job.environment.values().find(|value| value.contains(admin));
+        assert_eq!(told, None);
+        assert!(job.environment["DBA_OP_CONNECTION_STRING"].contains(login.as_str()));
+    }
+    assert_eq!(world.jobs.len(), 2);
 }

@@ -191,7 +191,6 @@ const DAMAGES: [Damage; 10] = [
         },
     ),
     ("the login is dropped", false, |world, _, login| {
-        world.ledger.excused.insert(login.to_owned());
         world.db.drop_role(login);
     }),
 ];

@@ -19,6 +19,7 @@ use dbop_model::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ADMIN;
+use super::deeds::Done;
 use super::rules::{foreign, missing_role};
 use super::server::{Mark, Server, Table};
 use super::{FakeDatabase, WriteFate, facts};
@@ -298,7 +299,13 @@ impl Administer for Connection {
         turn: LoginTurn,
     ) -> Result<(), DatabaseError> {
         self.write("lock_login", |server, database| {
-            server.set_login(database, scope, migration, turn, false)
+            let login = server.login_of(scope, migration, turn);
+            let was_open = server.roles.get(login.as_str()).is_some_and(|r| r.login);
+            server.set_login(database, scope, migration, turn, false)?;
+            if was_open {
+                server.did(Done::Locked, database, &login, migration);
+            }
+            Ok(())
         })
     }
 
@@ -340,6 +347,7 @@ impl Administer for Connection {
                     table.owner = owner.clone();
                 }
             }
+            server.did(Done::Dropped, database, &login, migration);
             server.remove_role(login.as_str());
             Ok(())
         })

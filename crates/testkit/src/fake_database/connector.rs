@@ -56,7 +56,7 @@ impl Connector for FakeDatabase {
         let dsn = parsed(target)?;
         let address = format!("{}:{}", dsn.host, dsn.port);
         let mut server = self.locked();
-        if !server.reachable {
+        if !server.reachable || dsn.host != server.host {
             let reason = "connection refused".to_owned();
             return Err(DatabaseError::Unreachable { address, reason });
         }

@@ -14,7 +14,8 @@ use dbop_model::{
 };
 use jiff::Timestamp;
 
-use super::{ADMIN, DEFAULT_SCHEMA, Denied, OpenError, SUPERUSER, WriteFate};
+use super::deeds::Deed;
+use super::{ADMIN, DEFAULT_SCHEMA, Denied, HOST, OpenError, SUPERUSER, WriteFate};
 
 /// Schema and name.
 pub(super) type Qualified = (String, String);
@@ -43,6 +44,10 @@ pub(super) struct Server {
     pub(super) looks_at_tables: u64,
     /// Connections of the operator, each with its database.
     pub(super) connections: BTreeMap<u64, String>,
+    /// Where it is found.
+    pub(super) host: String,
+    /// What was done to logins, since somebody last asked.
+    pub(super) deeds: Vec<Deed>,
     last_id: u64,
 }
 
@@ -104,6 +109,7 @@ impl Mark {
     }
 }
 
+#[derive(Clone)]
 pub(super) struct Database {
     /// The group roles that were granted CONNECT: that is how a claim is tied to a database. Everybody
     /// may connect, as on a new server.
@@ -132,12 +138,13 @@ impl Database {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Schema {
     pub(super) usage: BTreeSet<String>,
     pub(super) creators: BTreeSet<String>,
 }
 
+#[derive(Clone)]
 pub(super) struct Table {
     pub(super) owner: String,
     pub(super) grants: BTreeMap<String, BTreeSet<Privilege>>,
@@ -211,6 +218,8 @@ impl Server {
             tried: 0,
             looks_at_tables: 0,
             connections: BTreeMap::new(),
+            host: HOST.to_owned(),
+            deeds: Vec::new(),
             last_id: 0,
         }
     }

@@ -40,12 +40,16 @@ pub struct Application {
     pub deployed: bool,
     /// How it connects.
     pub habit: Habit,
+    /// How long a brief connection lives.
+    pub lasts: SignedDuration,
     /// Does it move to the newest published credential, when it is told that it is in the way?
     pub moves_on: Option<SignedDuration>,
     /// Since when a newer credential has been published.
     pub newer_since: Option<Timestamp>,
     /// Its session, where it keeps or has one.
     pub session: Option<SessionId>,
+    /// The login of its last session.
+    pub login: String,
     /// When it next opens or closes one.
     pub next: Timestamp,
     /// What it was refused.
@@ -59,7 +63,7 @@ pub struct Application {
 pub enum Habit {
     /// It keeps one session.
     Pool,
-    /// It connects every so often, for 200 ms.
+    /// It connects every so often, for a moment.
     Brief {
         /// From one connection to the next.
         every: SignedDuration,
@@ -68,8 +72,14 @@ pub enum Habit {
     Idle,
 }
 
-/// How long a brief connection lives.
+/// How long a brief connection lives, unless it is said: as long as is promised to be seen.
 const BRIEF: SignedDuration = SignedDuration::from_millis(200);
+/// Who waits for something that others do looks for it this often.
+const LOOK_EVERY: SignedDuration = SignedDuration::from_secs(1);
+/// Uses of a login that are closer than this count as one, of which the last moment is kept.
+const USES_APART: SignedDuration = SignedDuration::from_millis(500);
+/// Uses are remembered for longer than any quiet window.
+const USES_KEPT: SignedDuration = SignedDuration::from_secs(60);
 
 impl Application {
     /// An application of this migration's schema.
@@ -79,9 +89,11 @@ impl Application {
             uses: uses.clone(),
             deployed: false,
             habit,
+            lasts: BRIEF,
             moves_on: None,
             newer_since: None,
             session: None,
+            login: String::new(),
             next: Timestamp::UNIX_EPOCH,
             refused: 0,
             queries: 0,
@@ -102,10 +114,65 @@ pub(super) fn act(world: &mut World) {
     for index in 0..world.applications.len() {
         let mut application = world.applications[index].clone();
         move_on(world, &mut application);
+        note_use(world, &application);
         connect(world, &mut application);
+        note_use(world, &application);
         world.applications[index] = application;
     }
+    world.looks_at = now + LOOK_EVERY;
     invariants::check(world);
+}
+
+/// For the invariants: somebody uses this login now.
+fn note_use(world: &mut World, application: &Application) {
+    if !application
+        .session
+        .is_some_and(|session| world.db.is_open(session))
+    {
+        return;
+    }
+    let now = world.now;
+    let uses = world.ledger.used_at.entry(application.login.clone());
+    let uses = uses.or_default();
+    // The last of those that lie close together says it all.
+    let near = |one: &Timestamp| now.duration_since(*one) < USES_APART;
+    match uses.last_mut().filter(|one| near(one)) {
+        Some(last) => *last = now,
+        None => uses.push(now),
+    }
+    uses.retain(|one| now.duration_since(*one) < USES_KEPT);
+}
+
+/// When somebody would next do something, as far as it can be told; those who wait for others look every second.
+pub(super) fn next_at(world: &World) -> Option<Timestamp> {
+    let soon = world.looks_at.max(world.now);
+    let jobs = world.jobs.values().filter_map(|job| {
+        let released_at = job.released_at.filter(|_| job.end.is_none())?;
+        let takes = world
+            .scripts
+            .get(&job.to)
+            .copied()
+            .unwrap_or_default()
+            .takes;
+        Some(match job.session {
+            None => world.now,
+            Some(_) => (released_at + takes).max(world.now).min(soon),
+        })
+    });
+    let current = world.current();
+    let applications = world.applications.iter().filter_map(|application| {
+        let moving = application.moves_on.is_some() && Some(&application.uses) != current.as_ref();
+        let connects = match (application.habit, application.session) {
+            (Habit::Idle, _) | (Habit::Pool, Some(_)) => None,
+            (Habit::Pool, None) => Some(soon),
+            (Habit::Brief { .. }, _) => Some(application.next.max(world.now)),
+        };
+        [connects, moving.then_some(soon)]
+            .into_iter()
+            .flatten()
+            .min()
+    });
+    jobs.chain(applications).min()
 }
 
 /// Would anybody do anything if time passed?
@@ -237,11 +304,14 @@ fn connect(world: &mut World, application: &mut Application) {
         (Habit::Pool, None) => open(world, application),
         (Habit::Brief { every }, Some(session)) => {
             world.db.close_session(session);
-            application.next = world.now + (every - BRIEF);
+            application.next = world.now + (every - application.lasts);
         }
-        (Habit::Brief { .. }, None) => {
+        (Habit::Brief { every }, None) => {
             open(world, application);
-            application.next = world.now + BRIEF;
+            application.next = match application.session {
+                Some(_) => world.now + application.lasts,
+                None => world.now + every,
+            };
         }
     }
 }
@@ -258,7 +328,10 @@ fn open(world: &mut World, application: &mut Application) {
         .db
         .open_session_from(&value("username"), &value("password"), "10.0.0.7", "app")
     {
-        Ok(session) => application.session = Some(session),
+        Ok(session) => {
+            application.session = Some(session);
+            application.login = value("username");
+        }
         Err(crate::fake_database::OpenError::Unreachable) => {}
         Err(error) => {
             application.refused += 1;

@@ -1,7 +1,7 @@
 //! The fake platform: objects, Secrets and Jobs of a [`World`], with the failures that the test asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use dbop_credentials::names;
@@ -17,21 +17,43 @@ use dbop_model::{
 use dbop_plan::{Reference, Slots};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::pace::Pace;
 use super::world::{Job, Stored, World, plain};
 use super::{Shared, invariants};
 use crate::fake_database::WriteFate;
 
 /// The platform of a simulated world.
-pub struct SimPlatform(Shared);
+pub struct SimPlatform {
+    world: Shared,
+    pace: Option<Arc<Pace>>,
+}
 
 impl SimPlatform {
     /// The platform of this world.
     pub fn new(world: &Shared) -> Self {
-        Self(world.clone())
+        Self {
+            world: world.clone(),
+            pace: None,
+        }
+    }
+
+    /// The same, where calls take time, in which others act.
+    pub fn at_pace(world: &Shared, pace: &Arc<Pace>) -> Self {
+        Self {
+            world: world.clone(),
+            pace: Some(pace.clone()),
+        }
+    }
+
+    /// The call takes its time. `open`: nothing follows from what was seen before it, so that people may act.
+    async fn pause(&self, open: bool) {
+        if let Some(pace) = &self.pace {
+            pace.call(open).await;
+        }
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every look is a chance to see an invariant broken by what came before it.
@@ -42,7 +64,16 @@ impl SimPlatform {
     }
 
     /// Does a write, or lets it meet its fate.
-    fn write(
+    async fn write(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut World) -> Result<(), PlatformError>,
+    ) -> Result<(), PlatformError> {
+        self.pause(false).await;
+        self.write_now(name, change)
+    }
+
+    fn write_now(
         &self,
         name: &str,
         change: impl FnOnce(&mut World) -> Result<(), PlatformError>,
@@ -54,6 +85,11 @@ impl SimPlatform {
         };
         let done = match world.write(name) {
             WriteFate::Apply => change(&mut world),
+            WriteFate::FailBefore if std::mem::take(&mut world.conflict) => {
+                Err(PlatformError::Conflict {
+                    what: name.to_owned(),
+                })
+            }
             WriteFate::FailBefore => Err(lost()),
             WriteFate::FailAfter => change(&mut world).and_then(|()| Err(lost())),
         };
@@ -65,17 +101,25 @@ impl SimPlatform {
 #[async_trait]
 impl Platform for SimPlatform {
     fn cluster(&self) -> String {
-        "simulated".to_owned()
+        self.world().cluster.clone()
     }
 
-    async fn subject(&self, _: &ObjectRef, _: Read) -> Result<Option<Subject>, PlatformError> {
-        let world = self.look();
+    async fn subject(&self, _: &ObjectRef, read: Read) -> Result<Option<Subject>, PlatformError> {
+        self.pause(true).await;
+        let mut world = self.look();
+        if read == Read::Cached {
+            world.show();
+        }
         if world.let_go {
             return Ok(None);
         }
+        let (desired, object) = match world.late(read) {
+            Some(shown) => (&shown.desired, &shown.object),
+            None => (&world.desired, &world.object),
+        };
         Ok(Some(Subject {
-            desired: world.desired.clone(),
-            object: world.object.clone(),
+            desired: desired.clone(),
+            object: object.clone(),
             held: true,
         }))
     }
@@ -99,13 +143,9 @@ impl Platform for SimPlatform {
     }
 
     async fn jobs(&self, _: &ObjectRef, read: Read) -> Result<Vec<JobFacts>, PlatformError> {
-        let mut world = self.look();
-        if read == Read::Cached {
-            world.show();
-        }
-        let shown = world.shown(read);
-        Ok(shown
-            .jobs
+        let world = self.look();
+        let jobs = world.late(read).map_or(&world.jobs, |shown| &shown.jobs);
+        Ok(jobs
             .iter()
             .map(|(name, job)| job_facts(name, job))
             .collect())
@@ -117,14 +157,16 @@ impl Platform for SimPlatform {
         names: &BTreeMap<MigrationName, SecretName>,
         read: Read,
     ) -> Result<BTreeMap<MigrationName, SecretSeen>, PlatformError> {
-        let shown = self.look().shown(read);
-        let ours = shown
-            .secrets
+        self.pause(false).await;
+        let world = self.look();
+        let secrets = world.late(read);
+        let secrets = secrets.map_or(&world.secrets, |shown| &shown.secrets);
+        let ours = secrets
             .iter()
             .filter_map(|(name, stored)| Some((stored.migration.clone()?, (name, stored))));
-        let named = names.iter().filter_map(|(migration, name)| {
-            Some((migration.clone(), (name, shown.secrets.get(name)?)))
-        });
+        let named = names
+            .iter()
+            .filter_map(|(migration, name)| Some((migration.clone(), (name, secrets.get(name)?))));
         Ok(ours
             .chain(named)
             .map(|(migration, (name, stored))| (migration, seen(name, stored)))
@@ -137,9 +179,10 @@ impl Platform for SimPlatform {
         secrets: &BTreeSet<SecretName>,
         _: Read,
     ) -> Fact<Workloads> {
+        self.pause(false).await;
         let world = self.look();
         let mut references: BTreeMap<SecretName, Vec<Reference>> = BTreeMap::new();
-        for application in &world.applications {
+        for application in world.applications.iter().filter(|_| !world.blind) {
             let secret = application.refers_to();
             if let Some(secret) = secret.map(|migration| names::secret(database, &migration))
                 && secrets.contains(&secret)
@@ -169,10 +212,7 @@ impl Platform for SimPlatform {
     }
 
     async fn slots(&self, _: &ObjectRef, _: Option<&str>) -> Slots {
-        Slots {
-            taken: 0,
-            limit: None,
-        }
+        self.world().slots
     }
 
     async fn write_secret(
@@ -190,7 +230,7 @@ impl Platform for SimPlatform {
                 (Some(held), Some(at)) if at.0 == held.revision.to_string() => held.revision + 1,
                 (Some(_), _) => return Err(PlatformError::Conflict { what }),
             };
-            let before = held.map(|held| secrets(&held.data)).unwrap_or_default();
+            let before = held.map(|held| secret_data(&held.data)).unwrap_or_default();
             let kind = held.map_or(&secret.kind, |held| &held.kind);
             let stored = Stored {
                 ours: true,
@@ -201,10 +241,11 @@ impl Platform for SimPlatform {
                 dress: secret.dress.clone(),
                 issued_at: secret.issued_at.or(held.and_then(|held| held.issued_at)),
             };
-            invariants::published(world, &secret.migration, &stored);
+            invariants::published(world, &secret.name, &secret.migration, &stored);
             world.secrets.insert(secret.name.clone(), stored);
             Ok(())
         })
+        .await
     }
 
     async fn delete_secret(
@@ -217,6 +258,8 @@ impl Platform for SimPlatform {
             match world.secrets.get(name) {
                 None => Ok(()),
                 Some(held) if held.ours && held.revision.to_string() == at.0 => {
+                    let taken = held.data.clone();
+                    world.ledger.taken.insert(name.clone(), taken);
                     world.secrets.remove(name);
                     Ok(())
                 }
@@ -225,6 +268,7 @@ impl Platform for SimPlatform {
                 }),
             }
         })
+        .await
     }
 
     async fn create_job(&self, job: &JobSpec) -> Result<(), PlatformError> {
@@ -238,6 +282,7 @@ impl Platform for SimPlatform {
                     to: job.run.to.clone(),
                     digest: job.run.digest.clone(),
                     created_at,
+                    environment: BTreeMap::new(),
                     login: None,
                     released_at: None,
                     session: None,
@@ -246,6 +291,7 @@ impl Platform for SimPlatform {
                 });
             Ok(())
         })
+        .await
     }
 
     async fn write_job_secret(
@@ -262,10 +308,12 @@ impl Platform for SimPlatform {
                     .unwrap_or_default()
             };
             if let Some(job) = world.jobs.get_mut(job) {
+                job.environment = plain(environment);
                 job.login = Some((value("DBA_OP_USERNAME"), value("DBA_OP_PASSWORD")));
             }
             Ok(())
         })
+        .await
     }
 
     async fn release_job(&self, _: &ObjectRef, job: &JobName) -> Result<(), PlatformError> {
@@ -282,6 +330,7 @@ impl Platform for SimPlatform {
                 None => Err(PlatformError::Missing(format!("Job {job} does not exist"))),
             }
         })
+        .await
     }
 
     async fn delete_job(&self, _: &ObjectRef, job: &JobName) -> Result<(), PlatformError> {
@@ -298,6 +347,7 @@ impl Platform for SimPlatform {
             world.jobs.remove(job);
             Ok(())
         })
+        .await
     }
 
     async fn finish_job(&self, _: &ObjectRef, job: &JobName) -> Result<(), PlatformError> {
@@ -307,6 +357,7 @@ impl Platform for SimPlatform {
             }
             Ok(())
         })
+        .await
     }
 
     async fn record_run(&self, _: &ObjectRef, run: &RunRecord) -> Result<(), PlatformError> {
@@ -315,6 +366,7 @@ impl Platform for SimPlatform {
             world.object.last_run = Some(run.clone());
             Ok(())
         })
+        .await
     }
 
     async fn let_go(&self, _: &ObjectRef) -> Result<(), PlatformError> {
@@ -325,6 +377,7 @@ impl Platform for SimPlatform {
             }
             Ok(())
         })
+        .await
     }
 
     async fn publish(&self, _: &ObjectRef, report: &Report<'_>) -> Result<(), PlatformError> {
@@ -333,7 +386,7 @@ impl Platform for SimPlatform {
             Some(failure) => format!("{}; failed: {failure}", report.decision),
             None => report.decision.to_string(),
         };
-        if !world.dead && world.story.last().is_none_or(|last| !last.ends_with(&line)) {
+        if !world.dead && world.story.back().is_none_or(|last| !last.ends_with(&line)) {
             world.tell(line);
         }
         Ok(())
@@ -364,7 +417,7 @@ fn job_facts(name: &JobName, job: &Job) -> JobFacts {
 
 fn seen(name: &SecretName, stored: &Stored) -> SecretSeen {
     let data = match stored.ours {
-        true => secrets(&stored.data),
+        true => secret_data(&stored.data),
         false => BTreeMap::new(),
     };
     SecretSeen {
@@ -379,7 +432,7 @@ fn seen(name: &SecretName, stored: &Stored) -> SecretSeen {
     }
 }
 
-fn secrets(data: &BTreeMap<String, String>) -> BTreeMap<String, SecretString> {
+fn secret_data(data: &BTreeMap<String, String>) -> BTreeMap<String, SecretString> {
     data.iter()
         .map(|(key, value)| (key.clone(), value.clone().into()))
         .collect()

@@ -9,12 +9,12 @@ use dbop_model::{
     ConfigMapName, Digest, Fact, JobName, MigrationName, ObservedVersion, RunRecord, SchemaVersion,
     SecretName,
 };
-use dbop_plan::{Declared, Desired, ObjectFacts};
+use dbop_plan::{Declared, Desired, ObjectFacts, Slots};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 
-use super::Shared;
 use super::actors::{Application, Habit, Script};
+use super::{Shared, invariants};
 use crate::fake_database::{FakeDatabase, SessionId, WriteFate};
 
 /// How long a worker rests at most in a simulation: its slow heartbeat.
@@ -24,6 +24,8 @@ const STORY_LINES_MAX: usize = 400;
 
 /// The world around an operator.
 pub struct World {
+    /// Whose claims are ours: two worlds of one database are of two clusters.
+    pub cluster: String,
     /// The time.
     pub now: Timestamp,
     /// The database.
@@ -42,26 +44,38 @@ pub struct World {
     pub config_maps: BTreeMap<ConfigMapName, String>,
     /// Applications.
     pub applications: Vec<Application>,
+    /// When those who wait for others look again.
+    pub(super) looks_at: Timestamp,
     /// Running workloads that say which schema their code is for.
     pub declared: Vec<Declared>,
     /// Becomes desired once the database is at rest for the first time.
     pub later: Option<MigrationName>,
     /// How runs of a migration end; the default is success.
     pub scripts: BTreeMap<MigrationName, Script>,
-    /// So many looks later does what happens to Jobs and Secrets show in cached reads.
+    /// Room for Jobs.
+    pub slots: Slots,
+    /// So many looks later does what happens to objects, Jobs and Secrets show in cached reads.
     pub lag: usize,
-    /// Jobs and Secrets as they were at the last looks, the oldest first.
+    /// The watches tell nothing: cached reads answer as they last did.
+    pub watches_stopped: bool,
+    /// Objects, Jobs and Secrets as they were at the last looks, the oldest first.
     shown: VecDeque<Shown>,
     /// Writes made by the operator so far, to database and platform.
     pub writes: u64,
-    /// The write to break, and how.
-    pub fault: Option<Fault>,
+    /// The writes to break, and how.
+    pub faults: Vec<Fault>,
+    /// The write that was just refused was so because of a conflict.
+    pub conflict: bool,
     /// Somebody who comes at the worst moment of the next retirement.
     pub race: Option<Race>,
+    /// The version before somebody else's tool was there, which a person can put back.
+    pub version_before: Option<ObservedVersion>,
+    /// A fault that a test plants: the platform does not tell of references.
+    pub blind: bool,
     /// The operator has been killed: nothing of it takes effect any more.
     pub dead: bool,
     /// What has happened, for people.
-    pub story: Vec<String>,
+    pub story: VecDeque<String>,
     /// Invariants that were broken.
     pub violations: Vec<String>,
     /// What the invariants need to remember.
@@ -71,18 +85,14 @@ pub struct World {
 /// What the invariants need to remember between two checks.
 #[derive(Default)]
 pub struct Ledger {
-    /// Logins there at the last check, with whether each was in use.
-    pub logins: BTreeMap<String, bool>,
-    /// Secrets there at the last check.
-    pub secrets: BTreeSet<SecretName>,
+    /// When somebody had a session with each login, of late.
+    pub used_at: BTreeMap<String, Vec<Timestamp>>,
+    /// What was in the Secrets that the operator deleted last: a retirement that is given up puts it back.
+    pub taken: BTreeMap<SecretName, BTreeMap<String, String>>,
     /// Each step that was started, with the number of times it may be started again.
     pub started: BTreeMap<(Option<MigrationName>, MigrationName), u32>,
-    /// Jobs seen released.
-    pub released: BTreeSet<JobName>,
     /// Number of started runs by migration.
     pub runs: BTreeMap<MigrationName, u32>,
-    /// What a person has just dropped or deleted: its going is no deed of the operator.
-    pub excused: BTreeSet<String>,
     /// Writes that took place, by their first word or two: what a run has covered.
     pub covered: BTreeMap<String, u64>,
 }
@@ -98,6 +108,8 @@ pub struct Job {
     pub digest: Digest,
     /// Its creation.
     pub created_at: Timestamp,
+    /// What its Secret holds.
+    pub environment: BTreeMap<String, String>,
     /// Login and password that it will use.
     pub login: Option<(String, String)>,
     /// Its release.
@@ -132,6 +144,8 @@ pub struct Stored {
 /// What a cached read answers from.
 #[derive(Debug, Clone)]
 pub(super) struct Shown {
+    pub(super) desired: Desired,
+    pub(super) object: ObjectFacts,
     pub(super) jobs: BTreeMap<JobName, Job>,
     pub(super) secrets: BTreeMap<SecretName, Stored>,
 }
@@ -165,6 +179,8 @@ pub enum FaultKind {
     KillBefore,
     /// The operator is killed after it took effect.
     KillAfter,
+    /// Somebody else has changed the object: it is refused, and the operator lives on.
+    Conflict,
 }
 
 /// Where a history ended: what must not depend on the faults in it.
@@ -194,6 +210,7 @@ impl World {
             db.set_version_table(table);
         }
         Self {
+            cluster: "simulated".to_owned(),
             now: Timestamp::UNIX_EPOCH,
             db,
             desired,
@@ -203,16 +220,25 @@ impl World {
             secrets: BTreeMap::new(),
             config_maps: BTreeMap::new(),
             applications: Vec::new(),
+            looks_at: Timestamp::UNIX_EPOCH,
             declared: Vec::new(),
             later: None,
             scripts: BTreeMap::new(),
+            slots: Slots {
+                taken: 0,
+                limit: None,
+            },
             lag: 0,
+            watches_stopped: false,
             shown: VecDeque::new(),
             writes: 0,
-            fault: None,
+            faults: Vec::new(),
+            conflict: false,
             race: None,
+            version_before: None,
+            blind: false,
             dead: false,
-            story: Vec::new(),
+            story: VecDeque::new(),
             violations: Vec::new(),
             ledger: Ledger::default(),
         }
@@ -220,33 +246,44 @@ impl World {
 
     /// One more cached look.
     pub(super) fn show(&mut self) {
-        let now = self.as_it_is();
+        if self.watches_stopped && !self.shown.is_empty() {
+            return;
+        }
+        if self.lag == 0 && !self.watches_stopped {
+            self.shown.clear();
+            return;
+        }
+        let now = Shown {
+            desired: self.desired.clone(),
+            object: self.object.clone(),
+            jobs: self.jobs.clone(),
+            secrets: self.secrets.clone(),
+        };
         self.shown.push_back(now);
         while self.shown.len() > self.lag + 1 {
             let _ = self.shown.pop_front();
         }
     }
 
-    /// What a read of this freshness answers from.
-    pub(super) fn shown(&self, read: Read) -> Shown {
-        let late = self.shown.front().filter(|_| read == Read::Cached);
-        late.cloned().unwrap_or_else(|| self.as_it_is())
-    }
-
-    fn as_it_is(&self) -> Shown {
-        Shown {
-            jobs: self.jobs.clone(),
-            secrets: self.secrets.clone(),
-        }
+    /// What a read of this freshness answers from, where that is not the world as it is.
+    pub(super) fn late(&self, read: Read) -> Option<&Shown> {
+        self.shown.front().filter(|_| read == Read::Cached)
     }
 
     /// Adds a line to the story.
     pub fn tell(&mut self, line: impl AsRef<str>) {
         if self.story.len() == STORY_LINES_MAX {
-            self.story.remove(0);
+            let _ = self.story.pop_front();
         }
         let at = self.now.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64();
-        self.story.push(format!("{at:9.1} s  {}", line.as_ref()));
+        self.story
+            .push_back(format!("{at:9.1} s  {}", line.as_ref()));
+    }
+
+    /// What has happened, one line each.
+    pub fn told(&self) -> String {
+        let lines: Vec<&str> = self.story.iter().map(String::as_str).collect();
+        lines.join("\n")
     }
 
     /// Counts a write of the operator and says what becomes of it.
@@ -255,6 +292,7 @@ impl World {
             return WriteFate::FailBefore;
         }
         self.writes += 1;
+        invariants::written(self, name);
         match self.race {
             Some(Race::SessionBeforeLock) if name == "lock_login" => self.come(Habit::Pool),
             Some(Race::ReferenceBeforeDelete) if name.starts_with("delete Secret") => {
@@ -262,11 +300,16 @@ impl World {
             }
             _ => {}
         }
-        let fault = self.fault.filter(|fault| fault.at == self.writes);
+        let mut faults = self.faults.iter();
+        let fault = faults.find(|fault| fault.at == self.writes).copied();
         let fate = match fault.map(|fault| fault.kind) {
             None => WriteFate::Apply,
             Some(FaultKind::FailBefore) => WriteFate::FailBefore,
             Some(FaultKind::FailAfter) => WriteFate::FailAfter,
+            Some(FaultKind::Conflict) => {
+                self.conflict = true;
+                WriteFate::FailBefore
+            }
             Some(FaultKind::KillBefore) => {
                 self.dead = true;
                 WriteFate::FailBefore
@@ -278,7 +321,10 @@ impl World {
         };
         let kind = name.split(" Job ").next().unwrap_or(name);
         let kind = kind.split(" Secret ").next().unwrap_or(kind);
-        *self.ledger.covered.entry(kind.to_owned()).or_default() += 1;
+        match self.ledger.covered.get_mut(kind) {
+            Some(count) => *count += 1,
+            None => drop(self.ledger.covered.insert(kind.to_owned(), 1)),
+        }
         let number = self.writes;
         match fault {
             None => self.tell(format!("write {number}: {name}")),
@@ -340,9 +386,15 @@ impl World {
         };
         self.tell(format!("a backup of {migration} is restored"));
         self.db.set_version(ObservedVersion::At(version));
-        // A restored database may take every step again.
-        for left in self.ledger.started.values_mut() {
-            *left += 1;
+        self.may_run_again(None);
+    }
+
+    /// There is a reason to take a step to this migration once more; `None`: every step.
+    pub fn may_run_again(&mut self, to: Option<&MigrationName>) {
+        for ((_, step), left) in &mut self.ledger.started {
+            if to.is_none_or(|to| to == step) {
+                *left += 1;
+            }
         }
     }
 
@@ -365,22 +417,17 @@ impl World {
         for secret in self.secrets.values().filter(|secret| secret.ours) {
             secrets.extend(secret.migration.clone());
         }
-        for (name, role) in self.db.roles() {
-            let Some(crate::fake_database::Mark::Login { migration, .. }) = &role.mark else {
-                continue;
-            };
-            let works = self
-                .secret_of(migration)
-                .is_some_and(|secret| self.works(secret));
-            logins.insert(migration.clone(), works && role.login);
-            debug_assert!(!name.is_empty());
+        for (_, migration) in self.db.logins() {
+            let secret = self.secret_of(&migration);
+            let works = secret.is_some_and(|secret| self.works(secret));
+            logins.insert(migration, works);
         }
         End {
             version: self.db.version(),
             logins,
             secrets,
             unfinished: self.jobs.values().filter(|job| job.finalizer).count(),
-            door_open: self.door_open(),
+            door_open: self.db.door_open(),
             runs: self.ledger.runs.clone(),
             last_run: self.object.last_run.as_ref().map(
                 |RunRecord {
@@ -388,13 +435,6 @@ impl World {
                  }| (migration.clone(), *outcome),
             ),
         }
-    }
-
-    /// Can anybody log in as the migrator?
-    pub fn door_open(&self) -> bool {
-        self.db.roles().values().any(|role| {
-            matches!(role.mark, Some(crate::fake_database::Mark::Migrator { .. })) && role.login
-        })
     }
 
     /// Does a Secret's login work?

@@ -27,7 +27,7 @@ pub(crate) fn world(count: usize) -> World {
 }
 
 pub(crate) fn story(sim: &Sim) -> String {
-    sim.world().story.join("\n")
+    sim.world().told()
 }
 
 /// The last line that the operator showed, after a minute of turns.
