@@ -91,7 +91,8 @@ impl Servers {
             let now = clock.now();
             let next_try = match self.dead().get_mut(address) {
                 None => return false,
-                Some(dead) if dead.next_try <= now => {
+                // No try lies further ahead than one takes: if this does, the clock was put back.
+                Some(dead) if dead.next_try <= now || dead.next_try > later(now, TRY_TAKES_MAX) => {
                     dead.next_try = later(now, TRY_TAKES_MAX);
                     return true;
                 }
@@ -164,6 +165,16 @@ mod tests {
             tried_at.push(clock.now().as_second());
         }
         assert_eq!(tried_at, [1, 3, 7, 12, 17, 22]);
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_holds_no_try_up() {
+        let (servers, clock) = (Servers::default(), Hand::default());
+        clock.0.store(3_600_000, Ordering::SeqCst);
+        servers.failed(DB, "no answer".to_owned(), clock.now());
+        clock.0.store(0, Ordering::SeqCst);
+        assert!(ready(servers.wait(DB, &clock)), "its turn to try");
+        assert!(clock.now().as_second() < 15, "{}", clock.now());
     }
 
     #[test]

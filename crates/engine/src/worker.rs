@@ -167,7 +167,11 @@ impl Worker {
     /// A block calls for a person, so it is told only once it was seen live: of a database and its migrations,
     /// applied together, the database may be the first that is heard of.
     async fn decided(&mut self) -> Result<Option<Decided>, PlatformError> {
-        match self.look(Freshness::Recent).await? {
+        let freshness = match std::mem::take(&mut self.memory.told_late) {
+            true => Freshness::Live,
+            false => Freshness::Recent,
+        };
+        match self.look(freshness).await? {
             Some((_, decision, _))
                 if matches!(decision, Decision::Blocked { .. })
                     && self.memory.is_news(&decision) =>
@@ -230,6 +234,7 @@ impl Worker {
             Ok(done) => {
                 self.memory.failures = 0;
                 self.memory.looks = 0;
+                self.memory.told_late = done == execute::Done::Not;
                 if done == execute::Done::Whole {
                     let platform = &self.engine.platform;
                     platform.acted(&self.database, action, because).await;

@@ -255,6 +255,11 @@ fn random_histories_break_no_invariant() {
     println!("seed {seed}; repeat one history with DBOP_SEED=<its seed> DBOP_HISTORIES=1");
     let (covered, failure) = run_histories(seed, histories);
     if let Some((one, failure)) = failure {
+        // A long history takes its time to become short.
+        eprintln!(
+            "history {one} breaks {}: {}",
+            failure.invariant, failure.detail
+        );
         let text = told(&Story::drawn(one), &failure, |_| {});
         panic!("{text}\nrepeat the whole: DBOP_SEED={one} DBOP_HISTORIES=1");
     }

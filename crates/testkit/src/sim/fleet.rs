@@ -36,7 +36,7 @@ pub use shrink::shrink;
 pub use story::{Failure, Story};
 
 /// A history takes some ten thousand polls; one that takes so many more goes round in circles.
-const POLLS_MAX: u64 = 3_000_000;
+const POLLS_MAX: u64 = 400_000;
 /// A change is told this much later at most, where it is told.
 const EVENT_LATE_MAX_MS: u64 = 1500;
 /// One change in so many is not told: the slow look has to find it.

@@ -14,7 +14,7 @@ use super::{Fleet, held, millis};
 use crate::sim::world::World;
 
 /// How long the surroundings cooperate: many times what a walk takes.
-const SETTLED_WITHIN: SignedDuration = SignedDuration::from_hours(4);
+const SETTLED_WITHIN: SignedDuration = SignedDuration::from_mins(30);
 /// People look so often whether something is asked of them.
 const HELP_EVERY_MS: u64 = 20_000;
 /// At rest a database is looked at once more than its slow heartbeat takes: nothing is to change then.

@@ -4,7 +4,7 @@ use super::{Failure, Story};
 use crate::sim::World;
 
 /// Histories that are tried for a shorter one, at most.
-const TRIES_MAX: usize = 2_000;
+const TRIES_MAX: usize = 400;
 
 /// The shortest history that was found on the way from `story`, and how it fails. `prepare` as in
 /// [`Story::run_with`].
