@@ -257,7 +257,14 @@ impl TestDatabase {
     /// # Panics
     /// When the server refuses.
     pub async fn is_open(&self, login: &str) -> Option<bool> {
-        let sql = match self.engine() {
+        let rows = self.server.read(&self.asks_whether_open(login)).await;
+        rows.first().map(|open| open == "1")
+    }
+
+    /// The question of [`Self::is_open`]: one row with 1 or 0, or none.
+    #[must_use]
+    pub fn asks_whether_open(&self, login: &str) -> String {
+        match self.engine() {
             Engine::Postgres => {
                 format!("SELECT rolcanlogin::int FROM pg_roles WHERE rolname = '{login}'")
             }
@@ -268,9 +275,7 @@ impl TestDatabase {
             Engine::MySql => format!(
                 "SELECT account_locked = 'N' FROM mysql.user WHERE User = '{login}' AND Host = '%'"
             ),
-        };
-        let rows = self.server.read(&sql).await;
-        rows.first().map(|open| open == "1")
+        }
     }
 
     /// The ids of all sessions of the logins whose names are like this pattern, in this database.

@@ -10,6 +10,7 @@ pub mod argocd;
 mod database;
 pub mod kubernetes;
 pub mod local;
+pub mod random;
 mod server;
 mod session;
 pub mod tool;

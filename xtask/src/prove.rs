@@ -19,8 +19,8 @@ use crate::servers::{
     MYSQL, NEWEST_POSTGRES, Name, OUTER_POSTGRES, POSTGRES, Server, TOOL_SERVERS,
 };
 use crate::test::{
-    self, CRASHES, HISTORIES, NODE, Node, ORACLE, PROBES, Program, Programs, REPLICAS, SCENARIOS,
-    SIMULATION, THREADS_WITH_TOOLS, TOOLS, Tally,
+    self, CRASHES, HISTORIES, NODE, Node, ORACLE, PROBES, Program, Programs, RACES, REPLICAS,
+    SCENARIOS, SIMULATION, THREADS_WITH_TOOLS, TOOLS, Tally,
 };
 use crate::tools::{self, Tool};
 use crate::workspace::{self, capture};
@@ -45,6 +45,8 @@ pub(crate) enum Proof {
     Size,
     /// The backends behave alike on every version that can be had.
     Conformance,
+    /// Clients that connect again and again with the credential that is being retired, on every engine.
+    Races,
     /// Operators killed, stopped and cut off at moments of every action, on an API server and PostgreSQL.
     Replicas,
     /// The operator and its Jobs as Pods, with five idle minutes at its end.
@@ -70,6 +72,7 @@ impl Proof {
             Proof::Simulation => "simulation",
             Proof::Size => "size",
             Proof::Conformance => "conformance",
+            Proof::Races => "races",
             Proof::Replicas => "replicas",
             Proof::Node => "node",
             Proof::Histories => "histories",
@@ -87,6 +90,9 @@ impl Proof {
             Proof::Simulation => "Every single fault in simulation, and random histories",
             Proof::Size => "Size of the release binary, and time of a cold build",
             Proof::Conformance => "The backends and dbop-migrate on every version that can be had",
+            Proof::Races => {
+                "Clients of a credential that is being retired: nobody is cut off, and the windows that remain"
+            }
             Proof::Replicas => {
                 "Operators that fail, and what they stand on: nothing runs twice, nothing is lost"
             }
@@ -176,6 +182,14 @@ pub(crate) fn run(
                 program.is(CRASHES)
             })?
         }
+        Proof::Races => with_programs(
+            &root,
+            seed,
+            Vec::new(),
+            start(&TOOL_SERVERS)?,
+            ONCE,
+            |program| program.is(RACES),
+        )?,
         Proof::Replicas => {
             let cluster = Cluster::light("prove")?;
             let environment = cluster.environment()?;

@@ -41,7 +41,7 @@ const WITH_MYSQL: &[&str] = &["dbop-mysql"];
 const MYSQL_TEST: &str = "mysql";
 /// The programs of `dbop-tests` whose tests are the same on every engine, or are apart by the names of their modules.
 const ON_ANY_ENGINE: &[&str] = &[
-    "support", "errors", "canary", "walks", "crashes", "analyze", "snapshot", "standby",
+    "support", "errors", "canary", "walks", "crashes", "analyze", "snapshot", "standby", "races",
 ];
 /// What a module is called whose tests are for one kind of server alone, as libtest leaves it out.
 const SKIP_ON_MYSQL: &[&str] = &["--skip", "on_mysql::"];
@@ -60,6 +60,8 @@ const INSTALL: (&str, &str) = ("dbop-tests", "install");
 pub(crate) const NODE: (&str, &str) = ("dbop-tests", "cluster");
 /// The operator when it fails, or what it stands on does, and the package that these tests are in.
 pub(crate) const REPLICAS: (&str, &str) = ("dbop-tests", "replicas");
+/// Clients of a credential that is being retired, and the package that they are in.
+pub(crate) const RACES: (&str, &str) = ("dbop-tests", "races");
 /// Walks of published applications' migrations, and the package that they are in.
 pub(crate) const HISTORIES: (&str, &str) = ("dbop-tests", "histories");
 /// Of these, the one that is only walked by `prove histories`: it takes long, and a large environment.

@@ -162,6 +162,11 @@ impl Watch {
             .collect()
     }
 
+    /// Somebody was seen to use it.
+    pub(crate) fn forget(&mut self, migration: &MigrationName) {
+        self.unused.remove(migration);
+    }
+
     /// Forgets everything: the looks were of something else.
     pub(crate) fn clear(&mut self) {
         self.unused.clear();

@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use dbop_tests::local::{Finished, Running, Site, Step, until};
+use dbop_tests::random::Random;
 use dbop_tests::{Engine, TestServer, is_full_proof, on_each_engine, seed};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
 
-use points::Random;
 use walk::{Blow, History, PHASES, Strike, Trouble, walk};
 
 /// Walks mostly wait, so that more of them run side by side than there are cores; more than this would be

@@ -9,8 +9,8 @@ use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::strikes::Random;
 use crate::{API_SERVER, WALK, at_v2, undisturbed};
+use dbop_tests::random::Random;
 
 /// How long it is away.
 const AWAY: Duration = Duration::from_secs(30);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dbop_tests::kubernetes::{Operator, Stage, freeze, now, seconds, shoot};
 use dbop_tests::local::until;
+use dbop_tests::random::Random;
 use dbop_tests::{is_full_proof, seed};
 use tokio::time::sleep;
 
@@ -38,37 +39,17 @@ enum Blow {
     Kill,
 }
 
-/// Numbers that follow from a seed (splitmix64).
-pub(crate) struct Random(u64);
+/// A moment of a walk, in words and as a time after its beginning.
+fn any_moment(random: &mut Random) -> (String, Moment) {
+    let delay = Duration::from_millis(random.below(WALK_MS));
+    (
+        format!("{delay:?} after the beginning"),
+        Moment::After(delay),
+    )
+}
 
-impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
-        Random(seed)
-    }
-
-    /// A number below `end`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end.max(1)
-    }
-
-    fn moment(&mut self) -> (String, Moment) {
-        let delay = Duration::from_millis(self.below(WALK_MS));
-        (
-            format!("{delay:?} after the beginning"),
-            Moment::After(delay),
-        )
-    }
-
-    fn resume(&mut self) -> Resume {
-        match self.below(2) {
-            0 => Resume::Amid,
-            _ => Resume::Late,
-        }
-    }
+fn any_resume(random: &mut Random) -> Resume {
+    random.pick(&[Resume::Amid, Resume::Late])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,16 +60,16 @@ async fn a_leader_that_was_stopped_writes_nothing_more() {
     for (name, moment) in MOMENTS {
         let resumes = match is_full_proof() {
             true => vec![Resume::Amid, Resume::Late],
-            false => vec![random.resume()],
+            false => vec![any_resume(&mut random)],
         };
         for resume in resumes {
             strikes.push(((*name).to_owned(), *moment, Blow::Stop(resume)));
         }
     }
     for _ in 0..if is_full_proof() { AT_RANDOM / 2 } else { 1 } {
-        let (name, moment) = random.moment();
-        strikes.push((name, moment, Blow::Stop(random.resume())));
-        let (name, moment) = random.moment();
+        let (name, moment) = any_moment(&mut random);
+        strikes.push((name, moment, Blow::Stop(any_resume(&mut random))));
+        let (name, moment) = any_moment(&mut random);
         let nap = Duration::from_millis(random.below(SHORT_MS));
         strikes.push((name, moment, Blow::Nap(nap)));
     }
@@ -107,7 +88,7 @@ async fn a_leader_that_is_killed_leaves_nothing_that_the_other_does_not_finish()
         strikes.push(((*name).to_owned(), *moment, Blow::Kill));
     }
     for _ in 0..if is_full_proof() { AT_RANDOM } else { 2 } {
-        let (name, moment) = random.moment();
+        let (name, moment) = any_moment(&mut random);
         strikes.push((name, moment, Blow::Kill));
     }
     strike_all(strikes).await;

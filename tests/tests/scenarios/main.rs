@@ -25,7 +25,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// One who waits for less than this part of what the plain statement costs is not, either.
 const PAUSE_PART: u32 = 4;
 /// Rows of the large table, and from how many on a table is large, in the proof and in a slice of it.
-const ROWS: (u64, u64) = (1_600_000, 1_000_000);
+const ROWS: (u64, u64) = (2_500_000, 1_000_000);
 /// PostgreSQL makes rows, and indexes over them, many times as fast.
 const ROWS_POSTGRES: (u64, u64) = (4_000_000, 1_000_000);
 const ROWS_OF_SLICE: (u64, u64) = (40_000, 20_000);
