@@ -18,7 +18,7 @@ use crate::platform::{AppSecret, Dress, SecretSeen};
 /// checks the lock before it starts the session).
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// So many looks in a close row come right before the lock. A client in a tight loop is there in two looks of five,
-/// where logging in takes longest (PostgreSQL with SCRAM: docs/proof/races.md).
+/// where logging in takes longest (PostgreSQL with SCRAM; `cargo xtask prove races` measures it).
 const CLOSE_LOOKS: u32 = 50;
 /// Between two of them.
 const CLOSE_STEP: Duration = Duration::from_millis(10);
