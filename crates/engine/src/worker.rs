@@ -342,7 +342,8 @@ impl Worker {
     /// early when one that was unused is used again, or when sessions cannot be looked at. The caller races
     /// it against the platform's events.
     pub async fn rest(&mut self, next: &Next) {
-        if let Some(address) = &self.memory.dead_server {
+        // Only the look just made says so: one that finds no object, or cannot read it, asks no server.
+        if let Some(address) = &self.memory.dead_server.take() {
             let (servers, clock) = (&self.engine.servers, self.engine.clock.as_ref());
             self.memory.may_try = servers.wait(address, clock).await;
             return;
