@@ -150,6 +150,7 @@ impl Worker {
             match self.pass().await {
                 Pass::GoOn => {}
                 Pass::Rest(next) => {
+                    self.memory.told_late = false;
                     self.leave(&next);
                     return *next;
                 }
@@ -167,7 +168,7 @@ impl Worker {
     /// A block calls for a person, so it is told only once it was seen live: of a database and its migrations,
     /// applied together, the database may be the first that is heard of.
     async fn decided(&mut self) -> Result<Option<Decided>, PlatformError> {
-        let freshness = match std::mem::take(&mut self.memory.told_late) {
+        let freshness = match self.memory.told_late {
             true => Freshness::Live,
             false => Freshness::Recent,
         };
@@ -234,7 +235,7 @@ impl Worker {
             Ok(done) => {
                 self.memory.failures = 0;
                 self.memory.looks = 0;
-                self.memory.told_late = done == execute::Done::Not;
+                self.memory.told_late |= done == execute::Done::Not;
                 if done == execute::Done::Whole {
                     let platform = &self.engine.platform;
                     platform.acted(&self.database, action, because).await;
