@@ -38,8 +38,8 @@ pub struct Memory {
     /// How many looks in a row came to a decision of this kind.
     pub(crate) looks: u32,
     pub(crate) decided: &'static str,
-    /// What was told turned out not to be so when it was looked at live: the next look is live too, or the same
-    /// would be decided again, at once.
+    /// What was told turned out not to be so when it was looked at live: until the worker rests every look is live,
+    /// or the same would be decided again, at once.
     pub(crate) told_late: bool,
     /// The server (`host:port`) that did not answer at the last look.
     pub(crate) dead_server: Option<String>,

@@ -150,6 +150,7 @@ impl Worker {
             match self.pass().await {
                 Pass::GoOn => {}
                 Pass::Rest(next) => {
+                    self.memory.told_late = false;
                     self.leave(&next);
                     return *next;
                 }
@@ -167,7 +168,7 @@ impl Worker {
     /// A block calls for a person, so it is told only once it was seen live: of a database and its migrations,
     /// applied together, the database may be the first that is heard of.
     async fn decided(&mut self) -> Result<Option<Decided>, PlatformError> {
-        let freshness = match std::mem::take(&mut self.memory.told_late) {
+        let freshness = match self.memory.told_late {
             true => Freshness::Live,
             false => Freshness::Recent,
         };
@@ -234,7 +235,7 @@ impl Worker {
             Ok(done) => {
                 self.memory.failures = 0;
                 self.memory.looks = 0;
-                self.memory.told_late = done == execute::Done::Not;
+                self.memory.told_late |= done == execute::Done::Not;
                 if done == execute::Done::Whole {
                     let platform = &self.engine.platform;
                     platform.acted(&self.database, action, because).await;
@@ -350,7 +351,8 @@ impl Worker {
     /// early when one that was unused is used again, or when sessions cannot be looked at. The caller races
     /// it against the platform's events.
     pub async fn rest(&mut self, next: &Next) {
-        if let Some(address) = &self.memory.dead_server {
+        // Only the look just made says so: one that finds no object, or cannot read it, asks no server.
+        if let Some(address) = &self.memory.dead_server.take() {
             let (servers, clock) = (&self.engine.servers, self.engine.clock.as_ref());
             self.memory.may_try = servers.wait(address, clock).await;
             return;

@@ -18,6 +18,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use dbop_engine::{Clock, Engine, Servers, Worker};
 use dbop_plan::{Decision, Slots};
@@ -35,8 +36,10 @@ pub use setup::{Database, Setup};
 pub use shrink::shrink;
 pub use story::{Failure, Story};
 
-/// A history takes some ten thousand polls; one that takes so many more goes round in circles.
-const POLLS_MAX: u64 = 400_000;
+/// A history takes some hundreds of polls; one that takes so many more goes round in circles.
+const POLLS_MAX: u64 = 20_000;
+/// Reconciles in one moment: a few follow from changes that are told, more from a rest that is none.
+const ROUNDS_AT_ONCE_MAX: u32 = 20;
 /// A change is told this much later at most, where it is told.
 const EVENT_LATE_MAX_MS: u64 = 1500;
 /// One change in so many is not told: the slow look has to find it.
@@ -206,7 +209,7 @@ impl Fleet {
 
     /// Lets time pass to `end`.
     fn run_to(&mut self, end: Timestamp) {
-        while self.polls < POLLS_MAX {
+        while self.polls < POLLS_MAX && self.pace.endless() == 0 {
             while let Some(entry) = self.agenda.first_entry().filter(|e| e.key().0 <= self.now) {
                 let ending = entry.remove();
                 self.end(ending);
@@ -309,6 +312,7 @@ impl Fleet {
             .map(|task| task.wait.until)
             .max()
             && self.polls < POLLS_MAX
+            && self.pace.endless() == 0
         {
             self.run_to(until.max(self.now + millis(1)));
         }
@@ -365,6 +369,10 @@ impl Fleet {
             all.into_iter().map(move |one| (at, one))
         };
         let mut all: Vec<(usize, String)> = self.worlds.iter().enumerate().flat_map(of).collect();
+        if self.pace.endless() > 0 {
+            let line = "INVARIANT BROKEN: it_rests: a reconcile took as many steps as it may, or no time passed between many";
+            all.push((0, line.to_owned()));
+        }
         if self.polls >= POLLS_MAX {
             let line = "INVARIANT BROKEN: it_rests: the operators go round in circles";
             all.push((0, line.to_owned()));
@@ -389,8 +397,19 @@ impl Fleet {
 /// The life of a database's worker: reconcile, rest, and again. It never ends by itself.
 async fn drive(mut worker: Worker, pace: Arc<Pace>, left: Left) {
     let clock = PacedClock(pace.clone());
+    let (mut before, mut rounds) = (Timestamp::MIN, 0);
     loop {
+        // One that does not rest would keep everybody else from their turn.
+        rounds = if clock.now() == before { rounds + 1 } else { 0 };
+        before = clock.now();
+        if rounds > ROUNDS_AT_ONCE_MAX {
+            pace.note_endless();
+            clock.sleep(Duration::from_secs(1)).await;
+        }
         let mut next = worker.reconcile().await;
+        if next.decision.is_none() && next.failure.is_none() && next.wake_at != Timestamp::MAX {
+            pace.note_endless();
+        }
         *left.lock().unwrap_or_else(PoisonError::into_inner) =
             next.decision.clone().filter(|_| next.failure.is_none());
         // Not every change is told: no rest is longer than the slow heartbeat.

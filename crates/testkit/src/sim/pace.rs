@@ -32,6 +32,8 @@ struct State {
     wait: Wait,
     /// The platform tells the task that something has changed.
     event: bool,
+    /// How many reconciles ended because they had taken as many steps as one may.
+    endless: u32,
 }
 
 /// What a task waits for.
@@ -53,6 +55,7 @@ impl Pace {
             skew: SignedDuration::ZERO,
             wait: NEVER,
             event: false,
+            endless: 0,
         }))
     }
 
@@ -78,6 +81,16 @@ impl Pace {
     /// Has something changed? It is told once.
     pub(super) fn told(&self) -> bool {
         std::mem::take(&mut self.state().event)
+    }
+
+    /// A reconcile did not come to an end by itself.
+    pub(super) fn note_endless(&self) {
+        self.state().endless += 1;
+    }
+
+    /// How many did not.
+    pub(super) fn endless(&self) -> u32 {
+        self.state().endless
     }
 
     /// A call of the platform, which may take its time.

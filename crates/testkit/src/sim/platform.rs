@@ -84,7 +84,13 @@ impl SimPlatform {
             reason: "the connection was lost".to_owned(),
         };
         let done = match world.write(name) {
-            WriteFate::Apply => change(&mut world),
+            WriteFate::Apply => {
+                let done = change(&mut world);
+                if done.is_ok() {
+                    world.show_own_write();
+                }
+                done
+            }
             WriteFate::FailBefore if std::mem::take(&mut world.conflict) => {
                 Err(PlatformError::Conflict {
                     what: name.to_owned(),

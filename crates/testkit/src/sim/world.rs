@@ -265,6 +265,16 @@ impl World {
         }
     }
 
+    /// What a write gives back is in the cache at once, however far behind the watches are: what others did to the
+    /// same objects comes with it. The spec is read from watches alone.
+    pub(super) fn show_own_write(&mut self) {
+        for shown in &mut self.shown {
+            shown.object.last_run.clone_from(&self.object.last_run);
+            shown.jobs.clone_from(&self.jobs);
+            shown.secrets.clone_from(&self.secrets);
+        }
+    }
+
     /// What a read of this freshness answers from, where that is not the world as it is.
     pub(super) fn late(&self, read: Read) -> Option<&Shown> {
         self.shown.front().filter(|_| read == Read::Cached)
