@@ -136,7 +136,8 @@ async fn is_quiet(
             return Ok(false);
         }
     }
-    Ok(true)
+    // Half a second has gone by: what was wanted may have changed.
+    step.still().await
 }
 
 /// Has every replica taken over that the login is locked? Who comes in at one that has not would not be seen to.
