@@ -1,11 +1,6 @@
 //! Rotation, on the fakes: a credential gets another login beside those who use the one before, whatever breaks on the
 //! way.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot make its world should fail"
-)]
-
 #[path = "support/story.rs"]
 mod support;
 

@@ -148,7 +148,7 @@ fn about(
         let failure = Failure::new(format!("ManagedDatabase {id}: there is {what}"));
         return Err(match names[..] {
             [] => failure.or("see: status"),
-            _ => failure.or(&format!("name one of these: {}", names.join(", "))),
+            _ => failure.or(format!("name one of these: {}", names.join(", "))),
         });
     }
     let asked = meant

@@ -18,6 +18,10 @@ fn pod(name: &str) -> Value {
 }
 
 #[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a person who asks for a rotation tells the real time"
+)]
 async fn a_pod_from_before_keeps_the_login_that_it_may_hold() {
     let mut site = Site::new("rotation").await;
     let _kubelet = Kubelet::start(&site);
