@@ -9,9 +9,10 @@ mod credential;
 mod retire;
 mod run;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dbop_database::{Administer, Scope};
+use dbop_database::{Administer, DatabaseError, Scope};
 use dbop_model::{Claim, ClaimId, JobName, ObjectRef};
 use dbop_plan::{Action, DeletionStep, Undo, decide};
 
@@ -221,6 +222,28 @@ impl Step<'_> {
         }
     }
 
+    /// Claims the database. Where it was restored without its roles, the Secrets still say under which claim it was, and
+    /// logins get the names again that applications hold; unless on this server somebody else has them.
+    async fn claim(&self) -> Result<Scope, StepError> {
+        let admin = self.admin()?;
+        let secrets = self.seen.secrets.values().filter(|secret| secret.ours);
+        let before: BTreeSet<&ClaimId> =
+            secrets.filter_map(|secret| secret.claim.as_ref()).collect();
+        for id in before {
+            let scope = self.scope_of(id.clone());
+            match admin.claim(&scope).await {
+                Ok(()) => return Ok(scope),
+                Err(DatabaseError::Foreign(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut random = [0; dbop_credentials::names::CLAIM_ID_BYTES];
+        self.engine.entropy.fill(&mut random);
+        let scope = self.scope_of(dbop_credentials::names::claim_id(random));
+        admin.claim(&scope).await?;
+        Ok(scope)
+    }
+
     /// Claim, roles and grants, where they are missing: the first writes of a credential and of a run.
     pub(crate) async fn prepared(&mut self) -> Result<Scope, StepError> {
         if !self.seen.held {
@@ -237,13 +260,7 @@ impl Step<'_> {
         let ready = database.roles_ready;
         let scope = match &database.claim {
             Claim::Ours(id) => self.scope_of(id.clone()),
-            Claim::None => {
-                let mut random = [0; dbop_credentials::names::CLAIM_ID_BYTES];
-                self.engine.entropy.fill(&mut random);
-                let scope = self.scope_of(dbop_credentials::names::claim_id(random));
-                admin.claim(&scope).await?;
-                scope
-            }
+            Claim::None => self.claim().await?,
             Claim::Elsewhere { .. } => return Err(StepError::Gone("our claim")),
         };
         if !ready {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dbop_database::Target;
 use dbop_model::{
-    ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, MigrationName, ObjectRef, RunRecord,
-    SecretName, ServerRole,
+    ClaimId, ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, MigrationName, ObjectRef,
+    RunRecord, SecretName, ServerRole,
 };
 use dbop_plan::{
     Action, Because, Decision, Declared, Desired, Facts, ObjectFacts, Reference, Run, Slots,
@@ -58,6 +58,8 @@ pub struct SecretSeen {
     pub data: BTreeMap<String, SecretString>,
     /// What it has by a template: of what was written so, what is there.
     pub dress: Dress,
+    /// The claim that its login's name derives from, as it was recorded in it.
+    pub claim: Option<ClaimId>,
     /// Since when it names its login, as it was recorded in it.
     pub issued_at: Option<Timestamp>,
     /// When it was made, where that is known.

@@ -18,7 +18,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use dbop_engine::{AppSecret, Dress, PlatformError, Revision, SecretSeen};
-use dbop_model::{MigrationName, ObjectRef, SecretName};
+use dbop_model::{ClaimId, MigrationName, ObjectRef, SecretName};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -123,6 +123,7 @@ impl Secrets {
                     ours: true,
                     revision: revision(&meta, &data),
                     dress: meta.dress(),
+                    claim: ClaimId::new(&meta.claim).ok(),
                     issued_at: meta.issued_at,
                     created_at: None,
                     kind: meta.kind,
@@ -136,6 +137,7 @@ impl Secrets {
                 kind: String::new(),
                 data: BTreeMap::new(),
                 dress: Dress::default(),
+                claim: None,
                 issued_at: None,
                 created_at: None,
             }),

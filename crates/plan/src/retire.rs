@@ -83,16 +83,21 @@ pub(crate) fn retire(s: &Situation<'_>, outdated: &Outdated<'_>) -> Option<Decis
     Some(retirement(migration, outdated.schema))
 }
 
-/// The first of these credentials that can be retired now; the others are not waited for.
-pub(crate) fn retire_when_unused(
-    s: &Situation<'_>,
-    migrations: &[MigrationName],
-    schema: &MigrationName,
-) -> Option<Decision> {
-    let ready = migrations
+/// The step for these credentials, each by itself: none is kept because another is in use.
+pub(crate) fn retire_each(s: &Situation<'_>, outdated: &Outdated<'_>) -> Option<Decision> {
+    let one = |migration: &MigrationName| Outdated {
+        migrations: vec![migration.clone()],
+        ..*outdated
+    };
+    let is_used = |m: &MigrationName| matches!(readiness(s, m), Readiness::Used(_));
+    let unused = outdated.migrations.iter().filter(|m| !is_used(m));
+    let steps: Vec<Decision> = unused.filter_map(|m| retire(s, &one(m))).collect();
+    let act = steps
         .iter()
-        .find(|m| matches!(readiness(s, m), Readiness::Ready))?;
-    Some(retirement(ready, schema))
+        .position(|step| matches!(step, Decision::Act { .. }));
+    let first = act.unwrap_or_default();
+    // Those that are unused are watched meanwhile; those in use are told where nothing else is to be done.
+    steps.into_iter().nth(first).or_else(|| retire(s, outdated))
 }
 
 fn retirement(migration: &MigrationName, schema: &MigrationName) -> Decision {

@@ -10,7 +10,7 @@ use dbop_model::{
 use crate::decide::{HEARTBEAT, HINTS_LOOK, LOCK_LOOK, SLOT_LOOK, UNKNOWN_LOOK, after, record};
 use crate::decision::{Action, Because, Blocker, Decision, Run, WaitingOn};
 use crate::facts::Declared;
-use crate::retire::{Outdated, retire, retire_when_unused};
+use crate::retire::{Outdated, retire, retire_each};
 use crate::situation::{Position, Rest, Situation};
 
 /// What lines 10 to 14 come to, and the run that line 14 is about, if it is about one.
@@ -143,16 +143,16 @@ fn at_rest(s: &Situation<'_>, position: &Position) -> Option<Decision> {
         those.retain(|m| s.generation(current, m) == wanted);
         those
     };
-    let older = Outdated {
-        migrations: of(Generation::Older),
+    let outdated = |generation| Outdated {
+        migrations: of(generation),
         next: None,
         schema: current,
         move_to: current,
     };
-    retire(s, &older)
+    retire(s, &outdated(Generation::Older))
         .or_else(|| match s.desired.database.credentials.orphaned {
             Orphaned::Retain => None,
-            Orphaned::RevokeWhenUnused => retire_when_unused(s, &of(Generation::Beyond), current),
+            Orphaned::RevokeWhenUnused => retire_each(s, &outdated(Generation::Beyond)),
         })
         .or_else(|| {
             Some(Decision::Converged {

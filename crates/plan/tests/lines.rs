@@ -1198,14 +1198,30 @@ fn line_11_desired_older_and_compatible_is_at_rest() {
 fn line_11_a_restored_backup_leaves_credentials_beyond() {
     let restored = || rest(2, 3).desired("v2").cred("v3");
     check(restored(), "at rest");
-    check(restored().orphans_go(), "at rest");
+    check(
+        restored().orphans_go(),
+        "waits: credential v3 is unused, and watched until 2026-01-01T00:01:00Z before it is retired",
+    );
     check(
         restored().orphans_go().quiet("v3", 60),
         "retire credential v3: unused, and its code cannot live with the schema of v2",
     );
     check(
         restored().orphans_go().quiet("v3", 60).session("v3"),
-        "at rest",
+        "waits: credential v3 is still used by a session (pid 4711, user shop_v3_9f31c0de, from 10.1.4.7); its code cannot live with the schema of v2: move it to credential v2",
+    );
+    // Each goes by itself.
+    let two = || {
+        let case = rest(2, 4).desired("v2").cred("v3").cred("v4");
+        case.orphans_go().session("v4")
+    };
+    check(
+        two(),
+        "waits: credential v3 is unused, and watched until 2026-01-01T00:01:00Z before it is retired",
+    );
+    check(
+        two().quiet("v3", 60),
+        "retire credential v3: unused, and its code cannot live with the schema of v2",
     );
     check(
         restored().locked("v3"),

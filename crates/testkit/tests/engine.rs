@@ -98,6 +98,7 @@ fn a_foreign_secret_blocks_and_stays_as_it_is() {
     let mut world = world(2);
     let name = names::secret(&world.desired.database.id, &v("v2"));
     let foreign = Stored {
+        claim: None,
         ours: false,
         revision: 1,
         migration: None,

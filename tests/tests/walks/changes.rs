@@ -108,31 +108,6 @@ fn damages(site: &Site, login: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_restored_database_walks_forward_again() {
-    on_newest(async |server| {
-        let site = site(&server, "walk_restored", &[Step::new(CREATE), Step::new(ADD_PHONE)]).await;
-        site.desire("v2");
-        site.directory.local().await.exits(0);
-        let v2 = site.published("v2");
-        // What a backup from before v2 gives: its schema and its version.
-        site.database
-            .run(
-                "ALTER TABLE customers DROP COLUMN phone; DELETE FROM _sqlx_migrations WHERE version = 2",
-            )
-            .await;
-        site.directory.local().await.exits(0);
-        assert_eq!(site.status()["currentVersion"], "v2");
-        assert_eq!(runs(&site), 3, "v2 ran again");
-        site.has_credentials(&["v1", "v2"]).await;
-        assert!(
-            site.published("v2") == v2,
-            "the application's credential outlives the restore"
-        );
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn a_migration_goes_on_while_local_is_stopped() {
     on_newest(async |server| {
         let site = site(&server, "walk_stopped", &[Step::new(CREATE)]).await;

@@ -7,6 +7,7 @@ mod databases;
 mod hints;
 mod on_mysql;
 mod on_postgres;
+mod restores;
 mod rotation;
 mod secrets;
 

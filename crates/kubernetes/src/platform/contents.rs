@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dbop_api::marks::ISSUED_ANNOTATION;
+use dbop_api::marks::{CLAIM_ANNOTATION, ISSUED_ANNOTATION};
 use dbop_engine::Dress;
-use dbop_model::ObjectRef;
+use dbop_model::{ClaimId, ObjectRef};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -27,6 +27,8 @@ pub(crate) struct Content {
     pub(crate) data: Data,
     pub(crate) kind: String,
     pub(crate) dress: Dress,
+    /// The claim that its login's name derives from, as it is recorded in it.
+    pub(crate) claim: Option<ClaimId>,
     /// Since when it names its login, as it is recorded in it.
     pub(crate) issued_at: Option<Timestamp>,
     pub(crate) created_at: Option<Timestamp>,
@@ -38,7 +40,10 @@ impl Content {
             data: data(secret),
             kind: secret.type_.clone().unwrap_or_default(),
             dress: dress::worn(&secret.metadata),
-            issued_at: issued_at(&secret.metadata),
+            claim: recorded(&secret.metadata, CLAIM_ANNOTATION, |id| {
+                ClaimId::new(id).ok()
+            }),
+            issued_at: recorded(&secret.metadata, ISSUED_ANNOTATION, |at| at.parse().ok()),
             created_at: secret.creation_timestamp().map(|time| time.0),
         }
     }
@@ -69,16 +74,21 @@ struct Packed {
     annotations: BTreeMap<String, String>,
     #[serde(rename = "k", default, skip_serializing_if = "BTreeSet::is_empty")]
     keys: BTreeSet<String>,
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    claim: Option<String>,
     #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     issued_at: Option<Timestamp>,
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     created_at: Option<Timestamp>,
 }
 
-/// Since when a credential's Secret names its login; what is no time says nothing.
-fn issued_at(metadata: &ObjectMeta) -> Option<Timestamp> {
-    let said = metadata.annotations.as_ref()?.get(ISSUED_ANNOTATION)?;
-    said.parse().ok()
+/// What an annotation of ours says; what somebody has made of it that does not read says nothing.
+fn recorded<T>(
+    metadata: &ObjectMeta,
+    annotation: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
+    read(metadata.annotations.as_ref()?.get(annotation)?)
 }
 
 impl Contents {
@@ -92,6 +102,7 @@ impl Contents {
             labels,
             annotations,
             keys,
+            claim,
             issued_at,
             created_at,
         } = serde_json::from_str(held.json.expose_secret()).ok()?;
@@ -106,6 +117,7 @@ impl Contents {
                 annotations,
                 keys,
             },
+            claim: claim.and_then(|id| ClaimId::new(id).ok()),
             issued_at,
             created_at,
         })
@@ -117,6 +129,7 @@ impl Contents {
             data,
             kind,
             dress,
+            claim,
             issued_at,
             created_at,
         } = content;
@@ -129,6 +142,7 @@ impl Contents {
             labels: dress.labels.clone(),
             annotations: dress.annotations.clone(),
             keys: dress.keys.clone(),
+            claim: claim.as_ref().map(ToString::to_string),
             issued_at: *issued_at,
             created_at: *created_at,
         };
@@ -178,10 +192,12 @@ mod tests {
             annotations: [("note".to_owned(), "any".to_owned())].into(),
             keys: ["pgpass".to_owned()].into(),
         };
+        let claim = ClaimId::new("9f31c0de").unwrap();
         let content = Content {
             data,
             kind: "Opaque".to_owned(),
             dress: dress.clone(),
+            claim: Some(claim.clone()),
             issued_at: Some(Timestamp::UNIX_EPOCH),
             created_at: None,
         };
@@ -189,6 +205,7 @@ mod tests {
         let held = contents.get(&secret, "7").unwrap();
         assert_eq!(held.data["password"].expose_secret(), "s3\"cret");
         assert_eq!((held.kind.as_str(), held.dress), ("Opaque", dress));
+        assert_eq!(held.claim, Some(claim));
         let times = (held.issued_at, held.created_at);
         assert_eq!(times, (Some(Timestamp::UNIX_EPOCH), None));
         assert!(contents.get(&secret, "8").is_none());

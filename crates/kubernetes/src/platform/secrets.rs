@@ -552,6 +552,7 @@ fn seen_with(name: SecretName, revision: Revision, content: Option<Content>) -> 
         data,
         kind,
         dress,
+        claim,
         issued_at,
         created_at,
     } = content.unwrap_or_default();
@@ -562,6 +563,7 @@ fn seen_with(name: SecretName, revision: Revision, content: Option<Content>) -> 
         kind,
         data,
         dress,
+        claim,
         issued_at,
         created_at,
     }

@@ -11,8 +11,8 @@ use dbop_engine::{
     SecretSeen, Subject, Workloads,
 };
 use dbop_model::{
-    ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, JobPhase, MigrationName, ObjectRef,
-    RunRecord, SecretName, ServerRole,
+    ClaimId, ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, JobPhase, MigrationName,
+    ObjectRef, RunRecord, SecretName, ServerRole,
 };
 use dbop_plan::{Reference, Slots};
 use secrecy::{ExposeSecret, SecretString};
@@ -245,6 +245,7 @@ impl Platform for SimPlatform {
                 kind: kind.clone(),
                 data: plain(&secret.over(&before)),
                 dress: secret.dress.clone(),
+                claim: ClaimId::new(&secret.claim).ok(),
                 issued_at: secret.issued_at.or(held.and_then(|held| held.issued_at)),
             };
             invariants::published(world, &secret.name, &secret.migration, &stored);
@@ -433,6 +434,7 @@ fn seen(name: &SecretName, stored: &Stored) -> SecretSeen {
         kind: stored.kind.clone(),
         data,
         dress: stored.dress.clone(),
+        claim: stored.claim.clone(),
         issued_at: stored.issued_at,
         created_at: None,
     }

@@ -6,8 +6,8 @@ use std::sync::PoisonError;
 use dbop_credentials::names;
 use dbop_engine::{Dress, Read};
 use dbop_model::{
-    ConfigMapName, Digest, Fact, JobName, MigrationName, ObservedVersion, RunRecord, SchemaVersion,
-    SecretName,
+    ClaimId, ConfigMapName, Digest, Fact, JobName, MigrationName, ObservedVersion, RunRecord,
+    SchemaVersion, SecretName,
 };
 use dbop_plan::{Declared, Desired, ObjectFacts, Slots};
 use jiff::{SignedDuration, Timestamp};
@@ -137,6 +137,8 @@ pub struct Stored {
     pub data: BTreeMap<String, String>,
     /// What of it was written by a template.
     pub dress: Dress,
+    /// The claim that its login's name derives from.
+    pub claim: Option<ClaimId>,
     /// Since when it names its login.
     pub issued_at: Option<Timestamp>,
 }

@@ -314,6 +314,7 @@ fn befall(world: &mut World, what: &Happening) {
         Happening::ForeignSecret(number) => {
             let name = names::secret(&world.desired.database.id, &v(*number));
             world.secrets.entry(name).or_insert_with(|| Stored {
+                claim: None,
                 issued_at: None,
                 ours: false,
                 revision: 1,
