@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dbop_api::database::{LiquibaseVersion, VersionEngine};
+use dbop_model::finding::FACTS_AGE_MAX;
 use dbop_model::{Engine, writes};
 
 /// Automates the schema migrations of relational databases, and the credentials that go with each schema.
@@ -341,6 +342,9 @@ pub struct AnalyzeArgs {
     /// A table of so many rows or more is large.
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
     pub large_table_rows: u64,
+    /// One probe of a table's rows may take so long on the server, at most 10s; 5s where the manifest says nothing.
+    #[arg(long, value_name = "SPAN", value_parser = probe, conflicts_with = "facts")]
+    pub probe_timeout: Option<Duration>,
     /// Watch for so long how much is written to the tables, 3s to 60s; without it that is unknown, which matters
     /// for large tables alone.
     #[arg(long, value_name = "SPAN", value_parser = observed, conflicts_with = "facts")]
@@ -575,6 +579,15 @@ fn observed(text: &str) -> Result<Duration, String> {
     Ok(span)
 }
 
+/// How long a probe may take: no longer than `hints.probeTimeout` may be.
+fn probe(text: &str) -> Result<Duration, String> {
+    let span = duration(text)?;
+    if span.is_zero() || span > FACTS_AGE_MAX.unsigned_abs() {
+        return Err("a probe takes 10s at most, and more than nothing".to_owned());
+    }
+    Ok(span)
+}
+
 /// The name of a schema-version engine, as manifests have it.
 fn engine(text: &str) -> Result<VersionEngine, String> {
     let named = |engine: &VersionEngine| format!("{engine:?}") == text;
@@ -652,7 +665,7 @@ mod tests {
             "x lint shop",
             "x analyze --dsn-file f --sql -",
             "x analyze --dsn-file - --migration v8.yaml",
-            "x analyze --dsn-file f --sql s --observe 10s --large-table-rows 5",
+            "x analyze --dsn-file f --sql s --observe 10s --large-table-rows 5 --probe-timeout 10s",
             "x analyze --facts s.json --sql s",
             "x snapshot --dsn-file f",
             "x snapshot --dsn-file - --out s.json --observe 60s",
@@ -709,6 +722,10 @@ mod tests {
         refused(
             "x analyze --dsn-file f --sql a --migration b",
             "cannot be used with",
+        );
+        refused(
+            "x analyze --dsn-file f --sql a --probe-timeout 11s",
+            "a probe takes 10s at most",
         );
         refused("x analyze --sql a", "<--dsn-file <FILE>|--facts <FILE>>");
         refused(

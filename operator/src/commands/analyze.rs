@@ -40,6 +40,7 @@ pub(super) async fn run(args: AnalyzeArgs, console: Console) -> Done {
     } = source.subject(server.engine)?;
     let policy = HintPolicy {
         large_table_rows: args.large_table_rows,
+        probe_timeout: args.probe_timeout.unwrap_or(policy.probe_timeout),
         ..policy
     };
     let wanted = dbop_hints::facts_wanted(&statements);

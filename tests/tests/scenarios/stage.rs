@@ -20,6 +20,8 @@ const ROWS_AT_ONCE: u64 = 1_000_000;
 const ROWS_WRITTEN: u64 = 5;
 /// For so long `analyze` looks at the writer.
 const OBSERVED: &str = "4s";
+/// As long as a probe may take: the machine has other work to do, and millions of rows are looked at.
+const PROBE_TIMEOUT: &str = "10s";
 
 const SHAPE: &str =
     "id BIGINT PRIMARY KEY, a INT NOT NULL, b INT NOT NULL, dup INT NOT NULL, note VARCHAR(40)";
@@ -173,6 +175,8 @@ impl Stage {
             &file,
             "--large-table-rows",
             &rows,
+            "--probe-timeout",
+            PROBE_TIMEOUT,
             "--output",
             "json",
         ];
