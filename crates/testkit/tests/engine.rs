@@ -8,12 +8,14 @@ mod support;
 use dbop_credentials::names;
 use dbop_database::Connector;
 use dbop_engine::Dress;
-use dbop_model::{DeletionPolicy, MissingPrivilege, ObservedVersion, SchemaVersion, SecretName};
+use dbop_model::{
+    DeletionPolicy, Engine, MissingPrivilege, ObservedVersion, SchemaVersion, SecretName,
+};
 use dbop_plan::{Decision, example};
 use dbop_testkit::fake_database::Mark;
 use dbop_testkit::sim::Sim;
 use dbop_testkit::sim::actors::{Application, Habit, Script};
-use dbop_testkit::sim::world::{End, Stored};
+use dbop_testkit::sim::world::{End, Stored, World};
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
 use support::{HOUR, MINUTE, check_shows, story, v, world};
@@ -303,6 +305,60 @@ fn a_restored_backup_is_walked_forward_again() {
     let world = sim.world();
     assert_eq!(world.current(), Some(v("v3")));
     assert_eq!(world.ledger.runs[&v("v3")], 2);
+    assert!(world.violations.is_empty(), "{:?}", world.violations);
+}
+
+/// At rest at v2; then the data came back on a server that has none of the roles. Gives the Secrets from before.
+fn without_roles(prepare: impl Fn(&World)) -> (Sim, BTreeMap<SecretName, Stored>) {
+    let mut sim = Sim::new(world(2), 1);
+    let empty = sim.world().db.back_up();
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+    let secrets = sim.world().secrets.clone();
+    {
+        let world = sim.world();
+        world.db.restore(&empty);
+        let version = world.version_of(&v("v2")).unwrap();
+        world.db.set_version(ObservedVersion::At(version));
+        prepare(&world);
+    }
+    (sim, secrets)
+}
+
+#[test]
+fn roles_that_are_lost_get_their_names_again() {
+    let (mut sim, secrets) = without_roles(|_| {});
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+    let world = sim.world();
+    for (name, before) in &secrets {
+        assert_eq!(world.secrets[name].data, before.data, "{name}");
+        assert!(world.works(&world.secrets[name]), "{name}");
+    }
+    assert_eq!(world.ledger.runs[&v("v2")], 1);
+    assert!(world.violations.is_empty(), "{:?}", world.violations);
+}
+
+#[test]
+fn a_name_that_somebody_else_has_meanwhile_is_left_to_them() {
+    let group = |secret: &Stored| {
+        let claim = secret.claim.clone().unwrap();
+        let object = example::desired(2).unwrap().database.id;
+        names::group_role(Engine::PostgreSql, &object, &claim)
+    };
+    let (_, secrets) = without_roles(|_| {});
+    let taken = group(secrets.values().next().unwrap());
+    let (mut sim, secrets) = without_roles(|world| world.db.add_role(taken.as_str(), None));
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+    let world = sim.world();
+    for (name, before) in &secrets {
+        let now = &world.secrets[name];
+        assert_ne!(now.data["username"], before.data["username"], "{name}");
+        assert_eq!(now.data["password"], before.data["password"], "{name}");
+        assert!(world.works(now), "{name}");
+    }
+    assert!(
+        world.db.roles().contains_key(taken.as_str()),
+        "it was theirs"
+    );
     assert!(world.violations.is_empty(), "{:?}", world.violations);
 }
 
