@@ -10,6 +10,9 @@ use dbop_model::table::{RowSource, TableFacts};
 /// seen with narrow rows.
 const GUESS_FACTOR: u64 = 3;
 
+/// How much more rows there can be than InnoDB's sample tells.
+const SAMPLE_FACTOR: u64 = 2;
+
 /// What a table's size means to the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Size {
@@ -25,7 +28,12 @@ pub(crate) enum Size {
 pub(crate) fn weigh(facts: &TableFacts, policy: &HintPolicy) -> Size {
     let rows = facts.rows.known();
     let bytes = facts.bytes.known().copied();
-    if policy.is_large(rows.map(|estimate| estimate.rows), bytes) {
+    // A table that may be large is judged as one: the estimate is all that there is, and it comes too low more often.
+    let at_most = rows.map(|estimate| match estimate.source {
+        RowSource::Sample => estimate.rows.saturating_mul(SAMPLE_FACTOR),
+        RowSource::Statistics | RowSource::FirstPages | RowSource::PlannerGuess => estimate.rows,
+    });
+    if policy.is_large(at_most, bytes) {
         return Size::Large;
     }
     match facts.rows.as_result() {
@@ -146,13 +154,15 @@ mod tests {
 
     #[test]
     fn either_threshold_makes_a_table_large() {
-        use RowSource::{PlannerGuess, Statistics};
+        use RowSource::{PlannerGuess, Sample, Statistics};
         check(Some((999_999, Statistics)), Some(999_999_999), "small");
         check(Some((1_000_000, Statistics)), Some(0), "large");
         check(Some((1, Statistics)), Some(1_000_000_000), "large");
         check(None, Some(1_000_000_000), "large");
         check(None, Some(1), "permission denied");
         check(Some((1, Statistics)), None, "permission denied");
+        check(Some((499_999, Sample)), Some(1), "small");
+        check(Some((500_000, Sample)), Some(1), "large");
         check(Some((300_000, PlannerGuess)), Some(1), "small");
         check(
             Some((400_000, PlannerGuess)),

@@ -99,7 +99,7 @@ async fn a_table_is_described() {
         assert_eq!(facts.kind, TableKind::Ordinary);
         assert_eq!(facts.any_row, Fact::Known(true));
         let rows = facts.rows.known().unwrap();
-        assert_eq!((rows.rows, rows.source), (2, RowSource::Statistics));
+        assert_eq!((rows.rows, rows.source), (2, RowSource::Sample));
         assert!(facts.bytes.is_known_and(|bytes| *bytes >= 16_384), "{:?}", facts.bytes);
         for (name, nullable, has_default) in [
             ("id", false, true),

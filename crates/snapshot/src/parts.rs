@@ -88,6 +88,7 @@ words!(KindWord of TableKind {
 });
 words!(SourceWord of RowSource {
     Statistics = RowSource::Statistics,
+    Sample = RowSource::Sample,
     FirstPages = RowSource::FirstPages,
     PlannerGuess = RowSource::PlannerGuess,
 });

@@ -113,7 +113,8 @@ impl Stage {
 
     /// The server makes the rows itself.
     fn filling(&self, table: &str, after: u64, rows: u64) -> String {
-        let values = |n: &str| format!("{n}, {n} % 1000, {n} % 7, {n}, concat('note ', {n} % 100)");
+        let values =
+            |n: &str| format!("{n}, {n} % 1000, {n} % 7, {n}, concat('note', {n} % 100000)");
         let columns = "id, a, b, dup, note";
         match self.database.engine() {
             Engine::Postgres => format!(

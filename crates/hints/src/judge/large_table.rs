@@ -269,6 +269,28 @@ mod tests {
         );
     }
 
+    /// With a tree for an answer the tool knows of no rows, and copies all of them at once.
+    #[test]
+    fn pt_online_schema_change_is_told_how_explain_is_to_answer() {
+        let statements = [Statement::from(index(IndexKind::Spatial))];
+        let facts = facts_of(&statements, large());
+        for (engine, major, minor, is_told) in [
+            (Engine::MariaDb, 11, 4, false),
+            (Engine::MySql, 8, 0, false),
+            (Engine::MySql, 8, 4, true),
+            (Engine::MySql, 9, 7, true),
+        ] {
+            let server = other(engine, major, minor);
+            let judgement = crate::judge(&server, &statements, &facts, &HintPolicy::default(), NOW);
+            let mut advice = judgement.findings.into_iter().flat_map(|f| f.advice);
+            let command = advice.find(|way| way.contains("pt-online-schema-change --execute"));
+            let told = command
+                .unwrap()
+                .contains("--set-vars explain_format=TRADITIONAL");
+            assert_eq!(told, is_told, "{engine} {major}.{minor}");
+        }
+    }
+
     /// gh-ost follows the server's log: without one of whole rows it is no way out.
     #[test]
     fn gh_ost_is_advised_where_it_can_work() {

@@ -92,7 +92,7 @@ impl Look<'_> {
         match table.rows {
             Some(rows) => Ok(RowEstimate {
                 rows,
-                source: RowSource::Statistics,
+                source: RowSource::Sample,
                 age: None,
             }),
             None => unsaid(table),

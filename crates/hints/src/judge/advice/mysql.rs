@@ -173,7 +173,7 @@ pub(crate) fn copied_outside(case: &Case<'_>) -> Vec<String> {
                 .any(|c| c.kind == ConstraintKind::ForeignKey && c.incoming == incoming)
         })
     };
-    let mut advice = vec![change.by_percona(keys(true))];
+    let mut advice = vec![change.by_percona(keys(true), case.server)];
     // gh-ost refuses tables with foreign keys on either end, and cannot add one.
     let adds_key = matches!(case.step.operation, Operation::AddConstraint { constraint, .. }
         if constraint.kind() == ConstraintKind::ForeignKey);
@@ -197,15 +197,23 @@ struct Change<'a> {
 impl Change<'_> {
     /// pt-online-schema-change's driver reads the password from `MYSQL_PWD` (MariaDB Connector/C, `mysql_real_connect`).
     /// `--force` and `--recursion-method=none` leave out what a migrator has no right to: asking the server for its
-    /// primary and its replicas.
-    fn by_percona(&self, is_referred_to: bool) -> String {
+    /// primary and its replicas. It asks `EXPLAIN` how many rows there are, and reads the traditional answer alone: where
+    /// MySQL answers with a tree (9.5 and later, `explain_format`), it copies the table in one piece, and writers wait for
+    /// all of it.
+    fn by_percona(&self, is_referred_to: bool, server: &ServerInfo) -> String {
         let method = match is_referred_to {
             true => " --alter-foreign-keys-method=auto",
             false => "",
         };
+        // The variable is there from 8.0.32 on; a release is known here by its first two numbers.
+        let has_formats = server.engine == Engine::MySql && (server.major, server.minor) > (8, 0);
+        let explained = match has_formats {
+            true => " --set-vars explain_format=TRADITIONAL",
+            false => "",
+        };
         format!(
             "MYSQL_PWD=\"$DBA_OP_PASSWORD\" pt-online-schema-change --execute --force \
-             --recursion-method=none --no-version-check{method} --alter {} \
+             --recursion-method=none --no-version-check{explained}{method} --alter {} \
              \"h=$DBA_OP_HOST,P=$DBA_OP_PORT,u=$DBA_OP_USERNAME,D={},t={}\"",
             self.clause,
             self.database,
