@@ -70,6 +70,9 @@ enum Task {
         /// The oracle compares nothing and writes no page: it writes down what servers do.
         #[arg(long)]
         observe_only: bool,
+        /// Of the mutants only those without what has this in its description; no page is written.
+        #[arg(long)]
+        only: Option<String>,
     },
     /// Tells a story in five minutes of reading: a column is renamed while an application works.
     ///
@@ -177,7 +180,8 @@ fn run(task: Task) -> Result<ExitCode> {
             seed,
             histories,
             observe_only,
-        } => prove::run(name, seed, histories, observe_only)?,
+            only,
+        } => prove::run(name, seed, histories, observe_only, only.as_deref())?,
         Task::Demo(arguments) => demo::run(&arguments)?,
         Task::Bench(arguments) => bench::run(&arguments)?,
         Task::Dist(arguments) => {

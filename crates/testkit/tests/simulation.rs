@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use dbop_model::MigrationName;
 use dbop_plan::example;
@@ -17,7 +18,7 @@ use dbop_testkit::sim::actors::{Application, Habit};
 use dbop_testkit::sim::fleet::{Failure, Story, shrink};
 use dbop_testkit::sim::world::{FaultKind, Race, World};
 use dbop_testkit::sim::{Rng, Sim, faults};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 /// Histories of a bounded run.
 const HISTORIES: u64 = 300;
@@ -145,6 +146,128 @@ fn a_workload_that_comes_before_the_secret_is_deleted_gets_it_back() {
             "write Secret shop-v1",
         ],
     );
+}
+
+/// At rest at v2, with v3 wanted, which v1's code cannot live with; nobody is connected.
+fn about_to_retire() -> Sim {
+    let mut desired = example::desired(3).unwrap();
+    desired.database.credentials.quiet_window = std::time::Duration::from_secs(5);
+    desired.database.desired = v("v2");
+    let mut sim = Sim::new(World::new(desired), 1);
+    assert!(sim.settle(SignedDuration::from_hours(1)));
+    sim.world().desired.database.desired = v("v3");
+    sim
+}
+
+/// Is the last thing that happened that a login was locked?
+fn is_just_locked(world: &World) -> bool {
+    let last = world.story.back();
+    last.is_some_and(|line| line.ends_with(": lock_login"))
+}
+
+/// In the middle of the close row of looks before the lock: every walk from `about_to_retire` comes to it then.
+fn in_the_close_row() -> Timestamp {
+    let mut sim = about_to_retire();
+    let locked_at = Arc::new(Mutex::new(None));
+    let seen = locked_at.clone();
+    sim.world().meanwhile = Some(Box::new(move |world| {
+        let locked = is_just_locked(world).then_some(world.now);
+        *seen.lock().unwrap() = locked;
+        locked.is_some()
+    }));
+    assert!(sim.settle(SignedDuration::from_hours(1)));
+    let locked_at = locked_at.lock().unwrap().unwrap();
+    // It is first seen by who looks again after the lock, a tenth of a second later; the row takes half a second.
+    locked_at - SignedDuration::from_millis(350)
+}
+
+/// From then on nothing is taken away for as long as v1 has to be watched.
+#[track_caller]
+fn check_nothing_is_locked(mut sim: Sim) {
+    sim.pass(SignedDuration::from_secs(4));
+    let world = sim.world();
+    let story = world.told();
+    assert!(world.meanwhile.is_none(), "its moment never came\n{story}");
+    assert!(!story.contains(": lock_login"), "{story}");
+    assert!(world.violations.is_empty(), "{story}");
+}
+
+fn goes_on_until(sim: &mut Sim, moment: Timestamp) {
+    while sim.world().now < moment {
+        sim.turn();
+    }
+}
+
+#[test]
+fn who_is_there_for_a_moment_right_before_the_lock_keeps_the_login() {
+    let moment = in_the_close_row();
+    let mut sim = about_to_retire();
+    let mut session = None;
+    sim.world().meanwhile = Some(Box::new(move |world| {
+        if world.now < moment {
+            return false;
+        }
+        match session.take() {
+            None => {
+                let secret = world.secret_of(&v("v1")).unwrap().clone();
+                let value = |key: &str| secret.data[key].clone();
+                let opened = world
+                    .db
+                    .open_session(&value("username"), &value("password"));
+                session = Some(opened.unwrap());
+                false
+            }
+            Some(session) => {
+                world.db.close_session(session);
+                true
+            }
+        }
+    }));
+    goes_on_until(&mut sim, moment);
+    check_nothing_is_locked(sim);
+}
+
+#[test]
+fn a_person_who_pauses_right_before_the_lock_is_heard() {
+    let moment = in_the_close_row();
+    let mut sim = about_to_retire();
+    sim.world().meanwhile = Some(Box::new(move |world| {
+        let is_moment = world.now >= moment;
+        if is_moment {
+            world.desired.database.paused = true;
+        }
+        is_moment
+    }));
+    goes_on_until(&mut sim, moment);
+    check_nothing_is_locked(sim);
+}
+
+#[test]
+fn a_session_that_was_let_in_before_the_lock_and_shows_after_it_gets_its_login_back() {
+    let mut sim = about_to_retire();
+    sim.world().meanwhile = Some(Box::new(|world| {
+        let is_moment = is_just_locked(world);
+        if is_moment {
+            let secret = world.secret_of(&v("v1")).unwrap().clone();
+            let login = &secret.data["username"];
+            // The server looked at the login before it was locked, and begins the session now.
+            world.db.set_open(login, true);
+            let opened = world.db.open_session(login, &secret.data["password"]);
+            world.db.set_open(login, false);
+            opened.unwrap();
+            world.tell("late comes");
+        }
+        is_moment
+    }));
+    sim.pass(SignedDuration::from_mins(1));
+    let world = sim.world();
+    let story = world.told();
+    assert!(world.violations.is_empty(), "{story}");
+    assert!(story.contains("late comes"), "{story}");
+    assert!(story.contains(": unlock_login"), "{story}");
+    // The looks after the lock see it, and not only the one after the Secret: that stays.
+    assert!(!story.contains("delete Secret"), "{story}");
+    assert!(!story.contains(": drop_login"), "{story}");
 }
 
 #[test]
