@@ -10,7 +10,6 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use dbop_model::MigrationName;
 use dbop_plan::example;
@@ -165,25 +164,25 @@ fn is_just_locked(world: &World) -> bool {
     last.is_some_and(|line| line.ends_with(": lock_login"))
 }
 
-/// In the middle of the close row of looks before the lock: every walk from `about_to_retire` comes to it then.
-fn in_the_close_row() -> Timestamp {
-    let mut sim = about_to_retire();
-    let locked_at = Arc::new(Mutex::new(None));
-    let seen = locked_at.clone();
-    sim.world().meanwhile = Some(Box::new(move |world| {
-        let locked = is_just_locked(world).then_some(world.now);
-        *seen.lock().unwrap() = locked;
-        locked.is_some()
-    }));
-    assert!(sim.settle(SignedDuration::from_hours(1)));
-    let locked_at = locked_at.lock().unwrap().unwrap();
-    // It is first seen by who looks again after the lock, a tenth of a second later; the row takes half a second.
-    locked_at - SignedDuration::from_millis(350)
+/// Tells, asked whenever time has passed, whether the operator is in the close row of looks before a lock: nowhere else
+/// does it look again and again within hundredths of a second.
+fn close_row() -> impl FnMut(&World) -> bool {
+    let (mut last, mut close) = (Timestamp::UNIX_EPOCH, 0);
+    move |world| {
+        let is_close = world.now.duration_since(last) <= SignedDuration::from_millis(20);
+        close = if is_close { close + 1 } else { 0 };
+        last = world.now;
+        close == 10
+    }
 }
 
-/// From then on nothing is taken away for as long as v1 has to be watched.
+/// Turns until what is to happen meanwhile has; v1 has to be watched anew then, and stays as it is.
 #[track_caller]
 fn check_nothing_is_locked(mut sim: Sim) {
+    let end = sim.world().now + SignedDuration::from_mins(1);
+    while sim.world().meanwhile.is_some() && sim.world().now < end {
+        sim.turn();
+    }
     sim.pass(SignedDuration::from_secs(4));
     let world = sim.world();
     let story = world.told();
@@ -192,53 +191,35 @@ fn check_nothing_is_locked(mut sim: Sim) {
     assert!(world.violations.is_empty(), "{story}");
 }
 
-fn goes_on_until(sim: &mut Sim, moment: Timestamp) {
-    while sim.world().now < moment {
-        sim.turn();
-    }
-}
-
 #[test]
 fn who_is_there_for_a_moment_right_before_the_lock_keeps_the_login() {
-    let moment = in_the_close_row();
-    let mut sim = about_to_retire();
-    let mut session = None;
+    let sim = about_to_retire();
+    let (mut is_moment, mut session) = (close_row(), None);
     sim.world().meanwhile = Some(Box::new(move |world| {
-        if world.now < moment {
-            return false;
+        if let Some(session) = session.take() {
+            world.db.close_session(session);
+            return true;
         }
-        match session.take() {
-            None => {
-                let secret = world.secret_of(&v("v1")).unwrap().clone();
-                let value = |key: &str| secret.data[key].clone();
-                let opened = world
-                    .db
-                    .open_session(&value("username"), &value("password"));
-                session = Some(opened.unwrap());
-                false
-            }
-            Some(session) => {
-                world.db.close_session(session);
-                true
-            }
+        if is_moment(world) {
+            let secret = world.secret_of(&v("v1")).unwrap();
+            let value = |key: &str| secret.data[key].as_str();
+            let opened = world.db.open_session(value("username"), value("password"));
+            session = Some(opened.unwrap());
         }
+        false
     }));
-    goes_on_until(&mut sim, moment);
     check_nothing_is_locked(sim);
 }
 
 #[test]
 fn a_person_who_pauses_right_before_the_lock_is_heard() {
-    let moment = in_the_close_row();
-    let mut sim = about_to_retire();
+    let sim = about_to_retire();
+    let mut is_moment = close_row();
     sim.world().meanwhile = Some(Box::new(move |world| {
-        let is_moment = world.now >= moment;
-        if is_moment {
-            world.desired.database.paused = true;
-        }
+        let is_moment = is_moment(world);
+        world.desired.database.paused |= is_moment;
         is_moment
     }));
-    goes_on_until(&mut sim, moment);
     check_nothing_is_locked(sim);
 }
 
