@@ -70,9 +70,10 @@ enum Task {
         /// The oracle compares nothing and writes no page: it writes down what servers do.
         #[arg(long)]
         observe_only: bool,
-        /// Of the mutants only those without what has this in its description; no page is written.
+        /// Of the mutants only those that are without something that has this in its description; may be repeated.
+        /// No page is written.
         #[arg(long)]
-        only: Option<String>,
+        only: Vec<String>,
     },
     /// Tells a story in five minutes of reading: a column is renamed while an application works.
     ///
@@ -181,7 +182,7 @@ fn run(task: Task) -> Result<ExitCode> {
             histories,
             observe_only,
             only,
-        } => prove::run(name, seed, histories, observe_only, only.as_deref())?,
+        } => prove::run(name, seed, histories, observe_only, &only)?,
         Task::Demo(arguments) => demo::run(&arguments)?,
         Task::Bench(arguments) => bench::run(&arguments)?,
         Task::Dist(arguments) => {

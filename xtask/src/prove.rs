@@ -136,13 +136,13 @@ pub(crate) fn run(
     seed: Option<u64>,
     histories: Option<u64>,
     observe_only: bool,
-    only: Option<&str>,
+    only: &[String],
 ) -> Result<bool> {
     let root = workspace::root()?;
     if observe_only && !matches!(proof, Proof::Oracle) {
         bail!("--observe-only is for `prove oracle` alone: the others predict nothing");
     }
-    if only.is_some() && !matches!(proof, Proof::Mutants) {
+    if !only.is_empty() && !matches!(proof, Proof::Mutants) {
         bail!("--only is for `prove mutants` alone");
     }
     let seed = match seed {
@@ -306,7 +306,7 @@ pub(crate) fn run(
         }
     };
     println!("\n{}", page.result);
-    if !page.passed || observe_only || only.is_some() {
+    if !page.passed || observe_only || !only.is_empty() {
         return Ok(page.passed);
     }
     let took = clock::spell(started.elapsed());

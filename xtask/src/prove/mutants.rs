@@ -79,9 +79,10 @@ impl fmt::Display for Fate {
     }
 }
 
-/// Takes each out and sees it killed; `only`: those whose description contains this.
-pub(super) fn prove(root: &Path, only: Option<&str>) -> Result<Page> {
-    let is_chosen = |mutant: &&Mutant| only.is_none_or(|only| mutant.without.contains(only));
+/// Takes each out and sees it killed; with `only` those whose description contains one of these.
+pub(super) fn prove(root: &Path, only: &[String]) -> Result<Page> {
+    let is_chosen =
+        |mutant: &&Mutant| only.is_empty() || only.iter().any(|only| mutant.without.contains(only));
     let chosen: Vec<&Mutant> = list::ALL.iter().filter(is_chosen).collect();
     ensure!(
         !chosen.is_empty(),

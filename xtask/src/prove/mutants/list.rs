@@ -380,7 +380,13 @@ pub(super) const ALL: &[Mutant] = &[
         file: "crates/postgres/src/observe.rs",
         take: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         put: "BEGIN ISOLATION LEVEL REPEATABLE READ",
-        seen_by: &["-p", "dbop-postgres", "--test", "hostile"],
+        seen_by: &[
+            "-p",
+            "dbop-postgres",
+            "--test",
+            "hostile",
+            "a_query_is_held_to_one_select",
+        ],
         needs: Needs::Postgres,
     },
     Mutant {
