@@ -1,10 +1,5 @@
 //! What is deleted is what was looked at: on an API server that holds one object, and sees to preconditions.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails, which is its use"
-)]
-
 use std::convert::Infallible;
 use std::task::{Context, Poll};
 use std::time::Duration;
