@@ -70,6 +70,10 @@ enum Task {
         /// The oracle compares nothing and writes no page: it writes down what servers do.
         #[arg(long)]
         observe_only: bool,
+        /// Of the mutants only those that are without something that has this in its description; may be repeated.
+        /// No page is written.
+        #[arg(long)]
+        only: Vec<String>,
     },
     /// Tells a story in five minutes of reading: a column is renamed while an application works.
     ///
@@ -177,7 +181,8 @@ fn run(task: Task) -> Result<ExitCode> {
             seed,
             histories,
             observe_only,
-        } => prove::run(name, seed, histories, observe_only)?,
+            only,
+        } => prove::run(name, seed, histories, observe_only, &only)?,
         Task::Demo(arguments) => demo::run(&arguments)?,
         Task::Bench(arguments) => bench::run(&arguments)?,
         Task::Dist(arguments) => {

@@ -136,10 +136,14 @@ pub(crate) fn run(
     seed: Option<u64>,
     histories: Option<u64>,
     observe_only: bool,
+    only: &[String],
 ) -> Result<bool> {
     let root = workspace::root()?;
     if observe_only && !matches!(proof, Proof::Oracle) {
         bail!("--observe-only is for `prove oracle` alone: the others predict nothing");
+    }
+    if !only.is_empty() && !matches!(proof, Proof::Mutants) {
+        bail!("--only is for `prove mutants` alone");
     }
     let seed = match seed {
         Some(seed) => seed,
@@ -166,7 +170,7 @@ pub(crate) fn run(
     let started = clock::now();
     let page = match proof {
         Proof::Size => size::measure(&root)?,
-        Proof::Mutants => mutants::prove(&root)?,
+        Proof::Mutants => mutants::prove(&root, only)?,
         Proof::Simulation => {
             let mut environment = vec![];
             if let Some(histories) = histories {
@@ -302,7 +306,7 @@ pub(crate) fn run(
         }
     };
     println!("\n{}", page.result);
-    if !page.passed || observe_only {
+    if !page.passed || observe_only || !only.is_empty() {
         return Ok(page.passed);
     }
     let took = clock::spell(started.elapsed());

@@ -14,6 +14,8 @@ mod secrets;
 mod slots;
 mod status;
 mod subject;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -263,6 +263,8 @@ async fn a_query_is_held_to_one_select() {
              CREATE TABLE public.two (version text); INSERT INTO public.two VALUES ('7'), ('8'); \
              CREATE TABLE public.none (version text); \
              GRANT SELECT ON public.v, public.two, public.none TO PUBLIC; \
+             CREATE FUNCTION public.writes() RETURNS text LANGUAGE sql SECURITY DEFINER AS \
+             'INSERT INTO public.v VALUES (''8'', 2) RETURNING version'; \
              CREATE SCHEMA app; CREATE TABLE app.elsewhere (version text); \
              CREATE TABLE public.theirs (version text); ALTER TABLE public.theirs OWNER TO {third}"
         ))
@@ -316,6 +318,7 @@ async fn a_query_is_held_to_one_select() {
                 "SELECT set_config('search_path', 'x', false), 1",
                 "2 columns",
             ),
+            ("SELECT public.writes()", "read-only transaction"),
             ("SELECT version FROM public.two", "more than one row"),
             ("SELECT 1 / 0", "a value did not fit"),
             ("SELECT 'canary'::int", "a value did not fit"),

@@ -157,6 +157,25 @@ fn a_login_is_replaced_when_it_is_old_and_no_sooner() {
 }
 
 #[test]
+fn a_cache_that_lags_replaces_nothing_that_is_paused_by_now() {
+    let mut sim = at_rest();
+    let before = value(&sim, "username");
+    sim.world().desired.database.credentials.rotate_every = Some(Duration::from_secs(3600));
+    sim.world().watches_stopped = true;
+    sim.turn();
+    // The watches still tell what it was; by that the login is replaced once it is an hour old.
+    sim.world().desired.database.paused = true;
+    let writes = sim.world().writes;
+    sim.pass(HOUR + HOUR);
+    // The lock on the world is free again before the story is told.
+    let after = sim.world().writes;
+    assert_eq!(after, writes, "{}", story(&sim));
+    sim.world().desired.database.paused = false;
+    sim.pass(MINUTE);
+    assert_ne!(value(&sim, "username"), before, "{}", story(&sim));
+}
+
+#[test]
 fn a_walk_goes_on_beside_a_login_that_was_replaced_and_a_credential_goes_with_both() {
     let mut sim = at_rest();
     let (before, password) = (value(&sim, "username"), value(&sim, "password"));

@@ -262,7 +262,8 @@ fn a_changed_template_is_made_in_place_and_leaves_what_people_added() {
     // Nothing is left to do.
     let writes = sim.world().writes;
     sim.pass(HOUR);
-    assert_eq!(sim.world().writes, writes, "{}", story(&sim));
+    let after = sim.world().writes;
+    assert_eq!(after, writes, "{}", story(&sim));
     sim.world().desired.database.credentials.secret_template = SecretTemplate::default();
     assert!(sim.settle(HOUR), "{}", story(&sim));
     sim.pass(MINUTE);
@@ -285,7 +286,8 @@ fn the_type_is_that_of_the_day_a_secret_was_made() {
         .kind = kind;
     let writes = sim.world().writes;
     sim.pass(HOUR);
-    assert_eq!(sim.world().writes, writes, "{}", story(&sim));
+    let after = sim.world().writes;
+    assert_eq!(after, writes, "{}", story(&sim));
     want_v3(&mut sim, |_| ());
     assert!(sim.settle(HOUR), "{}", story(&sim));
     assert_eq!(held(&sim, "v2").kind, "servicebinding.io/postgresql");

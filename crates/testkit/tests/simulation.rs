@@ -17,7 +17,7 @@ use dbop_testkit::sim::actors::{Application, Habit};
 use dbop_testkit::sim::fleet::{Failure, Story, shrink};
 use dbop_testkit::sim::world::{FaultKind, Race, World};
 use dbop_testkit::sim::{Rng, Sim, faults};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 /// Histories of a bounded run.
 const HISTORIES: u64 = 300;
@@ -145,6 +145,110 @@ fn a_workload_that_comes_before_the_secret_is_deleted_gets_it_back() {
             "write Secret shop-v1",
         ],
     );
+}
+
+/// At rest at v2, with v3 wanted, which v1's code cannot live with; nobody is connected.
+fn about_to_retire() -> Sim {
+    let mut desired = example::desired(3).unwrap();
+    desired.database.credentials.quiet_window = std::time::Duration::from_secs(5);
+    desired.database.desired = v("v2");
+    let mut sim = Sim::new(World::new(desired), 1);
+    assert!(sim.settle(SignedDuration::from_hours(1)));
+    sim.world().desired.database.desired = v("v3");
+    sim
+}
+
+/// Is the last thing that happened that a login was locked?
+fn is_just_locked(world: &World) -> bool {
+    let last = world.story.back();
+    last.is_some_and(|line| line.ends_with(": lock_login"))
+}
+
+/// Tells, asked whenever time has passed, whether the operator is in the close row of looks before a lock: nowhere else
+/// does it look again and again within hundredths of a second.
+fn close_row() -> impl FnMut(&World) -> bool {
+    let (mut last, mut close) = (Timestamp::UNIX_EPOCH, 0);
+    move |world| {
+        let is_close = world.now.duration_since(last) <= SignedDuration::from_millis(20);
+        close = if is_close { close + 1 } else { 0 };
+        last = world.now;
+        close == 10
+    }
+}
+
+/// Turns until what is to happen meanwhile has; v1 has to be watched anew then, and stays as it is.
+#[track_caller]
+fn check_nothing_is_locked(mut sim: Sim) {
+    let end = sim.world().now + SignedDuration::from_mins(1);
+    while sim.world().meanwhile.is_some() && sim.world().now < end {
+        sim.turn();
+    }
+    sim.pass(SignedDuration::from_secs(4));
+    let world = sim.world();
+    let story = world.told();
+    assert!(world.meanwhile.is_none(), "its moment never came\n{story}");
+    assert!(!story.contains(": lock_login"), "{story}");
+    assert!(world.violations.is_empty(), "{story}");
+}
+
+#[test]
+fn who_is_there_for_a_moment_right_before_the_lock_keeps_the_login() {
+    let sim = about_to_retire();
+    let (mut is_moment, mut session) = (close_row(), None);
+    sim.world().meanwhile = Some(Box::new(move |world| {
+        if let Some(session) = session.take() {
+            world.db.close_session(session);
+            return true;
+        }
+        if is_moment(world) {
+            let secret = world.secret_of(&v("v1")).unwrap();
+            let value = |key: &str| secret.data[key].as_str();
+            let opened = world.db.open_session(value("username"), value("password"));
+            session = Some(opened.unwrap());
+        }
+        false
+    }));
+    check_nothing_is_locked(sim);
+}
+
+#[test]
+fn a_person_who_pauses_right_before_the_lock_is_heard() {
+    let sim = about_to_retire();
+    let mut is_moment = close_row();
+    sim.world().meanwhile = Some(Box::new(move |world| {
+        let is_moment = is_moment(world);
+        world.desired.database.paused |= is_moment;
+        is_moment
+    }));
+    check_nothing_is_locked(sim);
+}
+
+#[test]
+fn a_session_that_was_let_in_before_the_lock_and_shows_after_it_gets_its_login_back() {
+    let mut sim = about_to_retire();
+    sim.world().meanwhile = Some(Box::new(|world| {
+        let is_moment = is_just_locked(world);
+        if is_moment {
+            let secret = world.secret_of(&v("v1")).unwrap().clone();
+            let login = &secret.data["username"];
+            // The server looked at the login before it was locked, and begins the session now.
+            world.db.set_open(login, true);
+            let opened = world.db.open_session(login, &secret.data["password"]);
+            world.db.set_open(login, false);
+            opened.unwrap();
+            world.tell("late comes");
+        }
+        is_moment
+    }));
+    sim.pass(SignedDuration::from_mins(1));
+    let world = sim.world();
+    let story = world.told();
+    assert!(world.violations.is_empty(), "{story}");
+    assert!(story.contains("late comes"), "{story}");
+    assert!(story.contains(": unlock_login"), "{story}");
+    // The looks after the lock see it, and not only the one after the Secret: that stays.
+    assert!(!story.contains("delete Secret"), "{story}");
+    assert!(!story.contains(": drop_login"), "{story}");
 }
 
 #[test]

@@ -6,7 +6,8 @@
 
 mod list;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,11 +17,18 @@ use super::Page;
 use crate::cache::Cache;
 use crate::clock;
 use crate::cluster::Cluster;
-use crate::process::TemporaryFolder;
 use crate::progress;
 use crate::servers::{MYSQL, NEWEST_POSTGRES, Server};
 use crate::test;
 use crate::workspace::{self, capture};
+
+/// So many of the tests that see one are named: the rest is more of the same.
+const NAMED_MAX: usize = 3;
+/// So much is shown of what was said by one that is broken.
+const LINES_SHOWN: usize = 20;
+
+/// Packages that are optimised for tests that decide millions of times, of which none is named in the list.
+const QUICK_TO_BUILD: [&str; 3] = ["dbop-plan", "dbop-engine", "dbop-testkit"];
 
 /// The page with the table that the list is about.
 #[cfg(test)]
@@ -30,7 +38,7 @@ const SAFETY: &str = "docs/safety.md";
 struct Mutant {
     /// The row of docs/safety.md that it belongs to: the beginning of its first cell.
     row: &'static str,
-    /// What is missing then, for people.
+    /// What is missing then, for people; `--only` looks into it.
     without: &'static str,
     file: &'static str,
     /// This text, which stands once in the file, ...
@@ -54,27 +62,49 @@ enum Needs {
 /// What became of a mutant.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
-    Killed,
+    /// These tests failed.
+    Killed(Vec<String>),
     Survived,
-    DoesNotBuild,
+    /// It shows nothing: it does not compile, or the test program ended before it told anything.
+    Broken,
 }
 
-/// Takes each out and sees it killed.
-pub(super) fn prove(root: &Path) -> Result<Page> {
-    let folder = workspace::target(root).join("mutants");
-    let copy = Copy::of(root, folder)?;
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fate::Killed(by) => write!(f, "killed by {}", few(by)),
+            Fate::Survived => f.write_str("SURVIVED"),
+            Fate::Broken => f.write_str("BROKEN, shows nothing"),
+        }
+    }
+}
+
+/// Takes each out and sees it killed; with `only` those whose description contains one of these.
+pub(super) fn prove(root: &Path, only: &[String]) -> Result<Page> {
+    let is_chosen =
+        |mutant: &&Mutant| only.is_empty() || only.iter().any(|only| mutant.without.contains(only));
+    let chosen: Vec<&Mutant> = list::ALL.iter().filter(is_chosen).collect();
+    ensure!(
+        !chosen.is_empty(),
+        "nothing in xtask/src/prove/mutants/list.rs has {only:?} in what it is without"
+    );
+    let copy = Copy::of(root, &workspace::target(root).join("mutants"))?;
     let mut lines = vec![
-        "| what must hold | taken out | seen by |".to_owned(),
+        "| what must hold | without | seen by |".to_owned(),
         "|---|---|---|".to_owned(),
     ];
-    let (mut survivors, mut killed, mut versions) = (Vec::new(), 0, Vec::new());
+    let (mut failures, mut killed, mut versions) = (Vec::new(), 0, Vec::new());
     for needs in [
         Needs::Nothing,
         Needs::Postgres,
         Needs::MySql,
         Needs::Cluster,
     ] {
-        let mutants: Vec<&Mutant> = list::ALL.iter().filter(|one| one.needs == needs).collect();
+        let of_these = chosen.iter().filter(|mutant| mutant.needs == needs);
+        let mutants: Vec<&Mutant> = of_these.copied().collect();
+        if mutants.is_empty() {
+            continue;
+        }
         let surroundings = Surroundings::provide(needs)?;
         versions.extend(surroundings.servers.iter().map(Server::title));
         let environment = surroundings.environment()?;
@@ -82,48 +112,59 @@ pub(super) fn prove(root: &Path) -> Result<Page> {
         for mutant in mutants {
             let started = clock::now();
             let fate = copy.without(mutant, || run(&copy, mutant, &environment))?;
-            let took = clock::spell(started.elapsed());
-            println!("  {:?} in {took}: {}", fate, mutant.without);
+            let told = format!("without {}: {fate}", mutant.without);
+            println!("  {told}; {}", clock::spell(started.elapsed()));
             match fate {
-                Fate::Killed => killed += 1,
-                Fate::Survived | Fate::DoesNotBuild => {
-                    survivors.push(format!("{:?}: {}", fate, mutant.without));
+                Fate::Killed(by) => {
+                    killed += 1;
+                    lines.push(line(mutant, &by));
                 }
+                Fate::Survived | Fate::Broken => failures.push(told),
             }
-            lines.push(format!(
-                "| {} | {} (`{}`) | `cargo test {}` |",
-                mutant.row,
-                mutant.without,
-                mutant.file,
-                mutant.seen_by.join(" ")
-            ));
         }
     }
-    lines.extend(
-        list::ELSEWHERE
-            .iter()
-            .map(|(row, how)| format!("| {row} | nothing here: {how} | |")),
-    );
     println!();
-    survivors.iter().for_each(|one| println!("  {one}"));
+    failures.iter().for_each(|one| println!("  {one}"));
     Ok(Page {
         versions,
         result: format!(
-            "{killed} protections taken out and seen by their tests, {} not seen",
-            survivors.len()
+            "{killed} protections taken out and each seen by a test, {} not seen",
+            failures.len()
         ),
         lines,
-        passed: survivors.is_empty(),
+        passed: failures.is_empty(),
     })
+}
+
+/// A row of the page.
+fn line(mutant: &Mutant, by: &[String]) -> String {
+    format!(
+        "| {} | {} (`{}`) | {} |",
+        mutant.row,
+        mutant.without,
+        mutant.file,
+        few(by)
+    )
+}
+
+/// The first of these tests, and how many more there are.
+fn few(tests: &[String]) -> String {
+    let named: Vec<String> = tests
+        .iter()
+        .take(NAMED_MAX)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let named = named.join(", ");
+    match tests.len().saturating_sub(NAMED_MAX) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
 }
 
 /// Each test passes on the code as it is.
 fn unchanged(copy: &Copy, mutants: &[&Mutant], environment: &[(String, String)]) -> Result<()> {
-    let tests: BTreeMap<&[&str], &&Mutant> = mutants
-        .iter()
-        .map(|mutant| (mutant.seen_by, mutant))
-        .collect();
-    for (test, _) in tests {
+    let tests: BTreeSet<&[&str]> = mutants.iter().map(|mutant| mutant.seen_by).collect();
+    for test in tests {
         let outcome = copy.test(test, environment)?;
         let shown = test.join(" ");
         ensure!(
@@ -150,56 +191,60 @@ fn ran_something(output: &[String]) -> bool {
 
 fn run(copy: &Copy, mutant: &Mutant, environment: &[(String, String)]) -> Result<Fate> {
     let outcome = copy.test(mutant.seen_by, environment)?;
-    let a_test_failed = outcome
-        .output
-        .iter()
-        .any(|line| line.starts_with("test result: FAILED"));
-    Ok(match (outcome.succeeded, a_test_failed) {
-        (true, _) => Fate::Survived,
-        (false, true) => Fate::Killed,
-        (false, false) => {
-            outcome
-                .output
-                .iter()
-                .take(20)
-                .for_each(|line| println!("    {line}"));
-            Fate::DoesNotBuild
-        }
-    })
+    if outcome.succeeded {
+        return Ok(Fate::Survived);
+    }
+    let failed = failed(&outcome.output);
+    if failed.is_empty() {
+        let said = outcome.output.iter().take(LINES_SHOWN);
+        said.for_each(|line| println!("    {line}"));
+        return Ok(Fate::Broken);
+    }
+    Ok(Fate::Killed(failed))
 }
 
-/// A copy of the files that git tracks or would track.
+/// The tests that failed, as the test program names them. A program that was not built names none.
+fn failed(output: &[String]) -> Vec<String> {
+    let named = |line: &String| {
+        let name = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
+        // Behind it libtest says `- should panic`, where that is what did not come.
+        Some(name.split(' ').next()?.to_owned())
+    };
+    output.iter().filter_map(named).collect()
+}
+
+/// A copy of the files that git tracks or would track. It stays from run to run, and only what differs is written
+/// anew, so that cargo builds no more than that.
 struct Copy {
-    folder: TemporaryFolder,
+    folder: PathBuf,
     target: PathBuf,
 }
 
 impl Copy {
-    fn of(root: &Path, below: PathBuf) -> Result<Copy> {
-        let target = below.join("target");
-        let folder = TemporaryFolder::new(below.join("checkout"))?;
-        let mut git = Command::new("git");
-        git.current_dir(root)
-            .args(["ls-files", "--cached", "--others", "--exclude-standard"]);
-        for file in capture(&mut git)?.lines() {
-            let from = root.join(file);
-            // One that was deleted and not yet staged is listed.
-            if !from.is_file() {
+    fn of(root: &Path, below: &Path) -> Result<Copy> {
+        let folder = below.join("checkout");
+        let files = files(root)?;
+        remove_others(&folder, &folder, &files)?;
+        for file in &files {
+            let cannot = || format!("{} cannot be copied", file.display());
+            let text = std::fs::read(root.join(file)).with_context(cannot)?;
+            let to = folder.join(file);
+            // One that a run left mutated when it was ended differs too.
+            if std::fs::read(&to).is_ok_and(|there| there == text) {
                 continue;
             }
-            let to = folder.path().join(file);
-            if let Some(above) = to.parent() {
-                std::fs::create_dir_all(above)
-                    .with_context(|| format!("{} cannot be made", above.display()))?;
-            }
-            std::fs::copy(&from, &to).with_context(|| format!("{file} cannot be copied"))?;
+            std::fs::create_dir_all(to.parent().unwrap_or(&folder)).with_context(cannot)?;
+            std::fs::write(&to, text).with_context(cannot)?;
         }
-        Ok(Copy { folder, target })
+        Ok(Copy {
+            folder,
+            target: below.join("target"),
+        })
     }
 
     /// Does something while a protection is missing.
     fn without<T>(&self, mutant: &Mutant, what: impl FnOnce() -> Result<T>) -> Result<T> {
-        let path = self.folder.path().join(mutant.file);
+        let path = self.folder.join(mutant.file);
         let cannot = || format!("{} cannot be read or written", mutant.file);
         let text = std::fs::read_to_string(&path).with_context(cannot)?;
         std::fs::write(&path, mutated(mutant, &text)?).with_context(cannot)?;
@@ -213,16 +258,59 @@ impl Copy {
         arguments: &[&str],
         environment: &[(String, String)],
     ) -> Result<progress::Outcome> {
-        let mut cargo = workspace::cargo(self.folder.path());
+        let mut cargo = workspace::cargo(&self.folder);
         cargo
             .env("CARGO_TARGET_DIR", &self.target)
             .envs(environment.iter().cloned())
+            // Each is built to be run once, and nobody debugs it here: the quickest build is the best one.
+            .env("CARGO_PROFILE_DEV_DEBUG", "false")
             // What is taken out leaves things unused behind.
             .env("RUSTFLAGS", "--cap-lints=warn")
-            .args(["test", "--locked", "--no-fail-fast"])
+            // With the operator the dependencies have the same features for every test, and are built once.
+            .args([
+                "test",
+                "--locked",
+                "--no-fail-fast",
+                "-p",
+                "database-operator",
+            ])
+            .args(QUICK_TO_BUILD.iter().flat_map(|package| {
+                let setting = format!("profile.dev.package.{package}.opt-level=0");
+                ["--config".to_owned(), setting]
+            }))
             .args(arguments);
         progress::run(&format!("cargo test {}", arguments.join(" ")), &mut cargo)
     }
+}
+
+/// The files that git tracks or would track, as far as they are there.
+fn files(root: &Path) -> Result<BTreeSet<PathBuf>> {
+    let mut git = Command::new("git");
+    git.current_dir(root)
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"]);
+    let listed = capture(&mut git)?;
+    let files = listed.lines().map(PathBuf::from);
+    Ok(files.filter(|file| root.join(file).is_file()).collect())
+}
+
+/// Removes what is in the copy and not, or no longer, in the checkout: cargo finds tests by their files.
+fn remove_others(copy: &Path, folder: &Path, files: &BTreeSet<PathBuf>) -> Result<()> {
+    let cannot = || format!("{} cannot be tidied up", folder.display());
+    if !folder.exists() {
+        return Ok(());
+    }
+    for entry in folder.read_dir().with_context(cannot)? {
+        let path = entry.with_context(cannot)?.path();
+        let is_there = path
+            .strip_prefix(copy)
+            .is_ok_and(|file| files.contains(file));
+        if path.is_dir() {
+            remove_others(copy, &path, files)?;
+        } else if !is_there {
+            std::fs::remove_file(&path).with_context(cannot)?;
+        }
+    }
+    Ok(())
 }
 
 /// The file without the protection.
@@ -284,12 +372,20 @@ mod tests {
         std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{file}: {error}"))
     }
 
-    /// The first cells of the page's table.
-    fn rows() -> Vec<String> {
+    /// The rows of the page's table: what must hold, and what shows it.
+    fn rows() -> Vec<(String, String)> {
         let text = read(SAFETY);
-        let cells = text.lines().filter_map(|line| line.strip_prefix("| "));
-        let first = cells.filter_map(|line| line.split_once(" |"));
-        first.skip(1).map(|(cell, _)| cell.to_owned()).collect()
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| "));
+        let cells = rows.filter_map(|line| line.split_once(" | "));
+        let cells = cells.map(|(row, shown)| (row.to_owned(), shown.to_owned()));
+        cells.skip(1).collect()
+    }
+
+    /// The sources in which a test may be.
+    fn sources() -> Vec<PathBuf> {
+        let all = files(&workspace::root().unwrap()).unwrap().into_iter();
+        all.filter(|file| file.extension().is_some_and(|is| is == "rs"))
+            .collect()
     }
 
     #[test]
@@ -303,18 +399,67 @@ mod tests {
     }
 
     #[test]
-    fn every_row_of_the_table_has_a_mutant_or_a_reason() {
+    fn every_row_of_the_table_has_a_mutant() {
         let rows = rows();
         assert!(rows.len() > 15, "{rows:?}");
-        let listed = list::ALL.iter().map(|mutant| mutant.row);
-        let named: Vec<&str> = listed
-            .chain(list::ELSEWHERE.iter().map(|(row, _)| *row))
-            .collect();
-        for row in &rows {
-            assert!(named.iter().any(|name| row.starts_with(name)), "{row}");
+        for (row, _) in &rows {
+            let has_one = list::ALL.iter().any(|one| row.starts_with(one.row));
+            assert!(has_one, "{row}");
         }
-        for name in named {
-            assert!(rows.iter().any(|row| row.starts_with(name)), "{name}");
+        for mutant in list::ALL {
+            let has_row = rows.iter().any(|(row, _)| row.starts_with(mutant.row));
+            assert!(has_row, "{}", mutant.row);
+        }
+    }
+
+    #[test]
+    fn what_shows_a_row_is_there() {
+        // What stands in code font on the page and is no test.
+        let others = [
+            "ClaimedElsewhere",
+            "cargo xtask tidy",
+            "paused",
+            "search_path",
+        ];
+        let sources = sources();
+        let is_there = |name: &str| {
+            sources.iter().any(|file| {
+                let mut parts = file.iter().filter_map(|part| part.to_str());
+                parts.any(|part| part.strip_suffix(".rs").unwrap_or(part) == name)
+            })
+        };
+        for (row, shown) in rows() {
+            let mut named = shown.split('`').skip(1).step_by(2).peekable();
+            let has_page = shown.contains("](proof/");
+            assert!(
+                has_page || named.peek().is_some(),
+                "{row}: nothing shows it"
+            );
+            for name in named.filter(|name| !others.contains(name)) {
+                let name = name.strip_prefix("tests/").unwrap_or(name);
+                assert!(is_there(name), "{row}: there are no tests {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_sees_a_mutant_is_there() {
+        let root = workspace::root().unwrap();
+        let texts: Vec<String> = sources()
+            .iter()
+            .map(|file| std::fs::read_to_string(root.join(file)).unwrap())
+            .collect();
+        for mutant in list::ALL {
+            // What follows the name of a program is a part of the name of a test.
+            let [.., before, name] = mutant.seen_by else {
+                panic!("{}: no test", mutant.without);
+            };
+            if matches!(*before, "--test" | "-p") || *name == "--lib" {
+                continue;
+            }
+            let is_named = |line: &str| line.contains("fn ") && line.contains(name);
+            let is_there = texts.iter().any(|text| text.lines().any(is_named));
+            assert!(is_there, "{}: there is no test {name}", mutant.without);
         }
     }
 
@@ -330,5 +475,14 @@ mod tests {
         assert!(!ran_something(&line(
             "test result: FAILED. 1 passed; 1 failed"
         )));
+    }
+
+    #[test]
+    fn only_a_test_that_failed_is_one_that_sees_it() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let ran = "test a::one ... FAILED\ntest two ... ok\ntest three - should panic ... FAILED";
+        assert_eq!(failed(&lines(ran)), ["a::one", "three"]);
+        let not_built = "error[E0425]: cannot find value\nerror: could not compile `dbop-plan`";
+        assert_eq!(failed(&lines(not_built)), Vec::<String>::new());
     }
 }

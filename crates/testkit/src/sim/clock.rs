@@ -43,6 +43,11 @@ impl Clock for SimClock {
             };
             left -= step;
             world.now += step;
+            if let Some(mut act) = world.meanwhile.take()
+                && !act(&mut world)
+            {
+                world.meanwhile = Some(act);
+            }
             actors::act(&mut world);
         }
     }

@@ -68,6 +68,9 @@ pub struct World {
     pub conflict: bool,
     /// Somebody who comes at the worst moment of the next retirement.
     pub race: Option<Race>,
+    /// What somebody does in the middle of whatever the operator does: asked whenever time has passed, until it says
+    /// that it is done. The [`Fleet`](super::fleet::Fleet) has histories instead.
+    pub meanwhile: Option<Meanwhile>,
     /// The version before somebody else's tool was there, which a person can put back.
     pub version_before: Option<ObservedVersion>,
     /// A fault that a test plants: the platform does not tell of references.
@@ -151,6 +154,9 @@ pub(super) struct Shown {
     pub(super) jobs: BTreeMap<JobName, Job>,
     pub(super) secrets: BTreeMap<SecretName, Stored>,
 }
+
+/// Does something once its moment has come, and says whether it has.
+pub type Meanwhile = Box<dyn FnMut(&mut World) -> bool + Send>;
 
 /// Somebody who comes at the worst moment of a retirement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,6 +243,7 @@ impl World {
             faults: Vec::new(),
             conflict: false,
             race: None,
+            meanwhile: None,
             version_before: None,
             blind: false,
             dead: false,
