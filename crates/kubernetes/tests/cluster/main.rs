@@ -17,6 +17,7 @@ mod idle;
 mod kubelet;
 mod lent;
 mod panics;
+mod parts;
 mod references;
 mod rotation;
 mod runs;
