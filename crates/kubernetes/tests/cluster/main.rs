@@ -13,6 +13,7 @@
 mod claims;
 mod deletion;
 mod foreign;
+mod hijack;
 mod idle;
 mod kubelet;
 mod lent;
