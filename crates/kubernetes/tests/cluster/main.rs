@@ -23,4 +23,5 @@ mod references;
 mod rotation;
 mod runs;
 mod site;
+mod template;
 mod walk;
