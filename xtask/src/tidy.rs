@@ -5,6 +5,7 @@
 
 mod dependencies;
 mod sources;
+mod threats;
 
 use std::fmt;
 use std::path::Path;
@@ -77,6 +78,7 @@ pub(crate) fn run(root: &Path, operator: Option<&Path>) -> (Vec<String>, Vec<Str
         ),
         ("bans", Box::new(|| Ok(show(&dependencies::bans(root)?)))),
         ("sources", Box::new(|| Ok(show(&sources::check(root)?)))),
+        ("threats", Box::new(|| Ok(show(&threats::check(root)?)))),
         ("clippy", Box::new(|| clippy(root))),
         ("generated files", Box::new(|| generated(root, operator))),
     ];

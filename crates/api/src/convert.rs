@@ -218,6 +218,44 @@ mod tests {
         );
     }
 
+    #[track_caller]
+    fn check_keys(connection: Value, expect: &str) {
+        let shown = match DatabaseSpec::try_from(&database(&[("connection", connection)])) {
+            Ok(spec) => format!("{}, {}", spec.dsn.secret, spec.dsn.keys),
+            Err(refusals) => refusals.to_string(),
+        };
+        assert_eq!(shown, expect);
+    }
+
+    #[test]
+    fn a_dsn_is_under_one_key_or_its_parts_are_under_five() {
+        let admin = json!({ "name": "a" });
+        check_keys(json!({ "dsnSecret": admin }), "shop/a, key dsn");
+        check_keys(
+            json!({ "dsnSecret": admin, "secretKeys": { "engine": "MySQL", "username": "user" } }),
+            "shop/a, keys host, port, database, user and password",
+        );
+        let lent = json!({ "name": "a", "namespace": "vault" });
+        check_keys(
+            json!({ "dsnSecret": lent, "secretKeys": { "engine": "MySQL" } }),
+            "vault/a, keys host, port, database, username and password",
+        );
+        check_keys(
+            json!({ "dsnSecret": lent, "secretKeys": { "engine": "MySQL", "username": "user" } }),
+            "ManagedDatabase shop/shop: spec.connection.secretKeys: chooses keys of a Secret that another namespace \
+             lends; keep it under host, port, database, username and password there",
+        );
+        check_keys(
+            json!({ "dsnSecret": admin, "secretKeys": { "engine": "MySQL", "host": "port" } }),
+            "ManagedDatabase shop/shop: spec.connection.secretKeys: names one key for two parts; name a key for each",
+        );
+        check_keys(
+            json!({ "dsnSecret": { "name": "a", "key": "uri" }, "secretKeys": { "engine": "MySQL" } }),
+            "ManagedDatabase shop/shop: spec.connection.secretKeys: stands beside dsnSecret.key, which says that one \
+             key holds the whole; drop one of the two",
+        );
+    }
+
     #[test]
     fn all_refusals_of_an_object_come_at_once() {
         let hints = json!([

@@ -90,6 +90,9 @@ pub enum DeletionPolicy {
 pub struct Connection {
     /// The Secret that holds the admin's connection string; read by the operator alone.
     pub dsn_secret: DsnSecret,
+    /// For a Secret that holds the parts of the connection string instead: under which keys of dsnSecret they stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_keys: Option<SecretKeys>,
     /// How TLS is used; by default Require for remote hosts, Disable for loopback addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
@@ -129,6 +132,63 @@ pub struct DsnSecret {
 
 fn dsn_key() -> String {
     "dsn".to_owned()
+}
+
+/// Which keys of a Secret hold the parts of a connection string.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeys {
+    /// The kind of server, which the parts do not say.
+    pub engine: DatabaseEngine,
+    /// The key with the host's name or address.
+    #[serde(default = "host_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SECRET_KEY))]
+    pub host: String,
+    /// The key with the port.
+    #[serde(default = "port_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SECRET_KEY))]
+    pub port: String,
+    /// The key with the database's name.
+    #[serde(default = "database_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SECRET_KEY))]
+    pub database: String,
+    /// The key with the login.
+    #[serde(default = "username_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SECRET_KEY))]
+    pub username: String,
+    /// The key with its password.
+    #[serde(default = "password_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SECRET_KEY))]
+    pub password: String,
+}
+
+fn host_key() -> String {
+    "host".to_owned()
+}
+
+fn port_key() -> String {
+    "port".to_owned()
+}
+
+fn database_key() -> String {
+    "database".to_owned()
+}
+
+fn username_key() -> String {
+    "username".to_owned()
+}
+
+fn password_key() -> String {
+    "password".to_owned()
+}
+
+/// A kind of database server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[expect(missing_docs, reason = "each is a name")]
+pub enum DatabaseEngine {
+    PostgreSQL,
+    MySQL,
+    MariaDB,
 }
 
 /// How connections use TLS.

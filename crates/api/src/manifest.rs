@@ -493,6 +493,30 @@ podTemplate:
             (
                 DATABASE,
                 &[(
+                    "/spec/connection",
+                    "{dsnSecret: {name: a, key: uri}, secretKeys: {engine: MySQL}}",
+                )],
+                "spec.connection.secretKeys: stands beside dsnSecret.key, which says that one key holds the whole",
+            ),
+            (
+                DATABASE,
+                &[(
+                    "/spec/connection",
+                    "{dsnSecret: {name: a, namespace: b}, secretKeys: {engine: MySQL, host: address}}",
+                )],
+                "spec.connection.secretKeys: chooses keys of a Secret that another namespace lends",
+            ),
+            (
+                DATABASE,
+                &[(
+                    "/spec/connection/secretKeys",
+                    "{engine: MySQL, host: password}",
+                )],
+                "spec.connection.secretKeys: names one key for two parts",
+            ),
+            (
+                DATABASE,
+                &[(
                     "/spec/connection/tls",
                     "{mode: Require, caSecret: {name: ca}}",
                 )],

@@ -7,6 +7,7 @@
 //! was) and those about what a migration needs to run as a Pod. What a single field may hold is not
 //! here; that is in the schema itself.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use dbop_model::{Preset, STANDARD_KEYS};
@@ -98,6 +99,13 @@ fn entries<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = (&'a str, 
         .map(|(key, value)| (key.as_str(), value))
 }
 
+/// The parts of a connection string, each the key that holds it where none is named.
+const PARTS: [&str; 5] = ["host", "port", "database", "username", "password"];
+
+fn part_key<'a>(keys: &'a Value, part: &'a str) -> &'a str {
+    keys.get(part).and_then(Value::as_str).unwrap_or(part)
+}
+
 fn op_in(value: &Value, ops: &[&str]) -> bool {
     ops.contains(&text(value, "op"))
 }
@@ -137,6 +145,50 @@ const DATABASE: &[Rule] = &[
                 .get("metadata")
                 .map_or("", |metadata| text(metadata, "name"));
             name.len() <= LABEL_BYTES_MAX && !name.contains('.')
+        }),
+    },
+    Rule {
+        at: "spec.connection",
+        field: "secretKeys",
+        cel: "!has(self.secretKeys) || self.dsnSecret.key == 'dsn'",
+        problem: "stands beside dsnSecret.key, which says that one key holds the whole",
+        way_out: "drop one of the two",
+        holds: Holds::Value(|connection| {
+            let key = connection
+                .get("dsnSecret")
+                .map_or("", |secret| text(secret, "key"));
+            !has(connection, "secretKeys") || ["", "dsn"].contains(&key)
+        }),
+    },
+    Rule {
+        at: "spec.connection",
+        field: "secretKeys",
+        cel: "!has(self.secretKeys) || !has(self.dsnSecret.namespace) \
+              || (self.secretKeys.host == 'host' && self.secretKeys.port == 'port' \
+              && self.secretKeys.database == 'database' && self.secretKeys.username == 'username' \
+              && self.secretKeys.password == 'password')",
+        // Hosts and logins are shown. Whoever could say which key is the host would be shown that Secret's password.
+        problem: "chooses keys of a Secret that another namespace lends",
+        way_out: "keep it under host, port, database, username and password there",
+        holds: Holds::Value(|connection| {
+            let is_lent = connection
+                .get("dsnSecret")
+                .is_some_and(|secret| has(secret, "namespace"));
+            let keys = connection.get("secretKeys");
+            !is_lent
+                || keys.is_none_or(|keys| PARTS.iter().all(|part| part_key(keys, part) == *part))
+        }),
+    },
+    Rule {
+        at: "spec.connection.secretKeys",
+        field: "",
+        cel: "[self.host, self.port, self.database, self.username, self.password].all(key, \
+              [self.host, self.port, self.database, self.username, self.password].exists_one(one, one == key))",
+        problem: "names one key for two parts",
+        way_out: "name a key for each",
+        holds: Holds::Value(|keys| {
+            let named: BTreeSet<&str> = PARTS.iter().map(|part| part_key(keys, part)).collect();
+            named.len() == PARTS.len()
         }),
     },
     Rule {

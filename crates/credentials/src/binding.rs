@@ -63,10 +63,7 @@ pub const PROVIDER: &str = "database-operator";
 impl Binding {
     /// `type` of the binding: `postgresql` or `mysql`.
     pub fn kind(&self) -> &'static str {
-        match self.engine {
-            Engine::PostgreSql => "postgresql",
-            Engine::MySql | Engine::MariaDb => "mysql",
-        }
+        scheme(self.engine)
     }
 
     /// The connection URI, percent-encoded (RFC 3986): `postgresql://user:password@host:port/db?sslmode=...`,
@@ -158,6 +155,14 @@ impl Binding {
             data.insert("ca.crt".into(), ca.clone().into());
         }
         data
+    }
+}
+
+/// What a URI of an engine begins with.
+pub(crate) fn scheme(engine: Engine) -> &'static str {
+    match engine {
+        Engine::PostgreSql => "postgresql",
+        Engine::MySql | Engine::MariaDb => "mysql",
     }
 }
 

@@ -16,6 +16,7 @@
 pub mod binding;
 pub mod generations;
 pub mod names;
+pub mod parts;
 pub mod password;
 pub mod said;
 pub mod template;

@@ -337,8 +337,8 @@ pub(crate) fn dsn_error(
     error: &dyn std::fmt::Display,
 ) -> String {
     match spec.dsn_of(role) {
-        Some(DsnSource { secret, key }) => {
-            format!("{error} (DSN from Secret {secret}, key {key})")
+        Some(DsnSource { secret, keys }) => {
+            format!("{error} (DSN from Secret {secret}, {keys})")
         }
         None => error.to_string(),
     }

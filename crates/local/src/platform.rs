@@ -12,14 +12,15 @@ use dbop_api::report::{
 };
 use dbop_api::status::LastRun;
 use dbop_api::{ManagedDatabaseStatus, marks};
+use dbop_credentials::parts;
 use dbop_database::Target;
 use dbop_engine::{
     AppSecret, Clock, Entropy, JobSpec, Platform, PlatformError, Read, Report, Revision,
     SecretSeen, Subject, Workloads,
 };
 use dbop_model::{
-    ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, JobPhase, MigrationName, ObjectRef,
-    RunRecord, SecretName, ServerRole,
+    ConfigMapKey, DatabaseSpec, DsnKeys, Fact, JobFacts, JobName, JobPhase, MigrationName,
+    ObjectRef, RunRecord, SecretName, ServerRole,
 };
 use dbop_plan::{Action, Because, Decision, Slots};
 use jiff::Timestamp;
@@ -248,48 +249,27 @@ impl LocalPlatform {
         self.observer.event(database, event);
     }
 
-    /// A value of a Secret of the manifests.
-    fn secret_value(
+    /// A Secret of the manifests that the spec names; `keys` is what it is needed for.
+    fn named(
         &self,
         spec: &DatabaseSpec,
         field: &str,
         secret: &ObjectRef,
-        key: &str,
-    ) -> Result<SecretString, PlatformError> {
+        keys: &DsnKeys,
+    ) -> Result<SecretObject, PlatformError> {
         let id = &spec.id;
         let found = self.manifests().secrets.get(secret).cloned();
-        let missing = |what: String| {
-            PlatformError::Missing(format!(
-                "ManagedDatabase {id}: spec.connection.{field}: {what}"
-            ))
-        };
         let is_elsewhere = secret.namespace() != id.namespace();
         let found = found.filter(|found| !is_elsewhere || marks::is_lent(&found.annotations, id));
-        let held: SecretObject = found.ok_or_else(|| {
-            missing(match is_elsewhere {
+        found.ok_or_else(|| {
+            let what = match is_elsewhere {
                 true => marks::not_lent(secret, id),
                 false => format!(
-                    "Secret {secret} does not stand in the directory's manifests; add it, with the key {key}"
+                    "Secret {secret} does not stand in the directory's manifests; add it, with the {keys}"
                 ),
-            })
-        })?;
-        let value = held.get(key).ok_or_else(|| {
-            let keys: Vec<&str> = held.iter().map(|(key, _)| key.as_str()).collect();
-            let keys = if keys.is_empty() {
-                "none".to_owned()
-            } else {
-                keys.join(", ")
             };
-            missing(format!(
-                "Secret {secret} has no key {key} that is text; its keys: {keys}"
-            ))
-        })?;
-        // A value that was made with `echo` ends with a line end that nobody means.
-        Ok(value
-            .expose_secret()
-            .trim_end_matches(['\r', '\n'])
-            .to_owned()
-            .into())
+            missing(id, field, &what)
+        })
     }
 
     /// The status of each migration of the chain, where it is not what it was.
@@ -368,6 +348,35 @@ impl LocalPlatform {
     }
 }
 
+fn missing(id: &ObjectRef, field: &str, what: &str) -> PlatformError {
+    PlatformError::Missing(format!(
+        "ManagedDatabase {id}: spec.connection.{field}: {what}"
+    ))
+}
+
+/// A value of a Secret that the spec names.
+fn value(
+    id: &ObjectRef,
+    field: &str,
+    secret: &ObjectRef,
+    held: &SecretObject,
+    key: &str,
+) -> Result<SecretString, PlatformError> {
+    let value = held.get(key).ok_or_else(|| {
+        let keys: Vec<&str> = held.iter().map(|(key, _)| key.as_str()).collect();
+        let keys = if keys.is_empty() {
+            "none".to_owned()
+        } else {
+            keys.join(", ")
+        };
+        let what = format!("Secret {secret} has no key {key} that is text; its keys: {keys}");
+        missing(id, field, &what)
+    })?;
+    // A value that was made with `echo` ends with a line end that nobody means.
+    let value = value.expose_secret().trim_end_matches(['\r', '\n']);
+    Ok(value.to_owned().into())
+}
+
 #[async_trait]
 impl Platform for LocalPlatform {
     fn cluster(&self) -> String {
@@ -393,11 +402,16 @@ impl Platform for LocalPlatform {
         let at = spec
             .dsn_of(role)
             .ok_or_else(|| PlatformError::no_server(&spec.id, role))?;
-        let dsn = self.secret_value(spec, &role.to_string(), &at.secret, &at.key)?;
-        let ca = spec.ca_secret.as_ref();
-        let ca = ca
-            .map(|name| self.secret_value(spec, "tls.caSecret", name, CA_KEY))
-            .transpose()?;
+        let held = self.named(spec, &role.to_string(), &at.secret, &at.keys)?;
+        let dsn = parts::dsn(&at.keys, |key| {
+            value(&spec.id, &at.field(role), &at.secret, &held, key)
+        })?;
+        let ca = spec.ca_secret.as_ref().map(|secret| {
+            let (field, keys) = ("tls.caSecret", DsnKeys::Whole(CA_KEY.to_owned()));
+            let held = self.named(spec, field, secret, &keys)?;
+            value(&spec.id, field, secret, &held, CA_KEY)
+        });
+        let ca = ca.transpose()?;
         Ok(Target {
             dsn,
             tls: spec.tls,

@@ -50,7 +50,7 @@ pub use secret_template::{
 };
 pub use server::{Engine, ServerInfo};
 pub use spec::{
-    AccessPolicy, ConfigMapKey, CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource,
-    LiquibaseVersion, Migration, Orphaned, Privilege, RunSettings, ServerRole, SqlSource, TlsMode,
-    VersionSource,
+    AccessPolicy, ConfigMapKey, CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnKeys, DsnSource,
+    LiquibaseVersion, Migration, Orphaned, PartKeys, Privilege, RunSettings, ServerRole, SqlSource,
+    TlsMode, VersionSource,
 };

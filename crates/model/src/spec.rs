@@ -9,6 +9,7 @@ use crate::finding::{Accept, HintPolicy};
 use crate::name::{ConfigMapName, Digest, MigrationName, ObjectRef, RoleName, SchemaVersion};
 use crate::operation::Operation;
 use crate::secret_template::SecretTemplate;
+use crate::server::Engine;
 use crate::table::TableName;
 
 /// A ManagedDatabase's spec.
@@ -42,13 +43,66 @@ pub struct DatabaseSpec {
     pub deletion: DeletionPolicy,
 }
 
-/// Where a DSN is: a key of a Secret.
+/// Where a DSN is: in a Secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DsnSource {
     /// The Secret; one of another namespace than the object's has to allow it.
     pub secret: ObjectRef,
-    /// Its key.
-    pub key: String,
+    /// Where in it.
+    pub keys: DsnKeys,
+}
+
+impl DsnSource {
+    /// The field below `spec.connection` that says under which keys it stands.
+    pub fn field(&self, of: ServerRole) -> String {
+        match self.keys {
+            DsnKeys::Whole(_) => of.to_string(),
+            DsnKeys::Parts(_) => "secretKeys".to_owned(),
+        }
+    }
+}
+
+/// Which keys of a Secret hold a DSN. Its `Display` names them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DsnKeys {
+    /// One has all of it.
+    Whole(String),
+    /// Each has a part.
+    Parts(PartKeys),
+}
+
+/// The keys of a Secret that hold the parts of a DSN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named for the part")]
+pub struct PartKeys {
+    /// What the parts do not say.
+    pub engine: Engine,
+    pub host: String,
+    pub port: String,
+    pub database: String,
+    pub username: String,
+    pub password: String,
+}
+
+impl fmt::Display for DsnKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DsnKeys::Whole(key) => write!(f, "key {key}"),
+            DsnKeys::Parts(PartKeys {
+                engine: _,
+                host,
+                port,
+                database,
+                username,
+                password,
+            }) => {
+                write!(
+                    f,
+                    "keys {host}, {port}, {database}, {username} and {password}"
+                )
+            }
+        }
+    }
 }
 
 /// A server that a ManagedDatabase leads to. Its `Display` is where its DSN stands, below `spec.connection`.

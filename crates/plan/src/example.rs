@@ -6,9 +6,9 @@ use std::time::Duration;
 use dbop_model::finding::{HintMode, HintPolicy};
 use dbop_model::{
     Chain, Claim, ClaimId, CredentialPolicy, DatabaseFacts, DatabaseSpec, DeletionPolicy, Digest,
-    DsnSource, Engine, Fact, Migration, MigrationName, NameError, ObjectRef, ObservedVersion,
-    Orphaned, Privilege, Replication, RunSettings, SchemaVersion, SecretTemplate, ServerInfo,
-    VersionSource,
+    DsnKeys, DsnSource, Engine, Fact, Migration, MigrationName, NameError, ObjectRef,
+    ObservedVersion, Orphaned, Privilege, Replication, RunSettings, SchemaVersion, SecretTemplate,
+    ServerInfo, VersionSource,
 };
 use jiff::Timestamp;
 
@@ -52,7 +52,7 @@ pub fn desired(count: usize) -> Result<Desired, NameError> {
             id: ObjectRef::new("shop", "shop")?,
             dsn: DsnSource {
                 secret: ObjectRef::new("shop", "shop-admin")?,
-                key: "dsn".to_owned(),
+                keys: DsnKeys::Whole("dsn".to_owned()),
             },
             replicas: Vec::new(),
             tls: None,

@@ -11,11 +11,13 @@ mod support;
 
 use dbop_database::{Look, Target};
 use dbop_model::{
-    Fact, LoginTurn, ObservedVersion, Privilege, Proof, SchemaVersion, VersionSource,
+    Fact, LoginTurn, MigrationName, ObservedVersion, Privilege, Proof, SchemaVersion, VersionSource,
 };
 use dbop_testkit::conformance::{Site, Stage};
 use dbop_tests::{majors, server};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::TestRunner;
 use secrecy::SecretString;
 
 use support::{PgSite, quoted, target};
@@ -564,4 +566,185 @@ async fn passwords_are_in_no_error_and_in_no_log() {
         );
         assert!(!text.contains(CANARY));
     }
+}
+
+/// What a database holds that somebody could have added, and who may do what with it: one line each.
+const CATALOGUE: &str = "SELECT coalesce(string_agg(line, E'\\n' ORDER BY line), '') FROM ( \
+     SELECT 'schema ' || nspname || ' ' || coalesce(nspacl::text, '') FROM pg_namespace \
+     WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' UNION ALL \
+     SELECT 'relation ' || oid::regclass || ' ' || relowner::regrole || ' ' || coalesce(relacl::text, '') \
+     FROM pg_class WHERE relnamespace::regnamespace::text !~ '^pg_|^information_schema' UNION ALL \
+     SELECT 'function ' || oid::regprocedure FROM pg_proc \
+     WHERE pronamespace::regnamespace::text !~ '^pg_|^information_schema' UNION ALL \
+     SELECT 'extension ' || extname FROM pg_extension UNION ALL \
+     SELECT 'default ' || defaclrole::regrole || ' ' || defaclacl::text FROM pg_default_acl UNION ALL \
+     SELECT 'role ' || rolname || ' ' || rolsuper || rolcreaterole || rolcreatedb || rolcanlogin FROM pg_roles \
+     WHERE rolname ~ '_CLAIM' UNION ALL \
+     SELECT 'member ' || roleid::regrole || ' ' || member::regrole FROM pg_auth_members \
+     WHERE roleid::regrole::text ~ '_CLAIM') AS lines(line)";
+
+async fn catalogue(site: &PgSite, stage: &Stage) -> Vec<String> {
+    let of = CATALOGUE.replace("CLAIM", stage.scope.claim.as_str());
+    let text = site.superuser_reads(&of).await.unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn an_application_makes_nothing_and_gives_nothing_away() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let stage = Stage::at_v1(&site).await;
+        let (login, other) = (stage.login("v1").await, stage.login("v2").await);
+        let (me, other) = (quoted(login.as_str()), quoted(other.as_str()));
+        let [owner, migrator, group] =
+            ["owner", "migrator", "app"].map(|of| format!("shop_{}_{of}", stage.scope.claim));
+        for role in [&owner, &migrator, &group] {
+            assert!(site.has_role(role).await, "{role}");
+        }
+        // Before 15, everybody makes objects in `public`, until somebody says otherwise.
+        site.superuser_runs(&format!(
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC; \
+             GRANT USAGE, CREATE ON SCHEMA public TO {} WITH GRANT OPTION",
+            quoted(site.database.admin())
+        ))
+        .await;
+        stage.admin.prepare(&stage.scope).await.unwrap();
+        let before = catalogue(&site, &stage).await;
+        let client = site.login(login.as_str(), "password-of-v1").await.unwrap();
+        for denied in [
+            "CREATE TABLE public.mine (id int)".to_owned(),
+            "CREATE SCHEMA mine".to_owned(),
+            "CREATE VIEW public.mine AS SELECT 1".to_owned(),
+            "CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'".to_owned(),
+            "CREATE EXTENSION file_fdw".to_owned(),
+            "CREATE TRIGGER mine BEFORE INSERT ON public.items FOR EACH ROW \
+             EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+                .to_owned(),
+            "CREATE INDEX mine ON public.items (id)".to_owned(),
+            "ALTER TABLE public.items ADD COLUMN mine int".to_owned(),
+            "DROP TABLE public.items".to_owned(),
+            "DROP TABLE public.alembic_version".to_owned(),
+            "CREATE ROLE mine".to_owned(),
+            format!("ALTER ROLE {me} CREATEROLE"),
+            format!("ALTER ROLE {other} PASSWORD 'mine'"),
+            format!("ALTER ROLE {migrator} LOGIN PASSWORD 'mine'"),
+            format!("ALTER ROLE {other} SET search_path = mine"),
+            format!("GRANT {owner} TO {me}"),
+            format!("GRANT {group} TO {migrator}"),
+            format!("SET ROLE {owner}"),
+            format!("SET ROLE {migrator}"),
+            format!("SET ROLE {other}"),
+            format!("DROP ROLE {other}"),
+            "COPY public.items FROM PROGRAM 'true'".to_owned(),
+        ] {
+            assert!(client.batch_execute(&denied).await.is_err(), "{denied}");
+        }
+        // The server takes these with a warning, and does nothing, or less than was said.
+        for idle in [
+            format!("GRANT ALL ON public.items TO {other}"),
+            "GRANT ALL ON public.items TO PUBLIC".to_owned(),
+            "GRANT CREATE ON SCHEMA public TO PUBLIC".to_owned(),
+        ] {
+            let _ = client.batch_execute(&idle).await;
+        }
+        let after = catalogue(&site, &stage).await;
+        assert_eq!(after, before, "PostgreSQL {major}");
+        assert!(stage.look().await.roles_ready);
+    }
+}
+
+/// PostgreSQL lets every role change its own password and settings. What it does to itself harms nobody else, and ends
+/// with what stands in its Secret.
+#[tokio::test]
+async fn what_an_application_does_to_its_own_login_is_put_right() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let stage = Stage::at_v1(&site).await;
+        let login = stage.login("v1").await;
+        let me = quoted(login.as_str());
+        let client = site.login(login.as_str(), "password-of-v1").await.unwrap();
+        for setting in [
+            "search_path = pg_temp",
+            "default_transaction_read_only = on",
+            "statement_timeout = 1",
+        ] {
+            let alter = format!("ALTER ROLE {me} SET {setting}");
+            client.batch_execute(&alter).await.unwrap();
+        }
+        let proof = async |password: &str| {
+            let password = secret(password);
+            site.connector()
+                .prove(&site.target(), &login, &password)
+                .await
+        };
+        assert_eq!(proof("password-of-v1").await, Proof::Works);
+        let mine = format!("ALTER ROLE {me} PASSWORD 'mine'");
+        client.batch_execute(&mine).await.unwrap();
+        assert_ne!(proof("password-of-v1").await, Proof::Works);
+        stage
+            .admin
+            .ensure_login(
+                &stage.scope,
+                &"v1".parse().unwrap(),
+                LoginTurn::First,
+                &secret("password-of-v1"),
+            )
+            .await
+            .unwrap();
+        assert_eq!(proof("password-of-v1").await, Proof::Works);
+        assert_ne!(proof("mine").await, Proof::Works);
+    }
+}
+
+/// Whatever stands in a Secret as a password: one login has it, and the catalogue has that login and no more.
+#[tokio::test]
+async fn any_password_makes_one_login_and_nothing_else() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let stage = Stage::at_v1(&site).await;
+        let other = catalogue(&site, &stage).await;
+        let v2: MigrationName = "v2".parse().unwrap();
+        for password in passwords() {
+            let given = secret(&password);
+            let login = stage
+                .admin
+                .ensure_login(&stage.scope, &v2, LoginTurn::First, &given)
+                .await
+                .unwrap();
+            let proof = site.connector().prove(&site.target(), &login, &given).await;
+            assert_eq!(proof, Proof::Works, "{password:?}");
+            let mut now = catalogue(&site, &stage).await;
+            // From 16 on, who makes a role is its member.
+            let of_admin = format!("member {login} {}", site.database.admin());
+            now.retain(|line| !other.contains(line) && *line != of_admin);
+            let group = format!("shop_{}_app", stage.scope.claim);
+            let made = [
+                format!("member {group} {login}"),
+                format!("role {login} falsefalsefalsetrue"),
+            ];
+            assert_eq!(now, made, "{password:?}");
+        }
+    }
+}
+
+/// Those that somebody would try, and some that nobody thought of.
+fn passwords() -> Vec<String> {
+    let mut runner = TestRunner::deterministic();
+    let any = "([^\\x00]|['\"\\\\;$`-]){1,40}";
+    let mut found: Vec<String> = (0..24)
+        .map(|_| any.new_tree(&mut runner).unwrap().current())
+        .collect();
+    found.extend(
+        [
+            "'; CREATE ROLE mine SUPERUSER; --",
+            "' SUPERUSER VALID UNTIL 'infinity",
+            "\\'; DROP TABLE items; --",
+            "$$; DROP TABLE items; $$",
+            "SCRAM-SHA-256$4096:c2FsdA==$a2V5:a2V5",
+            "md5d41d8cd98f00b204e9800998ecf8427e",
+            "%s %00 {}",
+        ]
+        .map(str::to_owned),
+    );
+    found
 }

@@ -9,7 +9,7 @@
 mod support;
 
 use dbop_credentials::names;
-use dbop_model::{DsnSource, ObjectRef};
+use dbop_model::{DsnKeys, DsnSource, ObjectRef};
 use dbop_plan::example;
 use dbop_testkit::fake_database::OpenError;
 use dbop_testkit::sim::Sim;
@@ -28,7 +28,7 @@ fn at_rest(named: bool) -> Sim {
         if named {
             world.desired.database.replicas = vec![DsnSource {
                 secret: ObjectRef::new("shop", REPLICA).unwrap(),
-                key: "dsn".to_owned(),
+                keys: DsnKeys::Whole("dsn".to_owned()),
             }];
         }
     }

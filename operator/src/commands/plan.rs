@@ -85,7 +85,7 @@ fn view(plan: &Plan, now: Timestamp) -> std::result::Result<PlanView, Failure> {
 
 /// A database that cannot be reached or logged in to, and where its DSN is.
 pub(super) fn unreachable(spec: &DatabaseSpec, why: &str) -> Failure {
-    let place = format!("Secret {}, key {}", spec.dsn.secret, spec.dsn.key);
+    let place = format!("Secret {}, {}", spec.dsn.secret, spec.dsn.keys);
     // The engine's words name the Secret in brackets at their end; here it gets a line of its own.
     let object = format!("ManagedDatabase {}", spec.id);
     match why.strip_suffix(&format!(" (DSN from {place})")) {

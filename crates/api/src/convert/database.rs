@@ -5,9 +5,9 @@ use std::time::Duration;
 use dbop_model::finding::{Accept, HintMode, HintPolicy, Probes};
 use dbop_model::table::TableName;
 use dbop_model::{
-    CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnSource, KeyTemplate, LiquibaseVersion,
-    MigrationName, ObjectRef, Orphaned, Preset, Privilege, RoleName, RunSettings, SecretName,
-    SecretTemplate, ServerRole, TlsMode, VersionSource,
+    CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnKeys, DsnSource, Engine, KeyTemplate,
+    LiquibaseVersion, MigrationName, ObjectRef, Orphaned, PartKeys, Preset, Privilege, RoleName,
+    RunSettings, SecretName, SecretTemplate, ServerRole, TlsMode, VersionSource,
 };
 
 use super::Gather;
@@ -29,6 +29,7 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
         connection:
             database::Connection {
                 dsn_secret,
+                secret_keys,
                 tls,
                 replicas,
             },
@@ -46,11 +47,16 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
         "metadata.name",
         ObjectRef::new(&gather.object.namespace, &gather.object.name),
     );
-    let dsn = dsn_source(dsn_secret, ServerRole::Primary, gather);
+    let dsn = dsn_source(
+        dsn_secret,
+        secret_keys.as_ref(),
+        ServerRole::Primary,
+        gather,
+    );
     let replicas: Vec<Option<DsnSource>> = replicas
         .iter()
         .enumerate()
-        .map(|(nth, one)| dsn_source(&one.dsn_secret, ServerRole::Replica(nth), gather))
+        .map(|(nth, one)| dsn_source(&one.dsn_secret, None, ServerRole::Replica(nth), gather))
         .collect();
     let ca_secret = gather.take_some(
         "spec.connection.tls.caSecret.name",
@@ -88,6 +94,7 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
 
 fn dsn_source(
     secret: &database::DsnSecret,
+    parts: Option<&database::SecretKeys>,
     of: ServerRole,
     gather: &mut Gather,
 ) -> Option<DsnSource> {
@@ -102,7 +109,30 @@ fn dsn_source(
     let secret = gather.take(&format!("spec.connection.{of}.namespace"), secret)?;
     Some(DsnSource {
         secret,
-        key: key.clone(),
+        keys: parts.map_or_else(|| DsnKeys::Whole(key.clone()), part_keys),
+    })
+}
+
+fn part_keys(keys: &database::SecretKeys) -> DsnKeys {
+    let database::SecretKeys {
+        engine,
+        host,
+        port,
+        database,
+        username,
+        password,
+    } = keys.clone();
+    DsnKeys::Parts(PartKeys {
+        engine: match engine {
+            database::DatabaseEngine::PostgreSQL => Engine::PostgreSql,
+            database::DatabaseEngine::MySQL => Engine::MySql,
+            database::DatabaseEngine::MariaDB => Engine::MariaDb,
+        },
+        host,
+        port,
+        database,
+        username,
+        password,
     })
 }
 

@@ -10,9 +10,10 @@ use dbop_api::marks::{
     self, CLAIM_ANNOTATION, DATABASE_LABEL, FIELD_MANAGER, ISSUED_ANNOTATION, MANAGED_BY,
     MANAGED_BY_LABEL, MIGRATION_ANNOTATION, MIGRATION_LABEL, TEMPLATE_ANNOTATION, fits_label,
 };
+use dbop_credentials::parts;
 use dbop_database::Target;
 use dbop_engine::{AppSecret, Dress, PlatformError, Read, Revision, SecretSeen};
-use dbop_model::{DatabaseSpec, MigrationName, ObjectRef, SecretName, ServerRole};
+use dbop_model::{DatabaseSpec, DsnKeys, MigrationName, ObjectRef, SecretName, ServerRole};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use k8s_openapi::ByteString;
@@ -144,46 +145,29 @@ impl KubernetesPlatform {
             .map(|found| data(&found)))
     }
 
-    /// A value of a Secret that the spec names.
-    async fn secret_value(
+    /// The content of a Secret that the spec names; `keys` is what it is needed for.
+    async fn named(
         &self,
         spec: &DatabaseSpec,
         field: &str,
         secret: &ObjectRef,
-        key: &str,
+        keys: &DsnKeys,
         read: Read,
-    ) -> Result<SecretString, PlatformError> {
+    ) -> Result<Data, PlatformError> {
         let id = &spec.id;
-        let missing = |what: String| {
-            PlatformError::Missing(format!(
-                "ManagedDatabase {id}: spec.connection.{field}: {what}"
-            ))
-        };
-        let held = if secret.namespace() == id.namespace() {
+        if secret.namespace() == id.namespace() {
             let held = self.content(secret.namespace(), secret.name(), read);
             held.await?.map(|content| content.data).ok_or_else(|| {
-                missing(format!(
-                    "Secret {secret} does not exist; create it, with the key {key}"
-                ))
-            })?
+                missing(
+                    id,
+                    field,
+                    &format!("Secret {secret} does not exist; create it, with the {keys}"),
+                )
+            })
         } else {
             let held = self.lent(secret, id).await?;
-            held.ok_or_else(|| missing(marks::not_lent(secret, id)))?
-        };
-        let value = held.get(key).ok_or_else(|| {
-            let keys: Vec<&str> = held.keys().map(String::as_str).collect();
-            let keys = if keys.is_empty() {
-                "none".to_owned()
-            } else {
-                keys.join(", ")
-            };
-            missing(format!(
-                "Secret {secret} has no key {key} that is text; its keys: {keys}"
-            ))
-        })?;
-        // A value that was made with `echo` ends with a line end that nobody means.
-        let value = value.expose_secret().trim_end_matches(['\r', '\n']);
-        Ok(value.to_owned().into())
+            held.ok_or_else(|| missing(id, field, &marks::not_lent(secret, id)))
+        }
     }
 
     pub(super) async fn find_target(
@@ -195,15 +179,19 @@ impl KubernetesPlatform {
         let at = spec
             .dsn_of(role)
             .ok_or_else(|| PlatformError::no_server(&spec.id, role))?;
-        let dsn = self
-            .secret_value(spec, &role.to_string(), &at.secret, &at.key, read)
-            .await?;
+        let field = role.to_string();
+        // Read once: parts of two revisions would be nobody's.
+        let held = self.named(spec, &field, &at.secret, &at.keys, read).await?;
+        let dsn = parts::dsn(&at.keys, |key| {
+            value(&spec.id, &at.field(role), &at.secret, &held, key)
+        })?;
         let ca_certificate = match &spec.ca_secret {
             None => None,
             Some(secret) => {
-                let ca = self
-                    .secret_value(spec, "tls.caSecret", secret, CA_KEY, read)
-                    .await?;
+                let field = "tls.caSecret";
+                let keys = DsnKeys::Whole(CA_KEY.to_owned());
+                let held = self.named(spec, field, secret, &keys, read).await?;
+                let ca = value(&spec.id, field, secret, &held, CA_KEY)?;
                 Some(ca.expose_secret().to_owned())
             }
         };
@@ -577,6 +565,35 @@ pub(crate) fn bytes(data: &BTreeMap<String, SecretString>) -> BTreeMap<String, B
             (key.clone(), ByteString(value))
         })
         .collect()
+}
+
+fn missing(id: &ObjectRef, field: &str, what: &str) -> PlatformError {
+    PlatformError::Missing(format!(
+        "ManagedDatabase {id}: spec.connection.{field}: {what}"
+    ))
+}
+
+/// A value of a Secret that the spec names.
+fn value(
+    id: &ObjectRef,
+    field: &str,
+    secret: &ObjectRef,
+    held: &Data,
+    key: &str,
+) -> Result<SecretString, PlatformError> {
+    let value = held.get(key).ok_or_else(|| {
+        let keys: Vec<&str> = held.keys().map(String::as_str).collect();
+        let keys = if keys.is_empty() {
+            "none".to_owned()
+        } else {
+            keys.join(", ")
+        };
+        let what = format!("Secret {secret} has no key {key} that is text; its keys: {keys}");
+        missing(id, field, &what)
+    })?;
+    // A value that was made with `echo` ends with a line end that nobody means.
+    let value = value.expose_secret().trim_end_matches(['\r', '\n']);
+    Ok(value.to_owned().into())
 }
 
 fn secret_name(id: &ObjectRef) -> String {

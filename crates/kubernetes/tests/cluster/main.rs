@@ -13,12 +13,15 @@
 mod claims;
 mod deletion;
 mod foreign;
+mod hijack;
 mod idle;
 mod kubelet;
 mod lent;
 mod panics;
+mod parts;
 mod references;
 mod rotation;
 mod runs;
 mod site;
+mod template;
 mod walk;

@@ -376,6 +376,37 @@ async fn what_cannot_be_reached_or_read_is_exit_1_and_says_why() {
 }
 
 #[tokio::test]
+async fn the_admins_secret_may_hold_the_parts() {
+    let site = Site::new();
+    let manifest = site.directory.read("shop.yaml").unwrap();
+    let parts = "{dsnSecret: {name: shop-admin}, secretKeys: {engine: PostgreSQL}}";
+    let manifest = manifest.replace("{dsnSecret: {name: shop-admin}}", parts);
+    assert!(manifest.contains(parts));
+    site.directory.write("shop.yaml", &manifest);
+    let hold = |login: &str| {
+        site.directory.write(
+            "shop-secret.yaml",
+            &format!(
+                "apiVersion: v1\nkind: Secret\nmetadata: {{name: shop-admin}}\nstringData: {{host: fake.test, \
+                 port: '5432', database: shop, {login}: admin, password: admin-password}}\n"
+            ),
+        );
+    };
+    hold("login");
+    let end = site.run().await;
+    assert_eq!(end.exit_status(), 1, "{end:?}");
+    assert!(
+        end.databases[0].says.contains(
+            "spec.connection.secretKeys: Secret default/shop-admin has no key username that is text; its keys: "
+        ),
+        "{end:?}"
+    );
+    hold("username");
+    assert_eq!(site.run().await.exit_status(), 0);
+    assert_eq!(site.published(), ["shop-v2", "shop-v3"]);
+}
+
+#[tokio::test]
 async fn an_empty_directory_is_bad_input() {
     let directory = Directory::new();
     let site = Site {

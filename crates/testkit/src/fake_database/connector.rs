@@ -20,7 +20,10 @@ struct Dsn<'a> {
 }
 
 fn parse(dsn: &str) -> Option<Dsn<'_>> {
-    let (credentials, place) = dsn.strip_prefix("fake://")?.split_once('@')?;
+    // As it stands in a Secret, or put together from the parts in one.
+    let rest = dsn.strip_prefix("fake://");
+    let rest = rest.or_else(|| dsn.strip_prefix("postgresql://"))?;
+    let (credentials, place) = rest.split_once('@')?;
     let (user, password) = credentials.split_once(':')?;
     let (authority, database) = place.split_once('/')?;
     let (host, port) = authority.split_once(':')?;
