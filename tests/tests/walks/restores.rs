@@ -132,7 +132,9 @@ async fn lose_roles(site: &Site) {
         let superuser = database.superuser().await;
         let sql =
             format!("REASSIGN OWNED BY {all} TO {admin}; DROP OWNED BY {all}; DROP ROLE {all}");
-        superuser.batch_execute(&sql).await.unwrap();
+        if let Err(error) = superuser.batch_execute(&sql).await {
+            panic!("`{sql}` fails: {error}");
+        }
         return;
     }
     for role in &roles {
