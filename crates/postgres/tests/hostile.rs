@@ -413,6 +413,24 @@ async fn versions_of_sqlx_and_hidden_rows() {
     }
 }
 
+/// What is granted in advance would reach the table of versions as well, from its making to the end of the first run.
+#[tokio::test]
+async fn the_version_table_is_not_writable_while_the_first_run_goes_on() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let stage = Stage::prepared(&site).await;
+        let login = stage.login("v1").await;
+        let mut migration = stage.migration(&site).await;
+        assert!(migration.set_version(&["v1"]).await);
+        let password = secret("password-of-v1");
+        let mut client = site.open(login.as_str(), &password).await.unwrap();
+        let table = "alembic_version".parse().unwrap();
+        assert!(!client.may(Privilege::Update, &table).await);
+        client.close().await;
+        migration.close().await;
+    }
+}
+
 #[tokio::test]
 async fn the_version_cannot_be_written_through_something_else() {
     for major in majors() {
