@@ -158,10 +158,20 @@ impl Watch {
     pub(crate) fn look(&mut self, unused: &BTreeSet<LoginName>, now: Timestamp) {
         self.unused.retain(|login, _| unused.contains(login));
         for login in unused {
-            let row = self.unused.entry(login.clone()).or_insert(Row {
+            self.unused.entry(login.clone()).or_insert(Row {
                 since: now,
                 last: now,
             });
+        }
+        self.go_on(unused, now);
+    }
+
+    /// A look at some logins alone, which found them without a session: their rows go on, and the others wait.
+    pub(crate) fn go_on(&mut self, unused: &BTreeSet<LoginName>, now: Timestamp) {
+        for login in unused {
+            let Some(row) = self.unused.get_mut(login) else {
+                continue;
+            };
             if now.duration_since(row.last) > LOOK_GAP_MAX || now < row.last {
                 row.since = now;
             }
@@ -245,6 +255,24 @@ mod tests {
         assert!(holds(0) && holds(30));
         assert!(!holds(31), "too old");
         assert!(!holds(-1), "a clock that was put back tells no age");
+    }
+
+    #[test]
+    fn a_row_goes_on_by_looks_at_some_logins_alone() {
+        let logins = ["v1", "v2", "v3"].map(|name| LoginName::new(name).unwrap());
+        let [v1, v2, v3] = &logins;
+        let at = |ms| Timestamp::from_millisecond(ms).unwrap();
+        let mut watch = Watch::default();
+        let both = BTreeSet::from([v1.clone(), v2.clone()]);
+        watch.look(&both, at(0));
+        for ms in [900, 1800, 2700] {
+            watch.go_on(&BTreeSet::from([v1.clone(), v3.clone()]), at(ms));
+        }
+        watch.look(&both, at(2800));
+        let quiet = watch.quiet();
+        assert_eq!(quiet[v1].since, at(0));
+        assert_eq!(quiet[v2].since, at(2800), "nobody looked at it meanwhile");
+        assert!(!quiet.contains_key(v3), "a row begins with a whole look");
     }
 
     #[test]

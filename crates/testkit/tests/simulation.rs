@@ -212,6 +212,25 @@ fn who_is_there_for_a_moment_right_before_the_lock_keeps_the_login() {
 }
 
 #[test]
+fn close_looks_that_take_long_do_not_end_the_row_that_they_are_of() {
+    let mut sim = about_to_retire();
+    let mut last = Timestamp::UNIX_EPOCH;
+    sim.world().meanwhile = Some(Box::new(move |world| {
+        // A server under load answers each of them late: all together they take longer than a row may pause.
+        if world.now.duration_since(last) <= SignedDuration::from_millis(60) {
+            world.now += SignedDuration::from_millis(40);
+        }
+        last = world.now;
+        false
+    }));
+    sim.pass(SignedDuration::from_mins(1));
+    let world = sim.world();
+    let story = world.told();
+    assert!(story.contains(": drop_login"), "{story}");
+    assert!(world.violations.is_empty(), "{story}");
+}
+
+#[test]
 fn a_person_who_pauses_right_before_the_lock_is_heard() {
     let sim = about_to_retire();
     let mut is_moment = close_row();

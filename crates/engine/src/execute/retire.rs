@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use dbop_credentials::names;
 use dbop_model::{LoginFacts, LoginName, LoginTurn, MigrationName};
+use futures_util::future::join;
 
 use super::{Done, Step};
 use crate::error::StepError;
@@ -129,12 +130,22 @@ async fn is_quiet(
     }
     for _ in 0..CLOSE_LOOKS {
         step.engine.clock.sleep(CLOSE_STEP).await;
-        let sessions = step.admin()?.sessions(&open).await?;
-        let used = sessions.iter().find(|(_, sessions)| !sessions.is_empty());
-        if let Some((login, _)) = used {
+        let admin = step.admin()?;
+        let looks = join(admin.sessions(&open), step.memory.replicas.in_use(&open));
+        let (sessions, on_replicas) = looks.await;
+        let (sessions, Some(on_replicas)) = (sessions?, on_replicas) else {
+            return Ok(false);
+        };
+        let is_used = |login: &&LoginName| {
+            let here = sessions.get(*login).is_some_and(|found| !found.is_empty());
+            here || on_replicas.contains(*login)
+        };
+        if let Some(login) = open.iter().find(is_used) {
             step.memory.watch.forget(login);
             return Ok(false);
         }
+        // Where a look takes long, fifty of them take longer than a row may pause.
+        step.memory.watch.go_on(&open, step.engine.clock.now());
     }
     // Half a second has gone by: what was wanted may have changed.
     step.still().await
