@@ -56,7 +56,7 @@ impl Introspect for Backend {
 
     async fn observe(&self, look: &Look) -> Result<DatabaseFacts, DatabaseError> {
         let hold = self.link.hold("looking at the database").await?;
-        let facts = observe::observe(&hold, look, &self.server, &self.counters).await;
+        let facts = retried!(observe::observe(&hold, look, &self.server, &self.counters));
         hold.release(facts)
     }
 
@@ -65,7 +65,7 @@ impl Introspect for Backend {
         logins: &BTreeSet<LoginName>,
     ) -> Result<BTreeMap<LoginName, Vec<Session>>, DatabaseError> {
         let hold = self.link.hold("listing sessions").await?;
-        let found = sessions::of(&hold, logins, &self.server, &self.counters).await;
+        let found = retried!(sessions::of(&hold, logins, &self.server, &self.counters));
         hold.release(found)
     }
 

@@ -137,6 +137,8 @@ pub(crate) const UNKNOWN_PLUGIN: &str = "1251";
 
 /// Did another session change the same thing at the same moment, so that the call is worth another try?
 pub(crate) fn is_conflict(error: &DatabaseError) -> bool {
-    // A deadlock; a table that went away between looking and granting.
-    matches!(error, DatabaseError::Server { code, .. } if code == "1213" || code == "1146")
+    // A deadlock; a table that went away between looking and granting; a session that came or went while MySQL listed
+    // it, of whose login's name it read what was no text any more (ER_CANNOT_CONVERT_STRING, seen of PROCESSLIST on 9.7).
+    let codes = ["1213", "1146", "3854"];
+    matches!(error, DatabaseError::Server { code, .. } if codes.contains(&code.as_str()))
 }
