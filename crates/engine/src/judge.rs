@@ -9,7 +9,9 @@ use dbop_model::operation::Statement;
 use dbop_model::spec::SQL_BYTES_MAX;
 use dbop_model::table::TableFactsSet;
 use dbop_model::writes::WriteWatch;
-use dbop_model::{Claim, Fact, Migration, MigrationName, ObjectRef, ServerInfo, SqlSource, Why};
+use dbop_model::{
+    Claim, Fact, Migration, MigrationName, ObjectRef, ObservedVersion, ServerInfo, SqlSource, Why,
+};
 use dbop_plan::{Desired, Facts, Hints, forecast};
 
 use crate::memory::{Judged, Memory};
@@ -96,6 +98,17 @@ pub(crate) async fn judge(
     else {
         return Fact::Unknown(Why::new("the database was not looked at"));
     };
+    let is_empty = database
+        .version
+        .is_known_and(|version| *version == ObservedVersion::None);
+    if is_empty && migration.from_empty && migration.previous.is_some() {
+        return Fact::Known(Judgement {
+            // Its run makes all that was before it, too, of which its hints say nothing; and there is nothing yet that
+            // anything could stand against.
+            analysed: true,
+            ..Judgement::not_analysed(engine.clock.now())
+        });
+    }
     let id = &desired.database.id;
     let statements = match statements(engine, id, migration, &database.server).await {
         Ok(Some(statements)) => statements,

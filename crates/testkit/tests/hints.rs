@@ -91,6 +91,21 @@ fn a_finding_stops_the_walk_before_anything_is_revoked_until_the_data_is_repaire
     assert_eq!(sim.world().current(), Some(v("v3")));
 }
 
+#[test]
+fn a_run_that_takes_an_empty_database_the_whole_way_is_not_judged_by_its_last_step() {
+    let mut world = world(3);
+    // v2 changes a table that v1 would have made.
+    with_a_hint(&mut world, HintMode::Block);
+    let mut migrations: Vec<_> = world.desired.chain.iter().cloned().collect();
+    migrations[1].from_empty = true;
+    world.desired.chain = Chain::new(migrations);
+    let mut sim = Sim::new(world, 1);
+    assert!(sim.settle(HOUR), "{}", story(&sim));
+    let world = sim.world();
+    assert_eq!(world.current(), Some(v("v3")));
+    assert!(!world.ledger.runs.contains_key(&v("v1")));
+}
+
 /// v2 says what it does by the SQL in a ConfigMap.
 fn with_sql(world: &mut World, hints: Option<Vec<Operation>>) -> ConfigMapName {
     let at = ConfigMapKey {
