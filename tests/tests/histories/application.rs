@@ -126,13 +126,8 @@ impl Application {
     pub(crate) fn generate(self, engine: Engine) -> Vec<String> {
         let migrations = self.migrations(engine).display().to_string();
         let tool = self.tool().to_lowercase();
-        let mut arguments = vec!["generate", &*tool, &*migrations, "--image", "published:1"];
-        match self {
-            // Its revisions ask the database that they are run on, which SQL printed beforehand cannot.
-            Application::Mlflow => {}
-            Application::Uaa => arguments.extend(["--engine", engine.title()]),
-        }
-        arguments.into_iter().map(str::to_owned).collect()
+        let arguments = ["generate", &*tool, &*migrations, "--image", "published:1"];
+        arguments.map(str::to_owned).to_vec()
     }
 
     /// Its own migrations for a server, as files in their order: Flyway's names begin with a version.

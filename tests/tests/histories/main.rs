@@ -91,7 +91,8 @@ fn newest_of(engine: Engine) -> TestServer {
 async fn hints_of_uaa_by_flyway() {
     for engine in [Engine::Postgres, Engine::MySql] {
         let files = dbop_tests::local::Directory::new("history_hints");
-        let arguments = Application::Uaa.generate(engine);
+        let mut arguments = Application::Uaa.generate(engine);
+        arguments.extend(["--engine".to_owned(), engine.title().to_owned()]);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let finished = files.run(&arguments).await;
         finished.exits(0);
