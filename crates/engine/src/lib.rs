@@ -30,7 +30,7 @@ pub use error::StepError;
 pub use memory::Memory;
 pub use platform::{
     AppSecret, Clock, ConfigMapLacks, Dress, Entropy, JobSpec, Platform, PlatformError, Read,
-    Report, Revision, SecretSeen, Subject, Workloads,
+    Report, Revision, SecretSeen, Subject, Workloads, connection_value,
 };
 pub use servers::Servers;
 pub use worker::{Engine, Next, Pace, Worker, backoff};

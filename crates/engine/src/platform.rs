@@ -17,7 +17,7 @@ use dbop_plan::{
     Action, Because, Decision, Declared, Desired, Facts, ObjectFacts, Reference, Run, Slots,
 };
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 /// How fresh an answer must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,32 @@ impl fmt::Debug for SecretSeen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SecretSeen({}, ours: {})", self.name, self.ours)
     }
+}
+
+/// A value of a Secret to which a field below `spec.connection` leads, of what that Secret holds as text.
+///
+/// # Errors
+/// [`PlatformError::Missing`], with the keys that there are.
+pub fn connection_value(
+    database: &ObjectRef,
+    field: &str,
+    secret: &ObjectRef,
+    held: &BTreeMap<String, SecretString>,
+    key: &str,
+) -> Result<SecretString, PlatformError> {
+    let value = held.get(key).ok_or_else(|| {
+        let keys: Vec<&str> = held.keys().map(String::as_str).collect();
+        let keys = if keys.is_empty() {
+            "none".to_owned()
+        } else {
+            keys.join(", ")
+        };
+        let what = format!("Secret {secret} has no key {key} that is text; its keys: {keys}");
+        PlatformError::not_in_place(database, field, &what)
+    })?;
+    // A value that was made with `echo` ends with a line end that nobody means.
+    let value = value.expose_secret().trim_end_matches(['\r', '\n']);
+    Ok(value.to_owned().into())
 }
 
 /// An application Secret to be written.
@@ -183,6 +209,13 @@ impl PlatformError {
     pub fn no_server(database: &ObjectRef, role: ServerRole) -> Self {
         PlatformError::Missing(format!(
             "ManagedDatabase {database}: spec.connection.{role} is not there"
+        ))
+    }
+
+    /// What a field below `spec.connection` leads to is not there, or not as it has to be.
+    pub fn not_in_place(database: &ObjectRef, field: &str, what: &str) -> Self {
+        PlatformError::Missing(format!(
+            "ManagedDatabase {database}: spec.connection.{field}: {what}"
         ))
     }
 

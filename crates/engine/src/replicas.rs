@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbop_database::{DatabaseError, Replica, ReplicaFacts, Target};
+use dbop_database::{Administer, DatabaseError, Replica, ReplicaFacts, Target};
 use dbop_model::{DatabaseFacts, DatabaseSpec, Fact, LoginFacts, LoginName, ServerRole, Why};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::memory::is_same;
@@ -98,6 +98,20 @@ impl Replicas {
             in_use.extend(connected.filter(|(_, s)| !s.is_empty()).map(|(l, _)| l));
         }
         Some(in_use)
+    }
+
+    /// Those of the logins that are connected now, to the primary or to a replica; `None` as above.
+    pub(crate) async fn in_use_anywhere(
+        &self,
+        primary: &dyn Administer,
+        logins: &BTreeSet<LoginName>,
+    ) -> Result<Option<BTreeSet<LoginName>>, DatabaseError> {
+        let (sessions, on_replicas) = join(primary.sessions(logins), self.in_use(logins)).await;
+        let here = sessions?.into_iter().filter(|(_, found)| !found.is_empty());
+        Ok(on_replicas.map(|mut in_use| {
+            in_use.extend(here.map(|(login, _)| login));
+            in_use
+        }))
     }
 
     /// Waits until no replica lets this login in any more; false: one still does after [`REPLAY_MAX`]. One that cannot

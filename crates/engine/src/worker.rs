@@ -387,16 +387,13 @@ impl Worker {
             return false;
         };
         let logins = self.memory.logins.clone();
-        let (sessions, on_replicas) = join(
-            connection.admin.sessions(&logins),
-            self.memory.replicas.in_use(&logins),
-        )
-        .await;
+        let (replicas, primary) = (&self.memory.replicas, connection.admin.as_ref());
+        let in_use = replicas.in_use_anywhere(primary, &logins).await;
         let now = self.engine.clock.now();
-        let (sessions, on_replicas) = match (sessions, on_replicas) {
-            (Ok(sessions), Some(on_replicas)) => (sessions, on_replicas),
-            (sessions, _) => {
-                let error = sessions.err().map(|error| error.to_string());
+        let in_use = match in_use {
+            Ok(Some(in_use)) => in_use,
+            failed => {
+                let error = failed.err().map(|error| error.to_string());
                 let error = error.unwrap_or_else(|| "a replica cannot be asked".to_owned());
                 tracing::warn!(database = %self.database, error, "sessions could not be looked at");
                 self.memory.disconnect();
@@ -406,11 +403,7 @@ impl Worker {
         let quiet = self.memory.watch.quiet();
         let unused = logins
             .into_iter()
-            .filter(|login| {
-                quiet.contains_key(login)
-                    && sessions.get(login).is_none_or(Vec::is_empty)
-                    && !on_replicas.contains(login)
-            })
+            .filter(|login| quiet.contains_key(login) && !in_use.contains(login))
             .collect();
         self.memory.watch.look(&unused, now);
         true

@@ -16,7 +16,7 @@ use dbop_credentials::parts;
 use dbop_database::Target;
 use dbop_engine::{
     AppSecret, Clock, Entropy, JobSpec, Platform, PlatformError, Read, Report, Revision,
-    SecretSeen, Subject, Workloads,
+    SecretSeen, Subject, Workloads, connection_value,
 };
 use dbop_model::{
     ConfigMapKey, DatabaseSpec, DsnKeys, Fact, JobFacts, JobName, JobPhase, MigrationName,
@@ -268,7 +268,7 @@ impl LocalPlatform {
                     "Secret {secret} does not stand in the directory's manifests; add it, with the {keys}"
                 ),
             };
-            missing(id, field, &what)
+            PlatformError::not_in_place(id, field, &what)
         })
     }
 
@@ -348,35 +348,6 @@ impl LocalPlatform {
     }
 }
 
-fn missing(id: &ObjectRef, field: &str, what: &str) -> PlatformError {
-    PlatformError::Missing(format!(
-        "ManagedDatabase {id}: spec.connection.{field}: {what}"
-    ))
-}
-
-/// A value of a Secret that the spec names.
-fn value(
-    id: &ObjectRef,
-    field: &str,
-    secret: &ObjectRef,
-    held: &SecretObject,
-    key: &str,
-) -> Result<SecretString, PlatformError> {
-    let value = held.get(key).ok_or_else(|| {
-        let keys: Vec<&str> = held.iter().map(|(key, _)| key.as_str()).collect();
-        let keys = if keys.is_empty() {
-            "none".to_owned()
-        } else {
-            keys.join(", ")
-        };
-        let what = format!("Secret {secret} has no key {key} that is text; its keys: {keys}");
-        missing(id, field, &what)
-    })?;
-    // A value that was made with `echo` ends with a line end that nobody means.
-    let value = value.expose_secret().trim_end_matches(['\r', '\n']);
-    Ok(value.to_owned().into())
-}
-
 #[async_trait]
 impl Platform for LocalPlatform {
     fn cluster(&self) -> String {
@@ -404,12 +375,12 @@ impl Platform for LocalPlatform {
             .ok_or_else(|| PlatformError::no_server(&spec.id, role))?;
         let held = self.named(spec, &role.to_string(), &at.secret, &at.keys)?;
         let dsn = parts::dsn(&at.keys, |key| {
-            value(&spec.id, &at.field(role), &at.secret, &held, key)
+            connection_value(&spec.id, &at.field(role), &at.secret, held.data(), key)
         })?;
         let ca = spec.ca_secret.as_ref().map(|secret| {
             let (field, keys) = ("tls.caSecret", DsnKeys::Whole(CA_KEY.to_owned()));
             let held = self.named(spec, field, secret, &keys)?;
-            value(&spec.id, field, secret, &held, CA_KEY)
+            connection_value(&spec.id, field, secret, held.data(), CA_KEY)
         });
         let ca = ca.transpose()?;
         Ok(Target {

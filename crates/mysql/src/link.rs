@@ -220,7 +220,7 @@ fn text_of(value: Value) -> Option<Option<String>> {
     }
 }
 
-/// How often work is tried again that met another's at the same table: a deadlock, or one that went away.
+/// How often work is tried that met another session's: a deadlock, a table that went away, a session half there.
 pub(crate) const ATTEMPTS_MAX: u32 = 5;
 
 /// Runs `$work` (an expression that is evaluated anew for each attempt).

@@ -92,12 +92,10 @@ pub(crate) fn retire_each(s: &Situation<'_>, outdated: &Outdated<'_>) -> Option<
     let is_used = |m: &MigrationName| matches!(readiness(s, m), Readiness::Used(_));
     let unused = outdated.migrations.iter().filter(|m| !is_used(m));
     let steps: Vec<Decision> = unused.filter_map(|m| retire(s, &one(m))).collect();
-    let act = steps
-        .iter()
-        .position(|step| matches!(step, Decision::Act { .. }));
-    let first = act.unwrap_or_default();
+    let acts = |step: &&Decision| matches!(step, Decision::Act { .. });
+    let step = steps.iter().find(acts).or(steps.first()).cloned();
     // Those that are unused are watched meanwhile; those in use are told where nothing else is to be done.
-    steps.into_iter().nth(first).or_else(|| retire(s, outdated))
+    step.or_else(|| retire(s, outdated))
 }
 
 fn retirement(migration: &MigrationName, schema: &MigrationName) -> Decision {

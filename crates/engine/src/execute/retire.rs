@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use dbop_credentials::names;
 use dbop_model::{LoginFacts, LoginName, LoginTurn, MigrationName};
-use futures_util::future::join;
 
 use super::{Done, Step};
 use crate::error::StepError;
@@ -131,16 +130,11 @@ async fn is_quiet(
     for _ in 0..CLOSE_LOOKS {
         step.engine.clock.sleep(CLOSE_STEP).await;
         let admin = step.admin()?;
-        let looks = join(admin.sessions(&open), step.memory.replicas.in_use(&open));
-        let (sessions, on_replicas) = looks.await;
-        let (sessions, Some(on_replicas)) = (sessions?, on_replicas) else {
+        let replicas = &step.memory.replicas;
+        let Some(in_use) = replicas.in_use_anywhere(admin.as_ref(), &open).await? else {
             return Ok(false);
         };
-        let is_used = |login: &&LoginName| {
-            let here = sessions.get(*login).is_some_and(|found| !found.is_empty());
-            here || on_replicas.contains(*login)
-        };
-        if let Some(login) = open.iter().find(is_used) {
+        if let Some(login) = in_use.first() {
             step.memory.watch.forget(login);
             return Ok(false);
         }

@@ -12,7 +12,7 @@ use dbop_api::marks::{
 };
 use dbop_credentials::parts;
 use dbop_database::Target;
-use dbop_engine::{AppSecret, Dress, PlatformError, Read, Revision, SecretSeen};
+use dbop_engine::{AppSecret, Dress, PlatformError, Read, Revision, SecretSeen, connection_value};
 use dbop_model::{DatabaseSpec, DsnKeys, MigrationName, ObjectRef, SecretName, ServerRole};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
@@ -158,7 +158,7 @@ impl KubernetesPlatform {
         if secret.namespace() == id.namespace() {
             let held = self.content(secret.namespace(), secret.name(), read);
             held.await?.map(|content| content.data).ok_or_else(|| {
-                missing(
+                PlatformError::not_in_place(
                     id,
                     field,
                     &format!("Secret {secret} does not exist; create it, with the {keys}"),
@@ -166,7 +166,7 @@ impl KubernetesPlatform {
             })
         } else {
             let held = self.lent(secret, id).await?;
-            held.ok_or_else(|| missing(id, field, &marks::not_lent(secret, id)))
+            held.ok_or_else(|| PlatformError::not_in_place(id, field, &marks::not_lent(secret, id)))
         }
     }
 
@@ -183,7 +183,7 @@ impl KubernetesPlatform {
         // Read once: parts of two revisions would be nobody's.
         let held = self.named(spec, &field, &at.secret, &at.keys, read).await?;
         let dsn = parts::dsn(&at.keys, |key| {
-            value(&spec.id, &at.field(role), &at.secret, &held, key)
+            connection_value(&spec.id, &at.field(role), &at.secret, &held, key)
         })?;
         let ca_certificate = match &spec.ca_secret {
             None => None,
@@ -191,7 +191,7 @@ impl KubernetesPlatform {
                 let field = "tls.caSecret";
                 let keys = DsnKeys::Whole(CA_KEY.to_owned());
                 let held = self.named(spec, field, secret, &keys, read).await?;
-                let ca = value(&spec.id, field, secret, &held, CA_KEY)?;
+                let ca = connection_value(&spec.id, field, secret, &held, CA_KEY)?;
                 Some(ca.expose_secret().to_owned())
             }
         };
@@ -565,35 +565,6 @@ pub(crate) fn bytes(data: &BTreeMap<String, SecretString>) -> BTreeMap<String, B
             (key.clone(), ByteString(value))
         })
         .collect()
-}
-
-fn missing(id: &ObjectRef, field: &str, what: &str) -> PlatformError {
-    PlatformError::Missing(format!(
-        "ManagedDatabase {id}: spec.connection.{field}: {what}"
-    ))
-}
-
-/// A value of a Secret that the spec names.
-fn value(
-    id: &ObjectRef,
-    field: &str,
-    secret: &ObjectRef,
-    held: &Data,
-    key: &str,
-) -> Result<SecretString, PlatformError> {
-    let value = held.get(key).ok_or_else(|| {
-        let keys: Vec<&str> = held.keys().map(String::as_str).collect();
-        let keys = if keys.is_empty() {
-            "none".to_owned()
-        } else {
-            keys.join(", ")
-        };
-        let what = format!("Secret {secret} has no key {key} that is text; its keys: {keys}");
-        missing(id, field, &what)
-    })?;
-    // A value that was made with `echo` ends with a line end that nobody means.
-    let value = value.expose_secret().trim_end_matches(['\r', '\n']);
-    Ok(value.to_owned().into())
 }
 
 fn secret_name(id: &ObjectRef) -> String {

@@ -69,6 +69,11 @@ impl SecretObject {
         self.data.get(key)
     }
 
+    /// Its content: what is UTF-8 text of it.
+    pub fn data(&self) -> &BTreeMap<String, SecretString> {
+        &self.data
+    }
+
     /// Its keys and values.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &SecretString)> {
         self.data.iter()
