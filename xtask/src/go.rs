@@ -1,7 +1,6 @@
-//! Go modules that are pinned below the checkout: what all builds of programs from them have in common, and a module's
-//! own files.
+//! Go modules that are pinned below the checkout: what all builds of programs from them have in common.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -29,17 +28,6 @@ pub(crate) fn fingerprint(sources: &Path, settings: &str) -> Result<String> {
     }
     hash.update(settings);
     Ok(hex(&hash.finalize()[..6]))
-}
-
-/// The files of a module that the one in this folder wants, and nothing else does: fetched if need be, and compared with
-/// their hash in `go.sum`.
-pub(crate) fn module(sources: &Path, path: &str) -> Result<PathBuf> {
-    if !is_installed() {
-        bail!("it is a file of a Go module, and `go` is not installed: see https://go.dev/dl");
-    }
-    capture(go(sources).args(["mod", "download", path]))?;
-    let folder = capture(go(sources).args(["list", "-m", "-f", "{{.Dir}}", path]))?;
-    Ok(PathBuf::from(folder))
 }
 
 /// `go build` of the module in this folder; further flags, and the packages, are the caller's to add.

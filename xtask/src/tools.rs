@@ -8,12 +8,10 @@
 //! | Go | built from modules | `go` |
 //! | Rust | `cargo install`, apart from this workspace's dependencies | - |
 //! | Perl | packages of Debian, unpacked beside the system | `apt-get`, `dpkg-deb` |
-//! | gh-ost | a file of a Go module | `go`, Linux on x86-64 |
 //!
 //! A tool is a folder with its programs in `bin`. How a project of it is laid out and what it is called with is
 //! none of this module's business: tests know that.
 
-mod gh_ost;
 mod go;
 mod java;
 mod percona;
@@ -42,22 +40,20 @@ pub(crate) enum Tool {
     Sqlx,
     Diesel,
     PerconaToolkit,
-    GhOst,
 }
 
 /// One tool of each family: what `cargo xtask test` walks with.
-pub(crate) const ONE_PER_FAMILY: [Tool; 6] = [
+pub(crate) const ONE_PER_FAMILY: [Tool; 5] = [
     Tool::Django,
     Tool::Flyway,
     Tool::GolangMigrate,
     Tool::Sqlx,
     Tool::PerconaToolkit,
-    Tool::GhOst,
 ];
 
 impl Tool {
     /// All of them.
-    pub(crate) const ALL: [Tool; 10] = [
+    pub(crate) const ALL: [Tool; 9] = [
         Tool::Alembic,
         Tool::Django,
         Tool::Flyway,
@@ -67,7 +63,6 @@ impl Tool {
         Tool::Sqlx,
         Tool::Diesel,
         Tool::PerconaToolkit,
-        Tool::GhOst,
     ];
 
     /// Its folder; what is not in the cache is fetched or built.
@@ -81,7 +76,6 @@ impl Tool {
             Tool::Sqlx => rust::SQLX.provide(cache),
             Tool::Diesel => rust::DIESEL.provide(cache),
             Tool::PerconaToolkit => percona::provide(cache),
-            Tool::GhOst => gh_ost::provide(cache),
         }
         .with_context(|| format!("no {self} to test with"))
     }
@@ -98,7 +92,6 @@ impl Tool {
             Tool::Sqlx => "sqlx",
             Tool::Diesel => "diesel",
             Tool::PerconaToolkit => "percona-toolkit",
-            Tool::GhOst => "gh-ost",
         }
     }
 

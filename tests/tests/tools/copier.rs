@@ -17,8 +17,7 @@ use tokio::time::{Instant, sleep};
 const ROWS: u64 = 60_000;
 /// From so many on a table is large, here: estimates of InnoDB can be a good deal too low.
 const ROWS_LARGE: u64 = 20_000;
-/// gh-ost swaps the tables in two steps, gives up each that keeps writers waiting for 3 s, and looks once a second
-/// whether it can go on; the rest is for a machine that has other work.
+/// A swap waits for who is at the table; the rest is for a machine that has other work.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// So often processes are looked at while it runs.
 const LOOK: Duration = Duration::from_millis(50);

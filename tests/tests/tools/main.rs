@@ -11,7 +11,6 @@ mod copier;
 mod diesel;
 mod django;
 mod flyway;
-mod gh_ost;
 mod golang_migrate;
 mod goose;
 mod liquibase;

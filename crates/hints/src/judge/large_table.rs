@@ -243,7 +243,7 @@ mod tests {
     fn the_way_out_is_a_command_for_this_table_and_change() {
         let advice = check(
             "blocking-index-large-table",
-            &other(Engine::MariaDb, 10, 11),
+            &other(Engine::MySql, 8, 0),
             &index(IndexKind::Spatial),
             large(),
             "BLOCKS: index on users(email): a SPATIAL index is built while writes wait, so the whole \
@@ -291,7 +291,8 @@ mod tests {
         }
     }
 
-    /// gh-ost follows the server's log: without one of whole rows it is no way out.
+    /// gh-ost follows the server's log: without one of whole rows it is no way out. Nor is it on MariaDB, where its swap
+    /// loses a write.
     #[test]
     fn gh_ost_is_advised_where_it_can_work() {
         #[track_caller]
@@ -315,13 +316,13 @@ mod tests {
                              holds the changes of every database there (deploy/examples/gh-ost)";
         let newer = format!("{NEEDS}; this server wants a release after 1.1.7");
         for (engine, major, minor, needs) in [
-            (Engine::MariaDb, 11, 4, NEEDS),
-            (Engine::MySql, 8, 0, NEEDS),
-            (Engine::MySql, 8, 4, &newer),
-            (Engine::MySql, 9, 7, &newer),
+            (Engine::MariaDb, 11, 4, None),
+            (Engine::MySql, 8, 0, Some(NEEDS)),
+            (Engine::MySql, 8, 4, Some(newer.as_str())),
+            (Engine::MySql, 9, 7, Some(newer.as_str())),
         ] {
             let server = other(engine, major, minor);
-            check(&server, Fact::Known(with.clone()), Some(needs));
+            check(&server, Fact::Known(with.clone()), needs);
             check(&server, Fact::Known(Settings::default()), None);
             check(&server, unknown("permission denied"), None);
         }

@@ -57,7 +57,7 @@ version 18 on; constraints afterwards, as `NOT VALID`.",
             "MySQL and MariaDB",
             "\
 Without the default, then `ALTER COLUMN ... SET DEFAULT`; `VIRTUAL` instead of `STORED`; otherwise
-[pt-online-schema-change](../../deploy/examples/pt-online-schema-change/README.md) or, where the server's binary log has whole
+[pt-online-schema-change](../../deploy/examples/pt-online-schema-change/README.md) or, on MySQL where the binary log has whole
 rows with their places, [gh-ost](../../deploy/examples/gh-ost/README.md), which a person lets read it. Every finding carries the
 statements or the command for its table.",
         ),
@@ -100,7 +100,7 @@ pub(crate) const BLOCKING_INDEX_LARGE_TABLE: Page = Page {
         (
             "MySQL and MariaDB",
             "\
-The expression as a virtual column and an index over it; otherwise gh-ost or pt-online-schema-change.",
+The expression as a virtual column and an index over it; otherwise pt-online-schema-change.",
         ),
     ],
     sources: &[
@@ -147,7 +147,7 @@ CONCURRENTLY` and `USING INDEX`; before ATTACH PARTITION a validated CHECK that 
             "MySQL and MariaDB",
             "\
 A foreign key with `foreign_key_checks = 0`, `ALGORITHM=INPLACE, LOCK=NONE`, after a look for orphans; a CHECK
-by pt-online-schema-change or gh-ost.",
+by pt-online-schema-change.",
         ),
     ],
     sources: &[PG_ALTER_TABLE, MY_ONLINE_DDL, MEASURED],
@@ -187,7 +187,7 @@ time zone and `sql_mode` of a migration's session count as well.",
 A new column beside the old, kept alike by a trigger, filled in batches, swapped in by the application; for a
 CHECK or an index, drop it first and build it again `NOT VALID` or `CONCURRENTLY`.",
         ),
-        ("MySQL and MariaDB", "gh-ost or pt-online-schema-change."),
+        ("MySQL and MariaDB", "pt-online-schema-change; on MySQL gh-ost as well."),
     ],
     sources: &[
         (
@@ -218,7 +218,10 @@ pub(crate) const TABLE_REWRITE: Page = Page {
     verdicts: &[BLOCKS, CLEAN, UNKNOWN],
     ways: &[
         ("PostgreSQL", "pg_repack."),
-        ("MySQL and MariaDB", "gh-ost or pt-online-schema-change."),
+        (
+            "MySQL and MariaDB",
+            "pt-online-schema-change; on MySQL gh-ost as well.",
+        ),
     ],
     sources: &[PG_LOCKS, MY_ONLINE_DDL, MEASURED],
 };

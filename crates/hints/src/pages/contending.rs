@@ -34,7 +34,7 @@ const SERVERS: &[(&str, &str)] = &[
 const OVERFLOW_WAYS: (&str, &str) = (
     "MySQL and MariaDB",
     "Those of the other rule; where the log would overflow, a larger one \
-     (`innodb_online_alter_log_max_size`), a quieter time, or gh-ost.",
+     (`innodb_online_alter_log_max_size`), a quieter time, or pt-online-schema-change.",
 );
 
 pub(crate) const ADD_COLUMN_HEAVY_WRITES: Page = Page {

@@ -84,7 +84,7 @@ the slowest way that any of its actions needs.",
     ways: &[(
         "MySQL and MariaDB",
         "\
-Leave the clause out, if the table may be locked; split the statement; gh-ost or pt-online-schema-change.",
+Leave the clause out, if the table may be locked; split the statement; pt-online-schema-change.",
     )],
     sources: &[MY_ALTER_TABLE, MARIA_ALTER_TABLE, MEASURED],
 };

@@ -151,8 +151,8 @@ pub(crate) fn copied_outside(case: &Case<'_>) -> Vec<String> {
     };
     if sql::clauses(case.step.statement).is_none() && !dialect.can_write(case.step.operation) {
         return vec![
-            "have pt-online-schema-change or gh-ost copy the table outside of the server, while \
-             reads and writes go on"
+            "have pt-online-schema-change copy the table outside of the server, while reads and \
+             writes go on"
                 .to_owned(),
         ];
     }
@@ -178,7 +178,10 @@ pub(crate) fn copied_outside(case: &Case<'_>) -> Vec<String> {
     let adds_key = matches!(case.step.operation, Operation::AddConstraint { constraint, .. }
         if constraint.kind() == ConstraintKind::ForeignKey);
     let without_keys = constraints.is_some() && !keys(true) && !keys(false) && !adds_key;
-    if without_keys && case.settings().is_known_and(|set| set.logs_whole_rows) {
+    // Its swap takes for granted that who waits for the table's lock comes after the RENAME. On MariaDB 11.4 the one
+    // that waited went first, into the table that was swapped out: under load six of twelve runs lost a write.
+    let is_sound = case.server.engine == Engine::MySql;
+    if is_sound && without_keys && case.settings().is_known_and(|set| set.logs_whole_rows) {
         advice.push(change.by_gh_ost());
         advice.push(what_gh_ost_needs(case.server));
     }
