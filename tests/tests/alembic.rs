@@ -42,6 +42,15 @@ with engine.connect() as connection:
         context.run_migrations()
 "#;
 
+/// A revision's file.
+fn script(revision: &str, previous: Option<&str>, upgrade: &str) -> String {
+    let down = previous.map_or("None".to_owned(), |revision| format!("'{revision}'"));
+    format!(
+        "import sqlalchemy as sa\nfrom alembic import op\n\nrevision = '{revision}'\ndown_revision = {down}\n\n\n\
+         def upgrade():\n    {upgrade}\n"
+    )
+}
+
 /// A database that Alembic migrates: its environment and five migrations, with `v1` desired.
 async fn site(server: &TestServer, prefix: &str) -> Site {
     let site = Site::new(server, prefix).await;
@@ -54,14 +63,9 @@ async fn site(server: &TestServer, prefix: &str) -> Site {
     let alembic = alembic.to_str().expect("the cache's path is text");
     let mut previous: Option<(&str, &str)> = None;
     for ((name, revision), upgrade) in REVISIONS.into_iter().zip(UPGRADES) {
-        let down = previous.map_or("None".to_owned(), |(_, revision)| format!("'{revision}'"));
         files.write(
             &format!("db/versions/{revision}_{name}.py"),
-            &format!(
-                "import sqlalchemy as sa\nfrom alembic import op\n\n\
-                 revision = '{revision}'\ndown_revision = {down}\n\n\n\
-                 def upgrade():\n    {upgrade}\n"
-            ),
+            &script(revision, previous.map(|(_, revision)| revision), upgrade),
         );
         let upgrade = [
             alembic,
@@ -139,34 +143,90 @@ async fn from_empty_no_quiet_window_is_paid() {
     .await;
 }
 
-/// What Alembic itself prints of its revisions, offline, becomes hints of the revisions.
-#[tokio::test]
-async fn hints_come_from_what_alembic_prints() {
+/// Revisions one after the other, which Alembic can be asked to print offline.
+fn offline(prefix: &str, revisions: &[(&str, &str)]) -> Directory {
     const OFFLINE: &str = "from alembic import context\n\n\
         context.configure(dialect_name='postgresql', literal_binds=True)\n\
         with context.begin_transaction():\n    context.run_migrations()\n";
     let programs = alembic_programs();
     let path = std::env::var("PATH").unwrap_or_default();
-    let files = Directory::new("alembic_hints")
-        .with_environment("PATH", &format!("{}:{path}", programs.display()));
+    let files =
+        Directory::new(prefix).with_environment("PATH", &format!("{}:{path}", programs.display()));
     files.write("alembic.ini", "[alembic]\nscript_location = db\n");
     files.write("db/env.py", OFFLINE);
-    let further = "op.execute('DO $$ BEGIN PERFORM 1; END $$')";
-    let upgrades = UPGRADES.iter().chain([&further]);
-    let names = REVISIONS.map(|(_, revision)| revision);
     let mut previous = None;
-    for (revision, upgrade) in names.iter().chain([&"aa11bb22cc33"]).zip(upgrades) {
-        let down = previous.map_or("None".to_owned(), |revision| format!("'{revision}'"));
-        files.write(
-            &format!("db/versions/{revision}.py"),
-            &format!(
-                "import sqlalchemy as sa\nfrom alembic import op\n\n\
-                 revision = '{revision}'\ndown_revision = {down}\n\n\n\
-                 def upgrade():\n    {upgrade}\n"
-            ),
-        );
-        previous = Some(revision);
+    for (revision, upgrade) in revisions {
+        let path = format!("db/versions/{revision}.py");
+        files.write(&path, &script(revision, previous, upgrade));
+        previous = Some(*revision);
     }
+    files
+}
+
+/// A revision that asks the database cannot be printed: it is named, and those around it have their hints.
+#[tokio::test]
+async fn a_revision_that_alembic_cannot_print_costs_its_own_hints_alone() {
+    let asks = "op.get_bind().execute(sa.text('SELECT 1')).scalar()";
+    let files = offline(
+        "alembic_asks",
+        &[
+            ("aa01", UPGRADES[0]),
+            ("aa02", asks),
+            (
+                "aa03",
+                "op.add_column('users', sa.Column('email', sa.Text))",
+            ),
+            ("aa04", asks),
+        ],
+    );
+    let folder = files.path().display().to_string();
+    let arguments = ["generate", "alembic", &*folder, "--image", "i"];
+    let finished = files
+        .run(&[&arguments[..], &["--engine", "PostgreSQL"]].concat())
+        .await;
+    finished
+        .exits(0)
+        .says("revision aa02 has no hints, for `alembic upgrade base:aa04 --sql` failed: AttributeError")
+        .says("revision aa04 has no hints, for `alembic upgrade aa02:aa04 --sql` failed: AttributeError")
+        .says("write its hints by hand");
+    let documents: Vec<&str> = finished.stdout.split("---\n").collect();
+    let of = |version: &str| -> &str {
+        let version = format!("version: {version}\n");
+        let mut found = documents.iter().filter(|text| text.contains(&version));
+        found
+            .next()
+            .unwrap_or_else(|| panic!("{version} is not in {finished}"))
+    };
+    for (version, hint) in [
+        ("aa01", "- {op: createTable, table: users}"),
+        (
+            "aa03",
+            "- {op: addColumn, table: users, columns: [{name: email, type: TEXT}]}",
+        ),
+    ] {
+        let text = of(version);
+        assert!(
+            text.contains("\n  schemaHints:") && text.contains(hint),
+            "{text}"
+        );
+    }
+    for version in ["aa02", "aa04"] {
+        let text = of(version);
+        assert!(
+            !text.contains("\n  schemaHints:") && text.contains("# MISSING: "),
+            "{text}"
+        );
+    }
+}
+
+/// What Alembic itself prints of its revisions, offline, becomes hints of the revisions.
+#[tokio::test]
+async fn hints_come_from_what_alembic_prints() {
+    let revisions = REVISIONS.map(|(_, revision)| revision);
+    let mut revisions: Vec<(&str, &str)> = revisions.into_iter().zip(UPGRADES).collect();
+    let further = "op.execute('DO $$ BEGIN PERFORM 1; END $$')";
+    revisions.push(("aa11bb22cc33", further));
+    let files = offline("alembic_hints", &revisions);
     let folder = files.path();
     let folder = folder.to_str().unwrap();
     let arguments = [
@@ -196,7 +256,7 @@ async fn hints_come_from_what_alembic_prints() {
     }
 
     // The same, from a file; and without Alembic it is said what to do.
-    let printed = std::process::Command::new(programs.join("alembic"))
+    let printed = std::process::Command::new(alembic_programs().join("alembic"))
         .args(["upgrade", "base:head", "--sql"])
         .current_dir(files.path())
         .output()

@@ -53,10 +53,26 @@ type Sections = BTreeMap<String, (u32, String)>;
 /// What `alembic upgrade A:B --sql` prints: `-- Running upgrade 1975ea -> ae1027` stands before what each revision runs
 /// (Alembic's documentation, "Generating SQL Scripts").
 pub fn alembic(text: &str) -> Sections {
-    sections(text, |comment| {
-        let (_, revision) = comment.strip_prefix("Running upgrade")?.split_once("->")?;
-        revision.split_whitespace().next()
-    })
+    sections(text, alembic_heading)
+}
+
+fn alembic_heading(comment: &str) -> Option<&str> {
+    let (_, revision) = comment.strip_prefix("Running upgrade")?.split_once("->")?;
+    revision.split_whitespace().next()
+}
+
+/// What `alembic upgrade A:B --sql` printed before a revision made it fail, and that revision: the last that it began.
+/// `None`: it began none.
+pub fn alembic_before_failure(text: &str) -> Option<(&str, &str)> {
+    let mut last = None;
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if let Some(revision) = comment(line).and_then(alembic_heading) {
+            last = Some((&text[..start], revision));
+        }
+        start += line.len();
+    }
+    last
 }
 
 /// What `liquibase update-sql` prints: `-- Changeset path::id::author` stands before what each runs.
@@ -70,8 +86,7 @@ fn sections<'a>(text: &'a str, heading: impl Fn(&'a str) -> Option<&'a str>) -> 
     let mut sections = Sections::new();
     let mut open: Option<&str> = None;
     for (nth, line) in text.lines().enumerate() {
-        let comment = line.trim_start().strip_prefix("--").map(str::trim);
-        if let Some(name) = comment.and_then(&heading) {
+        if let Some(name) = comment(line).and_then(&heading) {
             open = Some(name);
             let line = u32::try_from(nth).map_or(u32::MAX, |nth| nth.saturating_add(2));
             sections.insert(name.to_owned(), (line, String::new()));
@@ -81,6 +96,11 @@ fn sections<'a>(text: &'a str, heading: impl Fn(&'a str) -> Option<&'a str>) -> 
         }
     }
     sections
+}
+
+/// What a line says that is a comment of SQL.
+fn comment(line: &str) -> Option<&str> {
+    line.trim_start().strip_prefix("--").map(str::trim)
 }
 
 /// Puts what a tool printed into `file` in the place of what its files say. Gives how many parts got theirs.
@@ -126,6 +146,16 @@ mod tests {
                 "c0ffee from line 14: COMMIT;",
             ]
         );
+    }
+
+    #[test]
+    fn what_alembic_began_last_is_cut_off() {
+        let text = "BEGIN;\n-- Running upgrade  -> 3f1c\nCREATE TABLE t (id int);\n-- Running upgrade 3f1c -> 8b7e\n\
+                    ALTER TABLE t";
+        let (before, failed) = alembic_before_failure(text).unwrap();
+        assert_eq!(failed, "8b7e");
+        assert!(before.ends_with("(id int);\n"), "{before}");
+        assert_eq!(alembic_before_failure("BEGIN;\n-- a comment\n"), None);
     }
 
     #[test]

@@ -73,11 +73,12 @@ fn printed(tool: Tool, args: &GenerateArgs, chain: &mut Chain) -> Result<(), Fai
             (path.display().to_string(), text)
         }
         (None, Tool::Alembic) => match by_alembic(&args.path, chain) {
-            Ok(text) => {
+            Ok(printed) => {
                 note(
                     "the SQL is what `alembic upgrade --sql` printed, which runs env.py and the revisions offline",
                 );
-                ("alembic upgrade --sql".to_owned(), text)
+                note_those_that_fail(&printed.fail);
+                ("alembic upgrade --sql".to_owned(), printed.sql)
             }
             Err(why) => {
                 note(&format!(
@@ -106,36 +107,95 @@ fn printed(tool: Tool, args: &GenerateArgs, chain: &mut Chain) -> Result<(), Fai
     Ok(())
 }
 
-/// Has Alembic print what it would run, offline.
-fn by_alembic(path: &Path, chain: &Chain) -> Result<String, String> {
-    let head = chain
+/// What Alembic printed offline.
+#[derive(Default)]
+struct Printed {
+    sql: String,
+    /// The revisions that it cannot print, such as those that ask the database, each with its error.
+    fail: Vec<(String, String)>,
+}
+
+/// Has Alembic print what it would run, offline. A revision that fails is left out, and those after it are printed by
+/// a further run.
+fn by_alembic(path: &Path, chain: &Chain) -> Result<Printed, String> {
+    let versions: Vec<&str> = chain
         .steps
-        .last()
-        .map_or("head", |step| step.version.as_str());
+        .iter()
+        .map(|step| step.version.as_str())
+        .collect();
+    let head = versions.last().copied().unwrap_or("head");
+    let mut printed = Printed::default();
+    let mut done = 0;
+    loop {
+        let from = match done {
+            0 => "base",
+            _ => versions[done - 1],
+        };
+        let (sql, error) = upgrade_offline(path, &format!("{from}:{head}"))?;
+        let Some(error) = error else {
+            printed.sql.push_str(&sql);
+            return Ok(printed);
+        };
+        let Some((before, revision)) = text::alembic_before_failure(&sql) else {
+            return Err(error);
+        };
+        let in_step = chain.steps.iter().skip(done).position(|step| {
+            let mut parts = step.parts.iter();
+            parts.any(|part| part.name == revision)
+        });
+        let Some(further) = in_step else {
+            return Err(error);
+        };
+        printed.sql.push_str(before);
+        printed.fail.push((revision.to_owned(), error));
+        done += further + 1;
+        if done == versions.len() {
+            return Ok(printed);
+        }
+    }
+}
+
+/// What `alembic upgrade RANGE --sql` prints, and its error if it fails.
+fn upgrade_offline(path: &Path, range: &str) -> Result<(String, Option<String>), String> {
     let ran = Command::new("alembic")
-        .args(["upgrade", &format!("base:{head}"), "--sql"])
+        .args(["upgrade", range, "--sql"])
         .current_dir(path)
         .stdin(Stdio::null())
         .output();
-    match ran {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err("there is no alembic on the PATH".to_owned())
-        }
-        Err(error) => Err(format!("alembic cannot be run: {error}")),
-        Ok(output) if !output.status.success() => {
-            // The last line of Python's report is the error itself. What a URL in it could hold is not shown.
-            let report = String::from_utf8_lossy(&output.stderr);
-            let last = report.lines().rev().find(|line| !line.trim().is_empty());
-            let last = last
-                .filter(|line| !line.contains("://"))
-                .unwrap_or("it says nothing");
-            Err(format!(
-                "`alembic upgrade base:{head} --sql` failed: {}",
-                last.trim()
-            ))
-        }
-        Ok(output) => String::from_utf8(output.stdout)
-            .map_err(|_| "what alembic printed is not UTF-8".to_owned()),
+    let output = ran.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => "there is no alembic on the PATH".to_owned(),
+        _ => format!("alembic cannot be run: {error}"),
+    })?;
+    let sql = String::from_utf8(output.stdout)
+        .map_err(|_| "what alembic printed is not UTF-8".to_owned())?;
+    let error = (!output.status.success()).then(|| {
+        // The last line of Python's report is the error itself. What a URL in it could hold is not shown.
+        let report = String::from_utf8_lossy(&output.stderr);
+        let last = report.lines().rev().find(|line| !line.trim().is_empty());
+        let last = last
+            .filter(|line| !line.contains("://"))
+            .unwrap_or("it says nothing");
+        format!("`alembic upgrade {range} --sql` failed: {}", last.trim())
+    });
+    Ok((sql, error))
+}
+
+/// Says which revisions have no hints, and what to do about them.
+fn note_those_that_fail(fail: &[(String, String)]) {
+    for (revision, error) in fail.iter().take(NAMED_MAX) {
+        note(&format!("revision {revision} has no hints, for {error}"));
+    }
+    let more = fail.len().saturating_sub(NAMED_MAX);
+    if more > 0 {
+        note(&format!(
+            "{more} more revisions have no hints, as they fail likewise"
+        ));
+    }
+    if !fail.is_empty() {
+        note(
+            "a revision that asks the database cannot be printed offline: write its hints by hand, or put it under \
+             `if not context.is_offline_mode()`",
+        );
     }
 }
 

@@ -27,6 +27,12 @@ from alembic import context
 from mlflow.store.tracking.dbmodels.initial_models import Base
 from sqlalchemy import URL, create_engine, inspect, pool
 
+if context.is_offline_mode():
+    context.configure(dialect_name=os.environ["HISTORY_DIALECT"], literal_binds=True, render_as_batch=True)
+    with context.begin_transaction():
+        context.run_migrations()
+    raise SystemExit
+
 scheme = os.environ["DBA_OP_CONNECTION_STRING"].split(":")[0]
 engine = create_engine(
     URL.create(
@@ -103,15 +109,11 @@ impl Application {
         let migrations = self.migrations(engine);
         match self {
             Application::Mlflow => {
-                directory.write(
-                    "alembic.ini",
-                    &format!(
-                        "[alembic]\nscript_location = db\npath_separator = os\nversion_locations = {}\n",
-                        migrations.join("versions").display()
-                    ),
-                );
+                directory.write("alembic.ini", "[alembic]\nscript_location = db\n");
                 directory.write("db/env.py", ENVIRONMENT);
-                directory
+                let versions = place.join("db/versions");
+                std::os::unix::fs::symlink(migrations.join("versions"), versions).unwrap();
+                directory.with_environment("HISTORY_DIALECT", engine.scheme())
             }
             Application::Uaa => directory
                 .with_environment(
@@ -122,11 +124,23 @@ impl Application {
         }
     }
 
-    /// What `generate` is asked for.
-    pub(crate) fn generate(self, engine: Engine) -> Vec<String> {
-        let migrations = self.migrations(engine).display().to_string();
+    /// What `generate` is asked for, of a directory of this application.
+    pub(crate) fn generate(self, engine: Engine, directory: &Directory) -> Vec<String> {
         let tool = self.tool().to_lowercase();
-        let arguments = ["generate", &*tool, &*migrations, "--image", "published:1"];
+        let files = match self {
+            Application::Mlflow => directory.path().display().to_string(),
+            Application::Uaa => self.migrations(engine).display().to_string(),
+        };
+        let title = engine.title();
+        let arguments = [
+            "generate",
+            &*tool,
+            &*files,
+            "--image",
+            "published:1",
+            "--engine",
+            title,
+        ];
         arguments.map(str::to_owned).to_vec()
     }
 

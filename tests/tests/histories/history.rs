@@ -5,8 +5,8 @@ use std::fmt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use dbop_tests::local::{Directory, Finished, Object, Site};
-use dbop_tests::{TestDatabase, TestServer};
+use dbop_tests::local::{Directory, Object, Site};
+use dbop_tests::{Engine, TestDatabase, TestServer};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -83,10 +83,7 @@ impl Walk {
 
 impl History {
     pub(crate) async fn new(application: Application, server: &TestServer) -> History {
-        let directory = Directory::new("history");
-        let arguments = application.generate(server.engine());
-        let generated = generate(&directory, &arguments).await;
-        let objects = objects(&generated.stdout);
+        let objects = objects(&generate(application, server.engine(), &[]).await);
         assert!(
             objects.len() >= application.revisions_min(),
             "only {} revisions of {}",
@@ -103,6 +100,12 @@ impl History {
     /// How many revisions it has.
     pub(crate) fn revisions(&self) -> usize {
         self.objects.len()
+    }
+
+    /// How many of them have hints; of the others a line could not be read, or the tool could not print it.
+    pub(crate) fn with_hints(&self) -> usize {
+        let hints = |object: &&Object| object.get("/spec/schemaHints").is_array();
+        self.objects.iter().filter(hints).count()
     }
 
     /// How many runs a way takes.
@@ -203,10 +206,9 @@ impl History {
         match way {
             Way::EachRevision => self.objects.iter().for_each(|object| directory.put(object)),
             Way::FromEmpty => {
-                let mut arguments = self.application.generate(self.server.engine());
-                arguments.push("--from-empty".to_owned());
-                let generated = generate(directory, &arguments).await;
-                directory.write("history.yaml", &generated.stdout);
+                let generated =
+                    generate(self.application, self.server.engine(), &["--from-empty"]).await;
+                directory.write("history.yaml", &generated);
             }
             Way::FromEmptyThenOn(first) => {
                 for (nth, object) in (1..).zip(&self.objects) {
@@ -221,11 +223,18 @@ impl History {
     }
 }
 
-async fn generate(directory: &Directory, arguments: &[String]) -> Finished {
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+/// What `generate` prints in a directory of its own, with hints from the SQL of the revisions.
+async fn generate(application: Application, engine: Engine, further: &[&str]) -> String {
+    let directory = application.directory("history_generate", engine);
+    let arguments = application.generate(engine, &directory);
+    let arguments: Vec<&str> = arguments
+        .iter()
+        .map(String::as_str)
+        .chain(further.iter().copied())
+        .collect();
     let generated = directory.run(&arguments).await;
     generated.exits(0);
-    generated
+    generated.stdout
 }
 
 /// The objects of what `generate` printed.

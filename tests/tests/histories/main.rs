@@ -55,9 +55,10 @@ async fn walked(application: Application, engine: Engine) {
     let alone = history.alone().await;
     let title = history.title();
     println!(
-        "proof: {title}: {} revisions; {} alone goes to the newest in {:.1} s, and makes {} tables with {} facts \
+        "proof: {title}: {} revisions, {} of them with hints from their SQL; {} alone goes to the newest in {:.1} s, and makes {} tables with {} facts \
          about them",
         history.revisions(),
+        history.with_hints(),
         application.tool(),
         alone.took.as_secs_f64(),
         alone.schema.tables(),
@@ -90,9 +91,8 @@ fn newest_of(engine: Engine) -> TestServer {
 #[tokio::test]
 async fn hints_of_uaa_by_flyway() {
     for engine in [Engine::Postgres, Engine::MySql] {
-        let files = dbop_tests::local::Directory::new("history_hints");
-        let mut arguments = Application::Uaa.generate(engine);
-        arguments.extend(["--engine".to_owned(), engine.title().to_owned()]);
+        let files = Application::Uaa.directory("history_hints", engine);
+        let arguments = Application::Uaa.generate(engine, &files);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let finished = files.run(&arguments).await;
         finished.exits(0);
