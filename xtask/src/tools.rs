@@ -40,20 +40,22 @@ pub(crate) enum Tool {
     Sqlx,
     Diesel,
     PerconaToolkit,
+    GhOst,
 }
 
-/// One tool of each family: what `cargo xtask test` walks with.
-pub(crate) const ONE_PER_FAMILY: [Tool; 5] = [
+/// One tool of each family, and both that copy a table: what `cargo xtask test` walks with.
+pub(crate) const ONE_PER_FAMILY: [Tool; 6] = [
     Tool::Django,
     Tool::Flyway,
     Tool::GolangMigrate,
     Tool::Sqlx,
     Tool::PerconaToolkit,
+    Tool::GhOst,
 ];
 
 impl Tool {
     /// All of them.
-    pub(crate) const ALL: [Tool; 9] = [
+    pub(crate) const ALL: [Tool; 10] = [
         Tool::Alembic,
         Tool::Django,
         Tool::Flyway,
@@ -63,6 +65,7 @@ impl Tool {
         Tool::Sqlx,
         Tool::Diesel,
         Tool::PerconaToolkit,
+        Tool::GhOst,
     ];
 
     /// Its folder; what is not in the cache is fetched or built.
@@ -72,10 +75,11 @@ impl Tool {
             Tool::Django => python::DJANGO.provide(cache),
             Tool::Flyway => java::FLYWAY.provide(cache),
             Tool::Liquibase => java::LIQUIBASE.provide(cache),
-            Tool::GolangMigrate | Tool::Goose => go::provide(cache),
+            Tool::GolangMigrate | Tool::Goose => go::MIGRATORS.provide(cache),
             Tool::Sqlx => rust::SQLX.provide(cache),
             Tool::Diesel => rust::DIESEL.provide(cache),
             Tool::PerconaToolkit => percona::provide(cache),
+            Tool::GhOst => go::GH_OST.provide(cache),
         }
         .with_context(|| format!("no {self} to test with"))
     }
@@ -92,6 +96,7 @@ impl Tool {
             Tool::Sqlx => "sqlx",
             Tool::Diesel => "diesel",
             Tool::PerconaToolkit => "percona-toolkit",
+            Tool::GhOst => "gh-ost",
         }
     }
 

@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(50);
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/examples");
 /// The database itself says which version it has: the tool records none.
 const VERSION: &str = "SELECT CASE WHEN EXISTS (SELECT 1 FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = \
-                       DATABASE() AND INDEX_NAME = 'orders_note_idx') THEN '2' ELSE '1' END";
+                       DATABASE() AND TABLE_NAME = 'orders' AND INDEX_NAME = 'orders_note_idx') THEN '2' ELSE '1' END";
 
 /// Such a tool, and what a person does for it first.
 pub(crate) struct Copier {
@@ -33,10 +33,8 @@ pub(crate) struct Copier {
     pub(crate) tool: &'static str,
     /// Its program.
     pub(crate) program: &'static str,
-    /// What the server is told.
-    pub(crate) settings: &'static [&'static str],
-    /// What lets the migrator do it: of the database's name, and the migrator's account.
-    pub(crate) grants: fn(&str, &str) -> Vec<String>,
+    /// What lets the migrator do it: of its account.
+    pub(crate) grants: fn(&str) -> Vec<String>,
 }
 
 impl Copier {
@@ -153,8 +151,7 @@ impl Copier {
             panic!("one migrator is there: {migrators:?}");
         };
         let account = site.database.account(migrator);
-        let settings = self.settings.iter().map(|setting| (*setting).to_owned());
-        for statement in settings.chain((self.grants)(site.database.name(), &account)) {
+        for statement in (self.grants)(&account) {
             site.database.run(&statement).await;
         }
     }

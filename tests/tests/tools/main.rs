@@ -11,6 +11,7 @@ mod copier;
 mod diesel;
 mod django;
 mod flyway;
+mod gh_ost;
 mod golang_migrate;
 mod goose;
 mod liquibase;

@@ -11,8 +11,7 @@ async fn it_is_a_migration_as_it_is_advised() {
             let tool = Copier {
                 tool: "percona-toolkit",
                 program: "pt-online-schema-change",
-                settings: &[],
-                grants: |_, _| Vec::new(),
+                grants: |_| Vec::new(),
             };
             tool.walk(&server).await;
         }

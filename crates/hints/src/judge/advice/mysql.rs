@@ -183,7 +183,7 @@ pub(crate) fn copied_outside(case: &Case<'_>) -> Vec<String> {
     let is_sound = case.server.engine == Engine::MySql;
     if is_sound && without_keys && case.settings().is_known_and(|set| set.logs_whole_rows) {
         advice.push(change.by_gh_ost());
-        advice.push(what_gh_ost_needs(case.server));
+        advice.push(WHAT_GH_OST_NEEDS.to_owned());
     }
     advice
 }
@@ -245,17 +245,11 @@ impl Change<'_> {
     }
 }
 
-/// What a person gives gh-ost first; it has no way round that.
-fn what_gh_ost_needs(server: &ServerInfo) -> String {
-    let words = "gh-ost works once a person has let the migrator read the server's binary log, which \
-                 holds the changes of every database there (deploy/examples/gh-ost)";
-    // These answer no SHOW MASTER STATUS (MySQL 8.4 Release Notes, "SQL statements removed").
-    let is_renamed = server.engine == Engine::MySql && (server.major, server.minor) >= (8, 4);
-    match is_renamed {
-        true => format!("{words}; this server wants a release after 1.1.7"),
-        false => words.to_owned(),
-    }
-}
+/// What a person gives gh-ost first; it has no way round that. Since 1.1.8 it looks at `metadata_locks` whether its
+/// RENAME is the next, before it lets writers go on (gh-ost #1536), and asks for the log as MySQL wants since 8.4.
+const WHAT_GH_OST_NEEDS: &str = "gh-ost, from 1.1.8 on, works once a person has let the migrator see the server's metadata \
+                                 locks, and read its binary log, which holds the changes of every database there \
+                                 (deploy/examples/gh-ost)";
 
 /// A text as one word of a shell.
 fn shell(text: &str) -> String {
