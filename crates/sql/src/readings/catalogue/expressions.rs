@@ -5,7 +5,8 @@
 
 use dbop_model::operation::Operation;
 
-use super::{Name, find, literal, name, part, reason, split};
+use super::reasons::{literal, reason};
+use super::words::{Name, find, name, part, split};
 use crate::split::Piece;
 
 /// Words that are functions without parentheses, none of them immutable.

@@ -4,7 +4,8 @@
 use dbop_model::operation::Operation;
 
 use super::expressions::{indexed, type_of};
-use super::{Name, literal, part, reason, split};
+use super::reasons::{lacks_column, literal, reason};
+use super::words::{Name, part, split};
 use crate::split::Piece;
 
 /// What may stand behind a column without being an operator class.
@@ -85,7 +86,7 @@ fn included(piece: &Piece<'_>, open: usize, table: &Name, asked: &mut Vec<String
     };
     for (from, _) in split(piece, end + 3, last) {
         if let Some(column) = part(piece, from) {
-            super::lacks_column(table, &column, asked);
+            lacks_column(table, &column, asked);
         }
     }
 }
