@@ -460,10 +460,10 @@ pub(super) const ALL: &[Mutant] = &[
     },
     Mutant {
         row: "Foreign Secrets and logins are never adopted",
-        without: "a foreign Secret of the local platform is not replaced",
+        without: "a Secret of another database is not replaced by the local platform",
         file: "crates/local/src/secrets.rs",
-        take: "            Found::Foreign => return Err(foreign(namespace, &secret.name)),\n            Found::Nothing | Found::Dangling if",
-        put: "            Found::Foreign => None,\n            Found::Nothing | Found::Dangling if",
+        take: "                if !stands.is_of(&secret.database) || stands.migration != meta.migration {\n                    return Err(foreign",
+        put: "                if stands.migration != meta.migration {\n                    return Err(foreign",
         seen_by: &[
             "-p",
             "dbop-local",
