@@ -176,9 +176,9 @@ pub(crate) fn run(
             if let Some(histories) = histories {
                 environment.push(("DBOP_HISTORIES".to_owned(), histories.to_string()));
             }
-            with_programs(&root, seed, environment, Vec::new(), ONCE, |program| {
-                program.is(SIMULATION)
-            })?
+            let programs = Programs::optimised(&root, SIMULATION)?;
+            let chosen = |program: &Program| program.is(SIMULATION);
+            run_programs(&programs, seed, environment, Vec::new(), ONCE, chosen)?
         }
         Proof::Crashes => {
             let alembic = python::alembic(&Cache::open()?)?;
@@ -330,12 +330,23 @@ fn start(names: &[Name]) -> Result<Vec<Server>> {
 fn with_programs(
     root: &Path,
     seed: u64,
-    mut environment: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
     servers: Vec<Server>,
     rounds: &[&[&str]],
     chosen: impl Fn(&Program) -> bool,
 ) -> Result<Page> {
     let programs = Programs::build(root)?;
+    run_programs(&programs, seed, environment, servers, rounds, chosen)
+}
+
+fn run_programs(
+    programs: &Programs,
+    seed: u64,
+    mut environment: Vec<(String, String)>,
+    servers: Vec<Server>,
+    rounds: &[&[&str]],
+    chosen: impl Fn(&Program) -> bool,
+) -> Result<Page> {
     let chosen: Vec<&Program> = programs.tests().filter(|program| chosen(program)).collect();
     if chosen.is_empty() {
         bail!("the workspace has no test program for this proof");

@@ -19,6 +19,9 @@ use dbop_testkit::sim::world::{FaultKind, Race, World};
 use dbop_testkit::sim::{Rng, Sim, faults};
 use jiff::{SignedDuration, Timestamp};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Histories of a bounded run.
 const HISTORIES: u64 = 300;
 /// Histories of `DBOP_PROVE=full`, unless `DBOP_HISTORIES` says otherwise.

@@ -64,13 +64,29 @@ pub(crate) struct Programs(Vec<Program>);
 impl Programs {
     /// Builds libraries, binaries, examples and tests of the whole workspace.
     pub(crate) fn build(root: &Path) -> Result<Programs> {
-        let mut command = cargo(root);
-        command.args(["build", "--workspace", "--all-targets", "--locked"]);
-        command.arg("--message-format=json-render-diagnostics");
-        let mut progress = Progress::new("building the workspace");
+        let arguments = ["build", "--workspace", "--all-targets"];
+        Self::built("the workspace", cargo(root).args(arguments))
+    }
+
+    /// Builds one test program, given by its package and name, as fast as it can be.
+    pub(crate) fn optimised(root: &Path, (package, test): (&str, &str)) -> Result<Programs> {
+        let arguments = [
+            "build",
+            "--profile=proof",
+            "--package",
+            package,
+            "--test",
+            test,
+        ];
+        Self::built(&format!("{test}, optimised"), cargo(root).args(arguments))
+    }
+
+    fn built(what: &str, command: &mut Command) -> Result<Programs> {
+        command.args(["--locked", "--message-format=json-render-diagnostics"]);
+        let mut progress = Progress::new(&format!("building {what}"));
         let mut building = Building::default();
         let (mut programs, mut output) = (Vec::new(), Vec::new());
-        let status = process::run(&mut command, &mut |event| match event {
+        let status = process::run(command, &mut |event| match event {
             Event::Line(line) if line.starts_with("{\"reason\":") => {
                 programs.extend(parse(line));
             }
@@ -83,9 +99,9 @@ impl Programs {
             for line in &output {
                 progress.line(&format!("    {line}"));
             }
-            bail!("the workspace does not build");
+            bail!("{what} does not build");
         }
-        progress.line(&format!("  built the workspace in {took}"));
+        progress.line(&format!("  built {what} in {took}"));
         programs.sort_by_key(Program::label);
         Ok(Programs(programs))
     }
