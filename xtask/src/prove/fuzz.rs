@@ -110,12 +110,12 @@ fn names(root: &Path) -> Result<Vec<String>> {
 
 fn build(root: &Path, folder: &Path) -> Result<PathBuf> {
     let triple = host_triple(root)?;
-    let flags = INSTRUMENTS.map(|flag| format!("-C{flag}")).join("\u{1f}");
+    let flags = INSTRUMENTS.map(|flag| ["-C", flag].join("\u{1f}"));
     let mut command = workspace::cargo(root);
     command
         .current_dir(root.join(PACKAGE))
         .env("CARGO_TARGET_DIR", folder)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
         // Named, so that what runs while building is built without instruments.
         .args(["build", "--release", "--locked", "--target", &triple]);
     let outcome = progress::run("the functions with libFuzzer", &mut command)?;
