@@ -74,6 +74,9 @@ enum Task {
         /// No page is written.
         #[arg(long)]
         only: Vec<String>,
+        /// How long each function is fuzzed: 3 where nothing is said.
+        #[arg(long)]
+        minutes: Option<u64>,
     },
     /// Tells a story in five minutes of reading: a column is renamed while an application works.
     ///
@@ -182,7 +185,8 @@ fn run(task: Task) -> Result<ExitCode> {
             histories,
             observe_only,
             only,
-        } => prove::run(name, seed, histories, observe_only, &only)?,
+            minutes,
+        } => prove::run(name, seed, histories, observe_only, &only, minutes)?,
         Task::Demo(arguments) => demo::run(&arguments)?,
         Task::Bench(arguments) => bench::run(&arguments)?,
         Task::Dist(arguments) => {

@@ -3,6 +3,7 @@
 //! A proof is a test program at full length (or a measurement) and a page in `docs/proof/` with
 //! date, versions and seed, so that anybody can repeat it. A proof that fails changes no page.
 
+mod fuzz;
 mod mutants;
 mod size;
 
@@ -44,6 +45,8 @@ pub(crate) enum Proof {
     Simulation,
     /// Each protection of docs/safety.md is taken out, and a test sees it.
     Mutants,
+    /// What reads connection strings, versions, SQL and manifests, some minutes each with texts that libFuzzer makes up.
+    Fuzz,
     /// The release binary is static and small, and a cold build of the demo is short.
     Size,
     /// The backends behave alike on every version that can be had.
@@ -74,6 +77,7 @@ impl Proof {
             Proof::Crashes => "crashes",
             Proof::Simulation => "simulation",
             Proof::Mutants => "mutants",
+            Proof::Fuzz => "fuzz",
             Proof::Size => "size",
             Proof::Conformance => "conformance",
             Proof::Races => "races",
@@ -95,6 +99,9 @@ impl Proof {
                 "Every fault and pair of faults in simulation, and random histories"
             }
             Proof::Mutants => "Every protection taken out, and seen by a test",
+            Proof::Fuzz => {
+                "Connection strings, versions, SQL and manifests that a fuzzer makes up: no promise is broken"
+            }
             Proof::Size => "Size of the release binary, and time of a cold build",
             Proof::Conformance => "The backends and dbop-migrate on every version that can be had",
             Proof::Races => {
@@ -137,6 +144,7 @@ pub(crate) fn run(
     histories: Option<u64>,
     observe_only: bool,
     only: &[String],
+    minutes: Option<u64>,
 ) -> Result<bool> {
     let root = workspace::root()?;
     if observe_only && !matches!(proof, Proof::Oracle) {
@@ -144,6 +152,9 @@ pub(crate) fn run(
     }
     if !only.is_empty() && !matches!(proof, Proof::Mutants) {
         bail!("--only is for `prove mutants` alone");
+    }
+    if minutes.is_some() && !matches!(proof, Proof::Fuzz) {
+        bail!("--minutes is for `prove fuzz` alone");
     }
     let seed = match seed {
         Some(seed) => seed,
@@ -155,6 +166,7 @@ pub(crate) fn run(
         proof,
         Proof::Size
             | Proof::Mutants
+            | Proof::Fuzz
             | Proof::Histories
             | Proof::Oracle
             | Proof::Squawk
@@ -171,6 +183,7 @@ pub(crate) fn run(
     let page = match proof {
         Proof::Size => size::measure(&root)?,
         Proof::Mutants => mutants::prove(&root, only)?,
+        Proof::Fuzz => fuzz::prove(&root, minutes.unwrap_or(fuzz::MINUTES))?,
         Proof::Simulation => {
             let mut environment = vec![];
             if let Some(histories) = histories {

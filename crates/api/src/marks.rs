@@ -99,3 +99,41 @@ pub const LABEL_VALUE_BYTES_MAX: usize = 63;
 pub fn fits_label(name: &str) -> bool {
     name.len() <= LABEL_VALUE_BYTES_MAX
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(allowed: &str, to: &str, expect: bool) {
+        let annotations = [(LENT_ANNOTATION.to_owned(), allowed.to_owned())].into();
+        let (namespace, name) = to.split_once('/').unwrap();
+        let to = ObjectRef::new(namespace, name).unwrap();
+        assert_eq!(is_lent(&annotations, &to), expect, "{allowed:?} to {to}");
+    }
+
+    #[test]
+    fn a_secret_is_lent_to_those_that_it_names_whole() {
+        check("shop/orders", "shop/orders", true);
+        check(" crm/crm ,shop/orders, ", "shop/orders", true);
+        for other in [
+            "",
+            ",",
+            "*",
+            "shop",
+            "orders",
+            "shop/",
+            "/orders",
+            "shop/*",
+            "*/orders",
+            "shop/order",
+            "shop/orders-2",
+            "Shop/orders",
+            "shop/orders;crm/crm",
+            "shop/ orders",
+            "shop/orders crm/crm",
+        ] {
+            check(other, "shop/orders", false);
+        }
+    }
+}

@@ -132,6 +132,40 @@ pub(crate) fn roles_named(names: &BTreeSet<&str>) -> Result<String, DatabaseErro
     ))
 }
 
+/// Predefined roles that reach beyond the database's own objects: files and programs of the server, all data of all
+/// databases, others' sessions.
+const REACHING: [&str; 8] = [
+    "pg_create_subscription",
+    "pg_execute_server_program",
+    "pg_maintain",
+    "pg_read_all_data",
+    "pg_read_server_files",
+    "pg_signal_backend",
+    "pg_write_all_data",
+    "pg_write_server_files",
+];
+
+/// The first role whose rights are too many for migrations, of one and of all that it may become: its name, and why.
+pub(crate) fn too_mighty(role: &str) -> Result<String, DatabaseError> {
+    let reaching = list(REACHING.into_iter())?;
+    Ok(format!(
+        "WITH RECURSIVE held (oid) AS (\
+         SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = {} \
+         UNION SELECT m.roleid FROM pg_catalog.pg_auth_members m JOIN held h ON m.member = h.oid) \
+         SELECT r.rolname, CASE WHEN r.rolsuper THEN 'a superuser' \
+         WHEN r.rolname = CURRENT_USER THEN 'the admin itself' \
+         WHEN r.rolname IN ({reaching}) THEN 'a role that reaches beyond the database' \
+         WHEN r.rolcreaterole THEN 'a role that makes roles' \
+         WHEN r.rolreplication THEN 'a role that replicates' \
+         ELSE 'a role that passes row security' END \
+         FROM held h JOIN pg_catalog.pg_roles r ON r.oid = h.oid \
+         WHERE r.rolsuper OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls \
+         OR r.rolname = CURRENT_USER OR r.rolname IN ({reaching}) \
+         ORDER BY r.rolname LIMIT 1",
+        text(role)?
+    ))
+}
+
 /// The mark on who is logged in.
 pub(crate) const OWN_MARK: &str = "SELECT s.description FROM pg_catalog.pg_roles r \
     JOIN pg_catalog.pg_shdescription s ON s.objoid = r.oid \

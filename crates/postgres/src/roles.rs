@@ -367,16 +367,19 @@ pub(crate) async fn missing_of_owner(
     } else {
         ""
     };
-    if owner == admin.name {
+    if let Some(why) = too_mighty(hold, owner, admin).await? {
+        let made =
+            format!("CREATE ROLE \"app_owner\" NOLOGIN; GRANT \"app_owner\" TO {name}{options}");
         return needs(
             format!(
-                "run migrations without the admin's own rights (migrations.ownerRole is {role}, the \
-                 admin itself; give its objects to a role that is none, and name that one)"
+                "run migrations without more rights than over their own objects ({why}; give the objects to a \
+                 role that is none, and name that one)"
             ),
-            format!(
-                "CREATE ROLE \"app_owner\" NOLOGIN; GRANT \"app_owner\" TO {name}{options}; \
-                 REASSIGN OWNED BY {name} TO \"app_owner\""
-            ),
+            match known.is_superuser {
+                // What the server itself needs is a superuser's, too: which objects are meant, a person knows.
+                true => made,
+                false => format!("{made}; REASSIGN OWNED BY {role} TO \"app_owner\""),
+            },
         );
     }
     let can_give = known.is_administered
@@ -394,6 +397,32 @@ pub(crate) async fn missing_of_owner(
         format!("work through {role} (migrations.ownerRole), which owns the objects"),
         grant,
     )
+}
+
+/// Why migrations must not work as a role: whoever may edit a ManagedDatabase names it, and a migration may do all that it
+/// may.
+async fn too_mighty(
+    hold: &Hold<'_>,
+    owner: &str,
+    admin: &Admin,
+) -> Result<Option<String>, DatabaseError> {
+    let role = shown(owner);
+    if owner == admin.name {
+        return Ok(Some(format!(
+            "migrations.ownerRole is {role}, the admin itself"
+        )));
+    }
+    let rows = hold.rows(&query::too_mighty(owner)?).await?;
+    parse::first(hold.operation(), &rows, |c| {
+        let (name, what) = (c.text()?.to_owned(), c.text()?.to_owned());
+        Ok(match name == owner {
+            true => format!("migrations.ownerRole is {role}, {what}"),
+            false => format!(
+                "migrations.ownerRole is {role}, which may become {}, {what}",
+                shown(&name)
+            ),
+        })
+    })
 }
 
 /// Roles of ours that another admin made: from 16 only who administers a role can change it.

@@ -144,12 +144,8 @@ async fn an_owner_role_that_is_missing_or_the_admin_is_named() {
         assert_eq!(missing[0].grant, "CREATE ROLE \"nobody_at_all\" NOLOGIN");
         named(&mut stage, site.database.admin());
         let missing = stage.look().await.missing;
-        assert!(
-            missing[0]
-                .needed_for
-                .contains("without the admin's own rights"),
-            "{missing:?}"
-        );
+        let needed_for = &missing[0].needed_for;
+        assert!(needed_for.contains("the admin itself"), "{missing:?}");
         stage.admin.claim(&stage.scope).await.unwrap();
         let refused = stage.admin.prepare(&stage.scope).await;
         assert!(
@@ -157,6 +153,99 @@ async fn an_owner_role_that_is_missing_or_the_admin_is_named() {
             "{refused:?}"
         );
         assert_eq!(stage.look().await.migrator, None, "nothing was made");
+    }
+}
+
+/// Whoever may edit a ManagedDatabase names the role, and a migration may do all that it may.
+#[tokio::test]
+async fn an_owner_role_with_rights_beyond_its_objects_is_refused() {
+    for major in majors() {
+        let site = PgSite::new(major).await;
+        let admin = quoted(site.database.admin());
+        let role = format!("{}_mighty", site.database.name());
+        let between = format!("{}_between", site.database.name());
+        site.superuser_makes_role(&role).await;
+        site.superuser_makes_role(&between).await;
+        let (role_sql, between_sql) = (quoted(&role), quoted(&between));
+        let options = match major >= 16 {
+            true => " WITH ADMIN TRUE, INHERIT TRUE, SET TRUE",
+            false => "",
+        };
+        site.superuser_runs(&format!("GRANT {role_sql} TO {admin}{options}"))
+            .await;
+        let mut stage = Stage::bare(&site).await;
+        stage.scope.access.owner_role = Some(RoleName::new(&*role).unwrap());
+        stage.admin.claim(&stage.scope).await.unwrap();
+        for (give, take, says) in [
+            (
+                "ALTER ROLE {} SUPERUSER",
+                "ALTER ROLE {} NOSUPERUSER",
+                "a superuser",
+            ),
+            (
+                "ALTER ROLE {} CREATEROLE",
+                "ALTER ROLE {} NOCREATEROLE",
+                "makes roles",
+            ),
+            (
+                "ALTER ROLE {} REPLICATION",
+                "ALTER ROLE {} NOREPLICATION",
+                "replicates",
+            ),
+            (
+                "ALTER ROLE {} BYPASSRLS",
+                "ALTER ROLE {} NOBYPASSRLS",
+                "passes row security",
+            ),
+            (
+                "GRANT postgres TO {}",
+                "REVOKE postgres FROM {}",
+                "may become \"postgres\", a superuser",
+            ),
+            (
+                "GRANT pg_read_server_files TO {}",
+                "REVOKE pg_read_server_files FROM {}",
+                "may become \"pg_read_server_files\", a role that reaches beyond",
+            ),
+            (
+                "GRANT pg_execute_server_program TO {}",
+                "REVOKE pg_execute_server_program FROM {}",
+                "pg_execute_server_program",
+            ),
+            (
+                "GRANT pg_read_all_data TO {}",
+                "REVOKE pg_read_all_data FROM {}",
+                "pg_read_all_data",
+            ),
+            (
+                // By a role between them, which does not even inherit.
+                "GRANT pg_write_server_files TO <>; ALTER ROLE <> NOINHERIT; GRANT <> TO {}",
+                "REVOKE pg_write_server_files FROM <>; REVOKE <> FROM {}",
+                "pg_write_server_files",
+            ),
+        ] {
+            let sql = |text: &str| text.replace("{}", &role_sql).replace("<>", &between_sql);
+            site.superuser_runs(&sql(give)).await;
+            let missing = stage.look().await.missing;
+            assert!(
+                missing.len() == 1 && missing[0].needed_for.contains(says),
+                "{give} on {major}: {missing:?}"
+            );
+            let refused = stage.admin.prepare(&stage.scope).await;
+            assert!(
+                matches!(refused, Err(DatabaseError::Privilege(_))),
+                "{give} on {major}: {refused:?}"
+            );
+            site.superuser_runs(&sql(take)).await;
+        }
+        assert_eq!(stage.look().await.migrator, None, "nothing was made");
+        // Without them, and with what only looks, it is as good as any.
+        site.superuser_runs(&format!("GRANT pg_monitor, {between_sql} TO {role_sql}"))
+            .await;
+        assert_eq!(stage.look().await.missing, [], "on {major}");
+        stage.admin.prepare(&stage.scope).await.unwrap();
+        site.superuser_runs(&format!("REVOKE pg_monitor FROM {role_sql}"))
+            .await;
     }
 }
 

@@ -181,6 +181,27 @@ impl Site {
             .unwrap_or_else(|| panic!("credential {migration} is not published: {}", self.status()))
     }
 
+    /// Has a credential look as if it had been published at the beginning of 2026.
+    ///
+    /// # Panics
+    /// When it is not published, or its file cannot be changed.
+    #[track_caller]
+    pub fn age(&self, migration: &str) {
+        let keys = self.directory.secret_folder(&self.secret_name(migration));
+        let keys = keys.canonicalize().expect("the Secret is published");
+        let meta = keys.join("../meta.yaml");
+        let text = std::fs::read_to_string(&meta).expect("a Secret has its metadata");
+        let aged: Vec<&str> = text
+            .lines()
+            .map(|line| match line.starts_with("issuedAt:") {
+                true => "issuedAt: 2026-01-01T00:00:00Z",
+                false => line,
+            })
+            .collect();
+        assert!(aged.join("\n") != text.trim_end(), "{text}");
+        std::fs::write(&meta, aged.join("\n")).expect("the state can be written");
+    }
+
     /// Checks which credentials are published, and that each of them works.
     ///
     /// # Panics

@@ -7,6 +7,7 @@ mod end;
 mod events;
 mod log;
 mod points;
+mod rotation;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -33,8 +33,8 @@ const FREEZE_ROUNDS_MAX: usize = 100;
 pub(crate) struct Phase {
     /// For people.
     pub(crate) name: &'static str,
-    desired: &'static str,
-    exit: i32,
+    pub(crate) desired: &'static str,
+    pub(crate) exit: i32,
 }
 
 /// The commands of a walk.
@@ -113,6 +113,22 @@ pub(crate) struct History {
     pub(crate) took: Duration,
 }
 
+impl History {
+    /// Of a walk that begins; `is_recorded`: all of its commands are watched.
+    pub(crate) fn begun(is_recorded: bool) -> History {
+        History {
+            end: End::default(),
+            is_recorded,
+            seen: Vec::new(),
+            struck_after: None,
+            half_run: false,
+            word: None,
+            queries: 0,
+            took: Duration::ZERO,
+        }
+    }
+}
+
 /// Walks.
 ///
 /// # Panics
@@ -120,16 +136,7 @@ pub(crate) struct History {
 pub(crate) async fn walk(server: &TestServer, prefix: &str, trouble: &Trouble) -> History {
     let started = Instant::now();
     let site = Arc::new(site(server, prefix).await);
-    let mut history = History {
-        end: End::default(),
-        is_recorded: matches!(trouble, Trouble::None),
-        seen: Vec::new(),
-        struck_after: None,
-        half_run: false,
-        word: None,
-        queries: 0,
-        took: Duration::ZERO,
-    };
+    let mut history = History::begun(matches!(trouble, Trouble::None));
     let mut applications: Vec<Application> = Vec::new();
     for (at, phase) in PHASES.iter().enumerate() {
         site.desire(phase.desired);
@@ -204,7 +211,15 @@ async fn storm(site: &Site, phase: &Phase, times: &[Duration]) {
 }
 
 /// A phase, to its end.
-async fn go(site: &Arc<Site>, phase: &Phase, strike: Option<&Strike>, history: &mut History) {
+///
+/// # Panics
+/// When it ends otherwise than it should.
+pub(crate) async fn go(
+    site: &Arc<Site>,
+    phase: &Phase,
+    strike: Option<&Strike>,
+    history: &mut History,
+) {
     let (mut finished, struck) = match strike.is_some() || history.is_recorded {
         true => command(site, strike, history).await,
         false => (plain_command(site).await, Struck::default()),
@@ -449,7 +464,7 @@ async fn terminate(person: &Session, site: &Site, like: &str) {
 }
 
 /// A directory whose migrations take half a second each, and note what they do.
-async fn site(server: &TestServer, prefix: &str) -> Site {
+pub(crate) async fn site(server: &TestServer, prefix: &str) -> Site {
     let site = Site::new(server, prefix).await;
     let pause = server.engine().sleep(0.25);
     let column = |name: String| json!({ "name": name, "type": "text", "nullable": true });

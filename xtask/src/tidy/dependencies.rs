@@ -96,6 +96,7 @@ const TOP: &[(&str, &[&str])] = &[
         &["dbop-testkit", "dbop-migrate", "dbop-tests", "xtask"],
     ),
     ("dbop-tests", &["xtask"]),
+    ("dbop-fuzz", &["dbop-migrate", "dbop-tests", "xtask"]),
     ("dbop-bench", &["dbop-migrate", "dbop-tests", "xtask"]),
 ];
 

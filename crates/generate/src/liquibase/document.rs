@@ -5,8 +5,14 @@ use serde_json::Value;
 use super::{ChangeSet, Entry, Log, is_true};
 use crate::error::GenerateError;
 
+/// What aliases (`*name`) may repeat in a file: some lines may make a thousand million values of one.
+const REPEATED_MAX: usize = 20_000;
+
 pub(super) fn yaml(text: &str, path: &str) -> Result<Log, GenerateError> {
-    let options = serde_saphyr::options! { with_snippet: false };
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: REPEATED_MAX },
+    };
     let value: Value = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let place = match error.location() {
             Some(location) => format!("{path}:{}", location.line()),

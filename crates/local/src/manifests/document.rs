@@ -13,6 +13,9 @@ use super::walk::problem;
 /// The shortest text of the parser that says something once the quotation is cut off.
 const TOLD_CHARS_MIN: usize = 12;
 
+/// What aliases (`*name`) may repeat in a file: some lines may make a thousand million values of one.
+const REPEATED_MAX: usize = 20_000;
+
 /// One document.
 pub(super) struct Document {
     /// The line it starts on, from 1.
@@ -23,7 +26,11 @@ pub(super) struct Document {
 /// The documents of a file that are not empty.
 pub(super) fn documents(file: &Path, text: &str) -> Result<Vec<Document>, Box<Problem>> {
     // As kubectl reads YAML (1.1): 0644 is octal.
-    let options = serde_saphyr::options! { with_snippet: false, legacy_octal_numbers: true };
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        legacy_octal_numbers: true,
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: REPEATED_MAX },
+    };
     let documents: Vec<Spanned<Value>> = serde_saphyr::from_multiple_with_options(text, options)
         .map_err(|error| {
             let line = error.location().map(|location| location.line());
@@ -86,6 +93,24 @@ mod tests {
         check("a: [1, 2\nb: 3\n", 2, "illegal placement of ':' indicator");
         check("a: 'canary\n", 1, "unclosed quote");
         check("{{ if .Values.x }}\na: 1\n", 1, "expected string scalar");
+    }
+
+    #[test]
+    fn aliases_of_aliases_end() {
+        let nested = |depth: u32| {
+            let mut text = "a0: &a0 [x]\n".to_owned();
+            for level in 1..=depth {
+                let before = vec![format!("*a{}", level - 1); 9].join(", ");
+                text += &format!("a{level}: &a{level} [{before}]\n");
+            }
+            text
+        };
+        assert!(documents(Path::new("shop.yaml"), &nested(3)).is_ok());
+        check(
+            &nested(9),
+            5,
+            "YAML document too large or too complex: total_replayed_events=20001 > 20000",
+        );
     }
 
     #[test]

@@ -6,6 +6,13 @@ use super::{Mutant, Needs};
 
 const PLAN: &[&str] = &["-p", "dbop-plan", "--test", "lines"];
 
+const PARTS: &[&str] = &[
+    "-p",
+    "dbop-credentials",
+    "--lib",
+    "no_part_ends_or_begins_another",
+];
+
 pub(super) const ALL: &[Mutant] = &[
     Mutant {
         row: "A login in use is never dropped",
@@ -345,6 +352,42 @@ pub(super) const ALL: &[Mutant] = &[
         needs: Needs::Postgres,
     },
     Mutant {
+        row: "Identifiers and literals are injection-proof",
+        without: "each part of a connection string that is put together is encoded",
+        file: "crates/credentials/src/parts.rs",
+        take: "    let part = |key: &str| Ok(encoded(value(key)?.expose_secret()));\n",
+        put: "    let part = |key: &str| Ok(value(key)?.expose_secret().to_owned());\n",
+        seen_by: PARTS,
+        needs: Needs::Nothing,
+    },
+    Mutant {
+        row: "Identifiers and literals are injection-proof",
+        without: "the host of one that is put together is encoded",
+        file: "crates/credentials/src/parts.rs",
+        take: "        Err(_) => encoded(address.expose_secret()),\n",
+        put: "        Err(_) => address.expose_secret().to_owned(),\n",
+        seen_by: PARTS,
+        needs: Needs::Nothing,
+    },
+    Mutant {
+        row: "Identifiers and literals are injection-proof",
+        without: "an '@' in a password is encoded",
+        file: "crates/credentials/src/binding.rs",
+        take: "b'-' | b'.' | b'_' | b'~' => {",
+        put: "b'-' | b'.' | b'_' | b'~' | b'@' => {",
+        seen_by: PARTS,
+        needs: Needs::Nothing,
+    },
+    Mutant {
+        row: "Text that anybody may have written harms nobody",
+        without: "aliases in a manifest are counted",
+        file: "crates/local/src/manifests/document.rs",
+        take: "{ max_total_replayed_events: REPEATED_MAX }",
+        put: "{ max_total_replayed_events: REPEATED_MAX * 20 }",
+        seen_by: &["-p", "dbop-local", "--lib", "aliases_of_aliases_end"],
+        needs: Needs::Nothing,
+    },
+    Mutant {
         row: "Operator SQL cannot be hijacked",
         without: "the search_path that is pinned as a session starts",
         file: "crates/postgres/src/connect.rs",
@@ -487,6 +530,37 @@ pub(super) const ALL: &[Mutant] = &[
             "a_job_gets_the_migrator_and_nobody_else",
         ],
         needs: Needs::Nothing,
+    },
+    Mutant {
+        row: "The admin DSN never leaves the operator",
+        without: "a lent Secret names whom it is lent to, whole",
+        file: "crates/api/src/marks.rs",
+        take: "allowed.split(',').any(|one| one.trim() == to)",
+        put: "allowed.split(',').any(|one| to.starts_with(one.trim()))",
+        seen_by: &[
+            "-p",
+            "dbop-api",
+            "--lib",
+            "a_secret_is_lent_to_those_that_it_names_whole",
+        ],
+        needs: Needs::Nothing,
+    },
+    Mutant {
+        row: "The admin DSN never leaves the operator",
+        without: "a lent Secret has to be lent at all, in a cluster",
+        file: "crates/kubernetes/src/platform/secrets.rs",
+        take: "            .filter(|found| marks::is_lent(found.annotations(), to))\n",
+        put: "            .filter(|_| to.name() != \"\")\n",
+        seen_by: &[
+            "-p",
+            "dbop-kubernetes",
+            "-p",
+            "database-operator",
+            "--test",
+            "cluster",
+            "a_dsn_of_another_namespace_is_used_as_long",
+        ],
+        needs: Needs::Cluster,
     },
     Mutant {
         row: "Objects made by a migration outlive credentials",
