@@ -1,7 +1,8 @@
 //! The port of `run`: probes, metrics, and the pushes of migrations.
 //!
 //! `/livez`: the program's own loop turns. `/readyz`: the caches are filled; a replica that waits for the lease is
-//! ready too, as it could lead at once. `/metrics` and pushes are the [`receiver`](crate::receiver)'s. Whoever
+//! ready too, as it could lead at once. `/metrics` and pushes are the [`receiver`](crate::receiver)'s, what it shows besides them
+//! the [`metrics`](crate::metrics)'. Whoever
 //! reaches the port is bounded: so many connections, each silent for so long at most.
 
 mod listener;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::metrics::Series;
 use crate::receiver::{self, Metrics, Relay};
 use listener::Bounded;
 
@@ -84,10 +86,11 @@ impl Server {
         health: Health,
         metrics: Metrics,
         relay: Relay,
+        series: Series,
     ) -> io::Result<Self> {
         let listener = Bounded::bind(address).await?;
         let address = listener.address()?;
-        let router = router(health).merge(receiver::router(metrics, Some(relay)));
+        let router = router(health).merge(receiver::router(metrics, Some(relay), Some(series)));
         let serving = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(%error, "probes are no longer answered");
@@ -136,6 +139,7 @@ async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::testing;
     use crate::receiver::testing::http;
 
     async fn server(health: &Health, leader: Option<String>) -> (Server, Metrics) {
@@ -143,7 +147,8 @@ mod tests {
         // The sender may go: what it said last stands.
         let relay = Relay::new(watch::channel(leader).1);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = Server::start(any, health.clone(), metrics.clone(), relay).await;
+        let series = testing::series();
+        let server = Server::start(any, health.clone(), metrics.clone(), relay, series).await;
         (server.unwrap(), metrics)
     }
 
@@ -168,6 +173,23 @@ mod tests {
         assert_eq!(text, "the loop has not turned for 20 s\n");
         health.turn();
         assert_eq!(live(State(health)).await.0, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a_push_under_a_name_of_ours_does_not_spoil_the_answer() {
+        let health = Health::new();
+        let (server, _) = server(&health, None).await;
+        let body = "# TYPE dba_operator_leader counter\ndba_operator_leader 7\nmigration_items_complete_total 5\n\
+                    # TYPE reconciles gauge\nreconciles 1\ndba_operator_anything 1\n";
+        let push = http(server.address(), "PUT", "/metrics/job/m/job_id/a", "", body).await;
+        assert_eq!(push.0, 200);
+        let (status, text) = http(server.address(), "GET", "/metrics", "", "").await;
+        assert_eq!(status, 200);
+        let lines_with = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+        assert_eq!(lines_with("# TYPE dba_operator_leader "), 1, "{text}");
+        assert!(text.contains("\ndba_operator_leader 1\n"), "{text}");
+        assert_eq!(lines_with("dba_operator_anything"), 0);
+        assert_eq!(lines_with("migration_items_complete_total{"), 1);
     }
 
     #[tokio::test]

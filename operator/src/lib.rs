@@ -33,6 +33,7 @@ mod backends;
 mod commands;
 mod http;
 mod memory;
+mod metrics;
 mod run;
 mod screen;
 

@@ -27,6 +27,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::metrics::Series;
 pub(crate) use relay::Relay;
 pub use store::RunMetrics;
 use store::Store;
@@ -100,7 +101,7 @@ impl Receiver {
             }
         }
         let metrics = Metrics::default();
-        let router = router(metrics.clone(), None).route("/healthz", get(async || "ok\n"));
+        let router = router(metrics.clone(), None, None).route("/healthz", get(async || "ok\n"));
         let serving = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::warn!(%error, "metrics are no longer received");
@@ -161,21 +162,27 @@ async fn listen(noted: Option<u16>) -> io::Result<TcpListener> {
 struct Intake {
     metrics: Metrics,
     relay: Option<Relay>,
+    own: Option<Series>,
 }
 
-/// The routes of a receiver; with a relay, pushes go to another replica as long as that one leads.
-pub(crate) fn router(metrics: Metrics, relay: Option<Relay>) -> Router {
+/// The routes of a receiver; with a relay, pushes go to another replica as long as that one leads. `own` are series of
+/// ours that stand before what was pushed.
+pub(crate) fn router(metrics: Metrics, relay: Option<Relay>, own: Option<Series>) -> Router {
     Router::new()
         .route("/metrics", get(scrape))
         .fallback(push)
-        .with_state(Intake { metrics, relay })
+        .with_state(Intake {
+            metrics,
+            relay,
+            own,
+        })
 }
 
 async fn scrape(State(intake): State<Intake>) -> impl IntoResponse {
-    (
-        [(CONTENT_TYPE, TEXT_FORMAT)],
-        intake.metrics.lock().render(),
-    )
+    let mut text = intake.own.map(|own| own.render()).unwrap_or_default();
+    let pushed = intake.metrics.lock().render(&text);
+    text.push_str(&pushed);
+    ([(CONTENT_TYPE, TEXT_FORMAT)], text)
 }
 
 async fn push(State(intake): State<Intake>, request: Request) -> Response {

@@ -27,6 +27,7 @@ use crate::commands::cluster::{access as way, failure};
 use crate::commands::{Done, Exit};
 use crate::http::{Health, Server};
 use crate::memory;
+use crate::metrics::{Census, Series};
 use crate::receiver::{Metrics, Relay};
 use crate::render::Failure;
 use crate::shell::{SystemClock, SystemEntropy};
@@ -80,7 +81,20 @@ async fn work(
     let election = Election::start(client, seated, Terms::DEFAULT, clock);
     let metrics = Metrics::default();
     let relay = Relay::new(election.leader_address());
-    let server = Server::start(args.listen, health.clone(), metrics.clone(), relay).await;
+    let caches = Caches::new();
+    let census = Counted {
+        caches: caches.clone(),
+        leadership: election.leadership(),
+    };
+    let series = Series::new(Box::new(census), Arc::new(SystemClock));
+    let server = Server::start(
+        args.listen,
+        health.clone(),
+        metrics.clone(),
+        relay,
+        series.clone(),
+    );
+    let server = server.await;
     let server = server.map_err(|error| {
         let what = format!("{} cannot be listened on: {error}", args.listen);
         Failure::new(what).or("name another address and port with --listen")
@@ -95,7 +109,6 @@ async fn work(
         "database-operator starts"
     );
 
-    let caches = Caches::new();
     let looking = cluster.looking().map_err(|e| failure(&e))?;
     let watches = caches.start(&looking, &args.namespaces);
     let operator = Operator {
@@ -104,6 +117,7 @@ async fn work(
         caches,
         settings,
         metrics,
+        series,
         pace: Pace {
             heartbeat: args.heartbeat,
         },
@@ -118,6 +132,7 @@ struct Operator {
     caches: Arc<Caches>,
     settings: Settings,
     metrics: Metrics,
+    series: Series,
     pace: Pace,
 }
 
@@ -162,6 +177,7 @@ impl Operator {
                 end = follow(driving, &term, &stop) => end,
                 _ = watches.join_next() => return Err(fault("a watch").into()),
             };
+            self.series.clear();
             match end {
                 Some(TermEnd::Lost) => {
                     tracing::warn!(
@@ -192,6 +208,7 @@ impl Operator {
         let platform = Arc::new(platform);
         let engine = Engine {
             pace: self.pace,
+            observer: Arc::new(self.series.clone()),
             ..Engine::new(platform.clone(), connector, clock, Arc::new(SystemEntropy))
         };
         let (quit, quitting) = watch::channel(false);
@@ -242,6 +259,18 @@ async fn follow(
             Some(TermEnd::Stopped)
         }
         _ = &mut driving.task => None,
+    }
+}
+
+/// How many objects the caches hold, as long as this operator leads.
+struct Counted {
+    caches: Arc<Caches>,
+    leadership: Leadership,
+}
+
+impl Census for Counted {
+    fn count(&self) -> Option<(usize, usize)> {
+        self.leadership.may_write().then(|| self.caches.counts())
     }
 }
 

@@ -124,6 +124,26 @@ impl DatabaseError {
         )
     }
 
+    /// The reason in one word, for metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            DatabaseError::Dsn { .. } => "dsn",
+            DatabaseError::Unreachable { .. } => "unreachable",
+            DatabaseError::Barred { .. } => "barred",
+            DatabaseError::Tls { .. } => "tls",
+            DatabaseError::Refused { .. } => "refused",
+            DatabaseError::NoDatabase { .. } => "no_database",
+            DatabaseError::NotNow { .. } => "not_now",
+            DatabaseError::Lost { .. } => "lost",
+            DatabaseError::Timeout { .. } => "timeout",
+            DatabaseError::Privilege(_) => "privilege",
+            DatabaseError::Foreign(_) => "foreign",
+            DatabaseError::StillOwns { .. } => "still_owns",
+            DatabaseError::Unreadable { .. } => "unreadable",
+            DatabaseError::Server { .. } => "server",
+        }
+    }
+
     /// Is the connection of no use any more?
     pub fn is_connection_lost(&self) -> bool {
         matches!(

@@ -31,6 +31,17 @@ pub enum StepError {
 }
 
 impl StepError {
+    /// Where it came from, in one word, for metrics.
+    pub fn source_word(&self) -> &'static str {
+        match self {
+            StepError::Database(_) => "database",
+            StepError::Platform(_) => "platform",
+            StepError::Locked => "lock",
+            StepError::NotProven { .. } => "credential",
+            StepError::Gone(_) => "look",
+        }
+    }
+
     /// Can the same step succeed later, without anybody changing anything?
     pub fn is_transient(&self) -> bool {
         match self {

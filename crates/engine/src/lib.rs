@@ -16,6 +16,7 @@
 
 pub mod error;
 pub mod memory;
+pub mod observer;
 pub mod platform;
 pub mod servers;
 mod wanted;
@@ -28,6 +29,7 @@ mod replicas;
 
 pub use error::StepError;
 pub use memory::Memory;
+pub use observer::Observer;
 pub use platform::{
     AppSecret, Clock, ConfigMapLacks, Dress, Entropy, JobSpec, Platform, PlatformError, Read,
     Report, Revision, SecretSeen, Subject, Workloads, connection_value,

@@ -311,6 +311,9 @@ async fn reach(
             } else {
                 engine.servers.answered(&server);
             }
+            if let Err(error) = &connected {
+                engine.observer.out_of_reach(&spec.id, error);
+            }
             let admin: Arc<dyn Administer> = connected.map_err(|e| of_dsn(&e))?.into();
             memory.connection = Some(Box::new(Connection {
                 target: target.clone(),
@@ -322,6 +325,7 @@ async fn reach(
     match admin.observe(look).await {
         Ok(seen) => Ok((admin, Place::found(target, endpoint, &seen.server), seen)),
         Err(error) => {
+            engine.observer.out_of_reach(&spec.id, &error);
             // A connection that failed once may be broken; the next pass opens a new one.
             memory.disconnect();
             Err(Why::passing(error.to_string()))

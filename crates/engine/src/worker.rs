@@ -16,6 +16,7 @@ use crate::execute;
 use crate::judge::{Look, judge};
 use crate::memory::Memory;
 use crate::observe::{Freshness, Seen, observe};
+use crate::observer::Observer;
 use crate::platform::{Clock, Entropy, Platform, PlatformError, Report};
 use crate::servers::Servers;
 
@@ -54,6 +55,8 @@ pub struct Engine {
     pub pace: Pace,
     /// Servers that do not answer, for all databases together.
     pub servers: Arc<Servers>,
+    /// Whoever looks on.
+    pub observer: Arc<dyn Observer>,
 }
 
 impl Engine {
@@ -71,6 +74,7 @@ impl Engine {
             entropy,
             pace: Pace::default(),
             servers: Arc::default(),
+            observer: Arc::new(()),
         }
     }
 }
@@ -146,6 +150,16 @@ impl Worker {
 
     /// Goes as far as it can: observes, decides, acts, and again, until there is something to wait for.
     pub async fn reconcile(&mut self) -> Next {
+        let began = self.engine.clock.now();
+        let next = self.go().await;
+        // A clock that was put back meanwhile tells no span.
+        let took = self.engine.clock.now().duration_since(began);
+        let took = Duration::try_from(took).unwrap_or_default();
+        self.engine.observer.rested(&self.database, &next, took);
+        next
+    }
+
+    async fn go(&mut self) -> Next {
         for _ in 0..STEPS_MAX {
             match self.pass().await {
                 Pass::GoOn => {}
@@ -239,6 +253,7 @@ impl Worker {
                 if done == execute::Done::Whole {
                     let platform = &self.engine.platform;
                     platform.acted(&self.database, action, because).await;
+                    self.engine.observer.acted(&self.database, action, because);
                 }
                 match action {
                     Action::Delete(DeletionStep::Finish { .. }) => Pass::rest(Next {
@@ -500,6 +515,7 @@ async fn publish(
         failure,
         now: engine.clock.now(),
     };
+    engine.observer.published(database, &report);
     if let Err(error) = engine.platform.publish(database, &report).await {
         tracing::warn!(%database, %error, "the status could not be written");
     }

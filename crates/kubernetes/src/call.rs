@@ -1,5 +1,6 @@
 //! One call to the API server: with a time limit, and an error that says what was under way.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dbop_engine::PlatformError;
@@ -77,13 +78,80 @@ async fn within<T>(
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, CallError> {
     match tokio::time::timeout(limit, call).await {
-        Ok(Ok(object)) => Ok(object),
-        Ok(Err(error)) => Err(sorted(&error)),
-        Err(_) => Err(failed(format!(
-            "the API server did not answer within {} s",
-            limit.as_secs()
-        ))),
+        Ok(Ok(object)) => {
+            count(Answer::Ok);
+            Ok(object)
+        }
+        Ok(Err(error)) => {
+            count(Answer::of(&error));
+            Err(sorted(&error))
+        }
+        Err(_) => {
+            count(Answer::Timeout);
+            Err(failed(format!(
+                "the API server did not answer within {} s",
+                limit.as_secs()
+            )))
+        }
     }
+}
+
+/// What became of a call, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Ok,
+    NotFound,
+    Conflict,
+    Forbidden,
+    Invalid,
+    Overloaded,
+    Server,
+    KeptBack,
+    Timeout,
+    Unreachable,
+}
+
+impl Answer {
+    const ALL: [(Self, &'static str); 10] = [
+        (Answer::Ok, "ok"),
+        (Answer::NotFound, "not_found"),
+        (Answer::Conflict, "conflict"),
+        (Answer::Forbidden, "forbidden"),
+        (Answer::Invalid, "invalid"),
+        (Answer::Overloaded, "overloaded"),
+        (Answer::Server, "server"),
+        (Answer::KeptBack, "kept_back"),
+        (Answer::Timeout, "timeout"),
+        (Answer::Unreachable, "unreachable"),
+    ];
+
+    fn of(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => match status.code {
+                404 => Answer::NotFound,
+                409 => Answer::Conflict,
+                401 | 403 => Answer::Forbidden,
+                429 => Answer::Overloaded,
+                500.. => Answer::Server,
+                _ => Answer::Invalid,
+            },
+            error if gate::kept_back(error).is_some() => Answer::KeptBack,
+            _ => Answer::Unreachable,
+        }
+    }
+}
+
+/// Calls since the program began, by what became of them: one process has one API server.
+static ANSWERED: [AtomicU64; Answer::ALL.len()] = [const { AtomicU64::new(0) }; Answer::ALL.len()];
+
+fn count(answer: Answer) {
+    ANSWERED[answer as usize].fetch_add(1, Ordering::Relaxed);
+}
+
+/// How many calls to the API server there were since the program began, by what became of them, in one word.
+pub fn answered() -> impl Iterator<Item = (&'static str, u64)> {
+    let counts = ANSWERED.iter().map(|count| count.load(Ordering::Relaxed));
+    Answer::ALL.iter().map(|(_, word)| *word).zip(counts)
 }
 
 fn failed(reason: String) -> CallError {
@@ -169,6 +237,20 @@ mod tests {
             "writing Secret shop/shop-v2: no rule lets it",
         );
         check(api(422, "Invalid", "spec.x is wrong"), "spec.x is wrong");
+    }
+
+    #[test]
+    fn answers_are_counted_by_class() {
+        for (at, (answer, word)) in Answer::ALL.into_iter().enumerate() {
+            assert_eq!(answer as usize, at, "{word}");
+        }
+        let class = |code| Answer::of(&api(code, "", ""));
+        assert_eq!(class(404), Answer::NotFound);
+        assert_eq!(class(409), Answer::Conflict);
+        assert_eq!(class(403), Answer::Forbidden);
+        assert_eq!(class(422), Answer::Invalid);
+        assert_eq!(class(429), Answer::Overloaded);
+        assert_eq!(class(503), Answer::Server);
     }
 
     #[tokio::test(start_paused = true)]

@@ -117,6 +117,7 @@ impl Fleet {
                 let caches = &self.shared.caches;
                 caches.wakes.close(&id);
                 self.shared.platform.forget(&id);
+                self.shared.engine.observer.gone(&id);
                 // One of that name may have come since.
                 let there = caches.databases.get(id.namespace(), id.name());
                 if there.is_some() {

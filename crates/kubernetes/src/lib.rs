@@ -19,5 +19,5 @@ pub mod references;
 mod call;
 
 pub use cache::Caches;
-pub use call::explained;
+pub use call::{answered, explained};
 pub use platform::{KubernetesPlatform, ProgressSource, Settings};

@@ -3,13 +3,16 @@
 //! What pushing libraries write is taken, OpenMetrics' `# EOF` and exemplars included. Timestamps are
 //! read and dropped, since what is kept is the latest push. The protobuf format is not read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// A push of more samples than this is not about a migration.
 const SAMPLES_MAX: usize = 2_000;
 /// Suffixes by which a sample belongs to the family that stands before it.
 const SUFFIXES: [&str; 5] = ["_total", "_created", "_bucket", "_sum", "_count"];
+
+/// What the operator's own series begin with.
+const OWN_PREFIX: &str = "dba_operator_";
 
 /// Labels by name.
 pub(crate) type Labels = BTreeMap<String, String>;
@@ -87,11 +90,20 @@ pub(crate) fn parse(body: &str) -> Result<Families, FormatError> {
     Ok(families)
 }
 
-/// Writes families of one or several groups, each family once.
-pub(crate) fn render<'a>(groups: impl Iterator<Item = &'a Families>) -> String {
+/// Writes families of one or several groups, each family once. Those that the text `behind` which they will stand has
+/// already are left out, and whatever bears the operator's own prefix.
+pub(crate) fn render<'a>(groups: impl Iterator<Item = &'a Families>, behind: &str) -> String {
+    let taken: BTreeSet<&str> = behind
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
     let mut merged: BTreeMap<&str, Vec<&Family>> = BTreeMap::new();
     for (name, family) in groups.flatten() {
-        merged.entry(name).or_default().push(family);
+        let names = family.samples.iter().map(|sample| sample.name.as_str());
+        let mut names = names.chain([name.as_str()]);
+        if !names.any(|name| name.starts_with(OWN_PREFIX) || taken.contains(base(name, &taken))) {
+            merged.entry(name).or_default().push(family);
+        }
     }
     let mut text = String::new();
     for (name, families) in merged {
@@ -107,6 +119,15 @@ pub(crate) fn render<'a>(groups: impl Iterator<Item = &'a Families>) -> String {
         }
     }
     text
+}
+
+/// The family among these that a sample of this name would belong to; else the name.
+fn base<'a>(name: &'a str, families: &BTreeSet<&str>) -> &'a str {
+    let stems = SUFFIXES
+        .iter()
+        .filter_map(|suffix| name.strip_suffix(suffix));
+    let mut stems = stems.filter(|stem| families.contains(stem));
+    stems.next().unwrap_or(name)
 }
 
 fn line(sample: &Sample) -> String {
@@ -354,7 +375,7 @@ mod tests {
         assert_eq!(labels["say"], "\"hi\"");
         assert_eq!(labels["two"], "1\n2");
         assert_eq!(labels["brace"], "}");
-        let again = parse(&render([&families].into_iter())).unwrap();
+        let again = parse(&render([&families].into_iter(), "")).unwrap();
         assert_eq!(again, families);
         refused(
             "a{x=\"y} 1",
@@ -397,7 +418,7 @@ mod tests {
         let one = parse("# HELP a Words\n# TYPE a gauge\na{g=\"1\"} 1\n").unwrap();
         let two = parse("# HELP a Other words\n# TYPE a gauge\na{g=\"2\"} 2\n").unwrap();
         assert_eq!(
-            render([&one, &two].into_iter()),
+            render([&one, &two].into_iter(), ""),
             "# HELP a Words\n# TYPE a gauge\na{g=\"1\"} 1\na{g=\"2\"} 2\n"
         );
     }

@@ -77,9 +77,11 @@ impl Store {
         gone.iter().for_each(|labels| self.delete(labels));
     }
 
-    /// Everything, in the text format.
-    pub(crate) fn render(&self) -> String {
-        exposition::render(self.groups.values().map(|group| &group.families))
+    /// Everything, in the text format, to stand behind a text of ours: what was pushed under a name of that text is
+    /// left out, or the whole would be refused by whoever scrapes it.
+    pub(crate) fn render(&self, behind: &str) -> String {
+        let groups = self.groups.values().map(|group| &group.families);
+        exposition::render(groups, behind)
     }
 
     /// What the run of this id says of itself; `None`: nothing yet. Where several Pods push for one run,
@@ -268,8 +270,8 @@ mod tests {
             push(&mut store, &path, &body);
             assert!(store.weight <= WEIGHT_MAX, "{n}: {}", store.weight);
         }
-        assert!(store.render().contains("n=\"39\"} 1"));
-        assert!(!store.render().contains("n=\"0\"} 1"));
+        assert!(store.render("").contains("n=\"39\"} 1"));
+        assert!(!store.render("").contains("n=\"0\"} 1"));
     }
 
     #[test]
@@ -280,7 +282,7 @@ mod tests {
         }
         push(&mut store, "/metrics/job/m/n/0", "a 2\n");
         push(&mut store, "/metrics/job/m/n/new", "a 3\n");
-        let text = store.render();
+        let text = store.render("");
         assert_eq!(store.groups.len(), GROUPS_MAX);
         assert!(
             text.contains("n=\"0\"} 2") && text.contains("n=\"new\"} 3"),

@@ -12,6 +12,7 @@ use dbop_model::{JobFacts, ObjectRef};
 use dbop_plan::{Blocker, Decision, WaitingOn};
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::Shared;
 use crate::cache::seen::DatabaseSeen;
@@ -71,11 +72,14 @@ impl Task {
         let shared = self.shared.clone();
         let generation = self.generation();
         let has_changed = self.rested.is_some() && self.rested != generation;
+        let (observer, waits) = (&shared.engine.observer, Instant::now());
+        observer.queued(&self.database);
         let _permit = tokio::select! {
             permit = shared.passes.acquire() => permit,
             permit = shared.passes_changed.acquire(), if has_changed => permit,
         }
         .ok()?;
+        observer.begun(&self.database, waits.elapsed());
         if *shared.quit.borrow() {
             return None;
         }

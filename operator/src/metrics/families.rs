@@ -1,0 +1,223 @@
+//! The families of series about databases: a table of what is read out of a row, and its encoding.
+//!
+//! Every series bears namespace and name, and besides them only labels whose values are names or of a fixed set.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dbop_engine::Clock;
+use dbop_model::ObjectRef;
+use jiff::Timestamp;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
+
+use super::book::{Book, OUTCOMES, Row, VERDICTS};
+
+/// Takes a sample: labels besides namespace and name, and the value.
+type Take<'a> = &'a mut dyn FnMut(&[(&'static str, &str)], f64);
+
+struct Of {
+    name: &'static str,
+    help: &'static str,
+    unit: Option<Unit>,
+    kind: MetricType,
+    samples: fn(&Row, Timestamp, Take<'_>),
+}
+
+const FAMILIES: [Of; 9] = [
+    Of {
+        name: "dba_operator_migration_jobs_spawned",
+        help: "Jobs that were started to run a migration.",
+        unit: None,
+        kind: MetricType::Counter,
+        samples: |row, _, take| take(&[], row.jobs_spawned as f64),
+    },
+    Of {
+        name: "dba_operator_credentials_created",
+        help: "Logins that were made for applications, those of rotations among them.",
+        unit: None,
+        kind: MetricType::Counter,
+        samples: |row, _, take| take(&[], row.credentials_created as f64),
+    },
+    Of {
+        name: "dba_operator_credentials_revoked",
+        help: "Logins of applications that were dropped.",
+        unit: None,
+        kind: MetricType::Counter,
+        samples: |row, _, take| take(&[], row.credentials_revoked as f64),
+    },
+    Of {
+        name: "dba_operator_migrations",
+        help: "Migrations that ended, by result.",
+        unit: None,
+        kind: MetricType::Counter,
+        samples: |row, _, take| {
+            for ((_, result), count) in OUTCOMES.iter().zip(row.runs) {
+                take(&[("result", result)], count as f64);
+            }
+        },
+    },
+    Of {
+        name: "dba_operator_hint_findings",
+        help: "Findings about the next migration, by verdict.",
+        unit: None,
+        kind: MetricType::Gauge,
+        samples: |row, _, take| {
+            let counts = row.seen.as_ref().and_then(|seen| seen.findings);
+            for (verdict, count) in VERDICTS.iter().zip(counts.into_iter().flatten()) {
+                take(&[("verdict", verdict)], count as f64);
+            }
+        },
+    },
+    Of {
+        name: "dba_operator_credential_sessions",
+        help: "Sessions of the logins of a migration's credential; absent where they cannot be seen.",
+        unit: None,
+        kind: MetricType::Gauge,
+        samples: |row, _, take| {
+            let seen = row.seen.as_ref();
+            for (migration, sessions) in seen.into_iter().flat_map(|seen| &seen.sessions) {
+                take(&[("migration", migration.as_str())], *sessions as f64);
+            }
+        },
+    },
+    Of {
+        name: "dba_operator_database_state",
+        help: "1 for the state that a database is in: at_rest, acting, waiting or blocked, with the reason of its condition.",
+        unit: None,
+        kind: MetricType::Gauge,
+        samples: |row, _, take| {
+            if let Some(seen) = &row.seen {
+                take(&[("state", seen.state), ("reason", seen.reason)], 1.0);
+            }
+        },
+    },
+    Of {
+        name: "dba_operator_database_reachable",
+        help: "Could the database be looked at, 1 or 0.",
+        unit: None,
+        kind: MetricType::Gauge,
+        samples: |row, _, take| {
+            if let Some(seen) = &row.seen {
+                take(&[], f64::from(u8::from(seen.is_reachable)));
+            }
+        },
+    },
+    Of {
+        name: "dba_operator_database_look_age",
+        help: "Time since the operator looked at the database last.",
+        unit: Some(Unit::Seconds),
+        kind: MetricType::Gauge,
+        samples: |row, now, take| {
+            if let Some(seen) = &row.seen {
+                take(&[], age(seen.at, now));
+            }
+        },
+    },
+];
+
+/// How long ago that was; a clock that was put back tells none.
+fn age(at: Timestamp, now: Timestamp) -> f64 {
+    now.duration_since(at).as_secs_f64().max(0.0)
+}
+
+/// The series of all databases.
+pub(super) struct Databases {
+    book: Arc<Mutex<Book>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Databases {
+    pub(super) fn new(book: Arc<Mutex<Book>>, clock: Arc<dyn Clock>) -> Self {
+        Self { book, clock }
+    }
+}
+
+impl std::fmt::Debug for Databases {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Databases")
+    }
+}
+
+impl Collector for Databases {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let now = self.clock.now();
+        let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        for family in &FAMILIES {
+            family.encode(&book, now, &mut encoder)?;
+        }
+        durations(&book, &mut encoder)
+    }
+}
+
+impl Of {
+    /// All samples of the family; nothing, where there are none.
+    fn encode(
+        &self,
+        book: &Book,
+        now: Timestamp,
+        encoder: &mut DescriptorEncoder<'_>,
+    ) -> std::fmt::Result {
+        let mut is_empty = true;
+        for (_, row) in book.rows() {
+            (self.samples)(row, now, &mut |_, _| is_empty = false);
+        }
+        if is_empty {
+            return Ok(());
+        }
+        let unit = self.unit.as_ref();
+        let mut metric = encoder.encode_descriptor(self.name, self.help, unit, self.kind)?;
+        let mut done = Ok(());
+        for (database, row) in book.rows() {
+            (self.samples)(row, now, &mut |labels, value| {
+                done = done.and_then(|()| sample(&mut metric, self.kind, database, labels, value));
+            });
+        }
+        done
+    }
+}
+
+fn sample(
+    metric: &mut MetricEncoder<'_>,
+    kind: MetricType,
+    database: &ObjectRef,
+    labels: &[(&'static str, &str)],
+    value: f64,
+) -> std::fmt::Result {
+    let labels = [&of(database)[..], labels].concat();
+    let mut metric = metric.encode_family(&labels)?;
+    match kind {
+        MetricType::Counter => metric.encode_counter::<[(&str, &str); 1], _, f64>(&value, None),
+        _ => metric.encode_gauge(&value),
+    }
+}
+
+/// How long migrations took: the one family that is no number.
+fn durations(book: &Book, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+    let all = book.rows();
+    let mut all = all
+        .filter_map(|(database, row)| Some((database, row.durations.as_ref()?)))
+        .peekable();
+    if all.peek().is_none() {
+        return Ok(());
+    }
+    let mut metric = encoder.encode_descriptor(
+        "dba_operator_migration_duration",
+        "How long migrations took, from the creation of their Job to its end.",
+        Some(&Unit::Seconds),
+        MetricType::Histogram,
+    )?;
+    for (database, durations) in all {
+        durations.encode(metric.encode_family(&of(database))?)?;
+    }
+    Ok(())
+}
+
+/// The labels of a database.
+fn of(database: &ObjectRef) -> [(&'static str, &str); 2] {
+    [
+        ("namespace", database.namespace()),
+        ("name", database.name()),
+    ]
+}

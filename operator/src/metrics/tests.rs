@@ -1,0 +1,249 @@
+use std::collections::BTreeSet;
+
+use dbop_model::{
+    Digest, Fact, JobName, LoginFacts, LoginName, LoginTurn, MigrationName, Outcome, RunRecord,
+    Session, Why,
+};
+use dbop_plan::{Facts, WaitingOn, decide};
+use jiff::Timestamp;
+
+use super::*;
+
+fn id(namespace: &str) -> ObjectRef {
+    ObjectRef::new(namespace, "shop").unwrap()
+}
+
+/// Tells that a database was seen so.
+fn publish(series: &Series, database: &ObjectRef, facts: &Facts) {
+    let desired = dbop_plan::example::desired(2).unwrap();
+    let now = Timestamp::UNIX_EPOCH;
+    let report = Report {
+        desired: &desired,
+        facts,
+        decision: &decide(&desired, facts, now),
+        failure: None,
+        now,
+    };
+    series.published(database, &report);
+}
+
+fn login(name: &str, turn: LoginTurn, sessions: Fact<usize>) -> LoginFacts {
+    let name = LoginName::new(name).unwrap();
+    let session = |pid| Session {
+        pid,
+        user: name.clone(),
+        address: None,
+        application: None,
+        age: None,
+        replica: None,
+    };
+    LoginFacts {
+        turn,
+        locked: false,
+        granted: true,
+        sessions: match sessions {
+            Fact::Known(count) => Fact::Known((0..count as i64).map(session).collect()),
+            Fact::Unknown(why) => Fact::Unknown(why),
+        },
+        name,
+    }
+}
+
+fn record(outcome: Outcome, seconds: i64) -> Action {
+    let v1 = MigrationName::new("v1").unwrap();
+    Action::RecordRun {
+        record: RunRecord {
+            job: JobName::new("shop-v1-a").unwrap(),
+            from: None,
+            migration: v1,
+            digest: Digest::new("d1").unwrap(),
+            outcome,
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: Timestamp::from_second(seconds).unwrap(),
+            exit_code: None,
+            message: String::new(),
+        },
+        with_database: true,
+    }
+}
+
+#[track_caller]
+fn shows(series: &Series, line: &str) {
+    let text = series.render();
+    assert!(text.lines().any(|one| one == line), "no {line} in\n{text}");
+}
+
+#[test]
+fn sessions_are_those_of_both_logins_and_absent_where_they_cannot_be_seen() {
+    let series = testing::series();
+    let mut facts = dbop_plan::example::facts().unwrap();
+    let Fact::Known(there) = &mut facts.database else {
+        panic!("the example is known")
+    };
+    let v = |name| MigrationName::new(name).unwrap();
+    let unseen = || Fact::Unknown(Why::new("no privilege"));
+    there
+        .logins
+        .insert(v("v1"), login("a", LoginTurn::First, Fact::Known(2)));
+    there
+        .replaced
+        .insert(v("v1"), login("b", LoginTurn::Second, Fact::Known(3)));
+    there
+        .logins
+        .insert(v("v2"), login("c", LoginTurn::First, Fact::Known(2)));
+    there
+        .replaced
+        .insert(v("v2"), login("d", LoginTurn::Second, unseen()));
+    publish(&series, &id("shop"), &facts);
+    shows(
+        &series,
+        r#"dba_operator_credential_sessions{namespace="shop",name="shop",migration="v1"} 5.0"#,
+    );
+    assert!(
+        !series.render().contains(r#"migration="v2""#),
+        "of one nobody knows"
+    );
+}
+
+#[test]
+fn what_was_done_is_counted_and_goes_with_its_object() {
+    let series = testing::series();
+    let facts = dbop_plan::example::facts().unwrap();
+    for namespace in ["a", "b"] {
+        publish(&series, &id(namespace), &facts);
+    }
+    shows(
+        &series,
+        r#"dba_operator_migrations_total{namespace="a",name="shop",result="failed"} 0.0"#,
+    );
+    let because = Because::DoorLeftOpen;
+    for (outcome, seconds) in [
+        (Outcome::Failed, 2),
+        (Outcome::Completed, 20),
+        (Outcome::Failed, 3),
+    ] {
+        series.acted(&id("a"), &record(outcome, seconds), &because);
+    }
+    let v1 = MigrationName::new("v1").unwrap();
+    let made = Action::CreateCredential { migration: v1 };
+    series.acted(&id("a"), &made, &because);
+    for line in [
+        r#"dba_operator_migrations_total{namespace="a",name="shop",result="failed"} 2.0"#,
+        r#"dba_operator_migrations_total{namespace="a",name="shop",result="succeeded"} 1.0"#,
+        r#"dba_operator_migrations_total{namespace="b",name="shop",result="failed"} 0.0"#,
+        r#"dba_operator_credentials_created_total{namespace="a",name="shop"} 1.0"#,
+        r#"dba_operator_migration_duration_seconds_sum{namespace="a",name="shop"} 25.0"#,
+        r#"dba_operator_migration_duration_seconds_bucket{le="5.0",namespace="a",name="shop"} 2"#,
+    ] {
+        shows(&series, line);
+    }
+    series.gone(&id("a"));
+    assert!(!series.render().contains(r#"namespace="a""#));
+    shows(
+        &series,
+        r#"dba_operator_credentials_created_total{namespace="b",name="shop"} 0.0"#,
+    );
+    series.clear();
+    assert!(!series.render().contains("namespace="), "another one leads");
+}
+
+#[test]
+fn a_state_is_one_series_with_its_reason() {
+    let series = testing::series();
+    let mut facts = dbop_plan::example::facts().unwrap();
+    facts.database = Fact::Unknown(Why::passing("no answer"));
+    publish(&series, &id("shop"), &facts);
+    shows(
+        &series,
+        r#"dba_operator_database_state{namespace="shop",name="shop",state="waiting",reason="DatabaseUnreachable"} 1.0"#,
+    );
+    shows(
+        &series,
+        r#"dba_operator_database_reachable{namespace="shop",name="shop"} 0.0"#,
+    );
+    publish(&series, &id("shop"), &dbop_plan::example::facts().unwrap());
+    let states = series
+        .render()
+        .lines()
+        .filter(|line| line.starts_with("dba_operator_database_state{"))
+        .count();
+    assert_eq!(states, 1, "the one before is gone");
+    shows(
+        &series,
+        r#"dba_operator_database_reachable{namespace="shop",name="shop"} 1.0"#,
+    );
+}
+
+#[test]
+fn reconciles_errors_and_the_queue_are_counted() {
+    let series = testing::series();
+    let database = id("shop");
+    series.queued(&database);
+    series.queued(&database);
+    series.begun(&database, Duration::from_millis(20));
+    let on = WaitingOn::Paused;
+    let next = |decision, failure| Next {
+        decision,
+        failure,
+        wake_at: Timestamp::UNIX_EPOCH,
+    };
+    let waits = Decision::Wait {
+        on,
+        wake_at: Timestamp::UNIX_EPOCH,
+    };
+    series.rested(
+        &database,
+        &next(Some(waits), None),
+        Duration::from_millis(30),
+    );
+    let lost = DatabaseError::Lost {
+        operation: "a test",
+    };
+    series.out_of_reach(&database, &lost);
+    series.rested(
+        &database,
+        &next(None, Some(StepError::Database(lost))),
+        Duration::ZERO,
+    );
+    for line in [
+        "dba_operator_reconcile_queue_depth 1",
+        "dba_operator_reconcile_queue_wait_seconds_count 1",
+        r#"dba_operator_reconcile_duration_seconds_count{outcome="waiting"} 1"#,
+        r#"dba_operator_reconcile_duration_seconds_count{outcome="failed"} 1"#,
+        r#"dba_operator_reconcile_errors_total{source="database",class="transient"} 1"#,
+        r#"dba_operator_sql_errors_total{reason="lost"} 2"#,
+        "dba_operator_managed_databases 3",
+        "dba_operator_registered_migrations 7",
+        "dba_operator_leader 1",
+    ] {
+        shows(&series, line);
+    }
+}
+
+#[test]
+fn each_family_is_described_once_and_before_its_samples() {
+    let series = testing::series();
+    publish(&series, &id("a"), &dbop_plan::example::facts().unwrap());
+    series.acted(
+        &id("a"),
+        &record(Outcome::Failed, 2),
+        &Because::DoorLeftOpen,
+    );
+    let text = series.render();
+    let (mut described, mut current) = (BTreeSet::new(), "");
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').unwrap();
+            assert!(described.insert(name), "{name} is described twice");
+            assert!(help.ends_with('.'), "{help}");
+            current = name;
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert_eq!(name, current);
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
+        } else {
+            assert!(line.starts_with(current), "{line} stands below {current}");
+        }
+    }
+    assert!(described.len() > 12, "{described:?}");
+}
