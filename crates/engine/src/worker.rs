@@ -191,6 +191,8 @@ impl Worker {
                 if matches!(decision, Decision::Blocked { .. })
                     && self.memory.is_news(&decision) =>
             {
+                // What is live may want something else, and a step towards it is looked at by what is live as well.
+                self.memory.told_late = true;
                 self.look(Freshness::Live).await
             }
             decided => Ok(decided),
@@ -232,7 +234,7 @@ impl Worker {
         tracing::info!(database = %self.database, "{decision}");
         // It begins with a Job that is suspended, and writes nothing to the object: nobody waits for the status.
         let is_light = matches!(action, Action::StartRun(_)) && seen.is_prepared();
-        let freshness = if is_light {
+        let freshness = if is_light && !self.memory.told_late {
             Freshness::Recent
         } else {
             Freshness::Live

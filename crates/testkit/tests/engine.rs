@@ -458,6 +458,27 @@ fn a_cache_that_lags_retires_nothing() {
     assert_eq!(sim.world().current(), Some(v("v3")));
 }
 
+/// A block is looked at live before it is told. Where that finds a run to begin, it begins: what the watches still tell
+/// would have it decided again and again.
+#[test]
+fn a_run_that_the_watches_have_not_heard_of_begins_at_once() {
+    let mut sim = at_rest(1);
+    // The watches hear of a wish that cannot be had, and then of nothing more.
+    sim.world().desired.database.desired = v("v9");
+    sim.world().watches_stopped = true;
+    sim.world().db.set_reachable(false);
+    sim.turn();
+    sim.world().db.set_reachable(true);
+    sim.world().desired = example::desired(2).unwrap();
+    let shown = sim.turn().decision.map(|decision| decision.to_string());
+    assert_eq!(
+        shown.as_deref(),
+        Some("waits: migration v2 is running"),
+        "{}",
+        story(&sim)
+    );
+}
+
 #[test]
 fn a_job_gets_the_migrator_and_nobody_else() {
     let sim = at_rest(2);
