@@ -15,6 +15,7 @@ use std::time::Duration;
 use dbop_database::DatabaseError;
 use dbop_engine::{Clock, Next, Observer, Report, StepError};
 use dbop_model::ObjectRef;
+use dbop_model::sample::Sample;
 use dbop_plan::{Action, Because, Decision};
 use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::metrics::counter::Counter;
@@ -182,6 +183,14 @@ impl Observer for Series {
 
     fn out_of_reach(&self, _: &ObjectRef, error: &DatabaseError) {
         self.count_sql(error);
+    }
+
+    fn sampled(&self, database: &ObjectRef, sample: &Sample) {
+        self.book().sample(database, Some(sample.clone()));
+    }
+
+    fn unsampled(&self, database: &ObjectRef) {
+        self.book().sample(database, None);
     }
 
     fn gone(&self, database: &ObjectRef) {

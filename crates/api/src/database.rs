@@ -60,6 +60,9 @@ pub struct ManagedDatabaseSpec {
     /// How the hints of migrations are judged.
     #[serde(default)]
     pub hints: Hints,
+    /// What of the database is published as metrics, sampled on a schedule of its own; by default nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Metrics>,
     /// Observe and report only: nothing but status and Events is written.
     #[serde(default)]
     pub read_only: bool,
@@ -445,6 +448,36 @@ fn quiet_window() -> String {
 
 fn orphaned() -> Orphaned {
     Orphaned::Retain
+}
+
+/// What of a database is published as metrics.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Metrics {
+    /// The time from one sample to the next, give or take a tenth; 10s to 1h. A scrape shows the last sample.
+    #[serde(default = "interval")]
+    #[schemars(length(min = 2, max = 32), regex(pattern = pattern::DURATION))]
+    pub interval: String,
+    /// Tables whose size is published: an estimate of their rows, their bytes, rows changed per second.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = LIST_ITEMS_MAX),
+        inner(length(min = 1, max = 261)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub table_estimated_size: Vec<String>,
+    /// Tables of which is published which id their next row gets, and which is the last that fits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = LIST_ITEMS_MAX),
+        inner(length(min = 1, max = 261)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub table_next_id: Vec<String>,
+}
+
+fn interval() -> String {
+    "1m".to_owned()
 }
 
 /// A privilege on tables.

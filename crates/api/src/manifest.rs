@@ -193,6 +193,10 @@ spec:
                     "/spec/hints",
                     "{mode: Warn, requireHints: true, largeTableRows: 5, largeTableBytes: 6, heavyWritesPerSecond: 7, probeTimeout: 10s, probes: Scratch, accept: [{rule: a-b, table: t, reason: r}]}",
                 ),
+                (
+                    "/spec/metrics",
+                    "{interval: 10s, tableEstimatedSize: [orders, app.users], tableNextId: [orders]}",
+                ),
                 ("/spec/readOnly", "true"),
                 ("/spec/paused", ""),
                 ("/spec/deletionPolicy", "Revoke"),
@@ -295,7 +299,7 @@ podTemplate:
             &[("/spec/rotateEvery", "1d")],
             &[
                 "spec.rotateEvery: is no field of this kind; the fields here are connection, credentials, \
-               deletionPolicy, desiredSchemaVersion, hints, migrations, paused, readOnly, schemaVersion",
+               deletionPolicy, desiredSchemaVersion, hints, metrics, migrations, paused, readOnly, schemaVersion",
             ],
         );
         check(
@@ -559,6 +563,11 @@ podTemplate:
                 DATABASE,
                 &[("/spec/hints", "{probeTimeout: 10001ms}")],
                 "spec.hints.probeTimeout: is longer than 10s, and facts so old start no migration",
+            ),
+            (
+                DATABASE,
+                &[("/spec/metrics", "{interval: 9s}")],
+                "spec.metrics.interval: is shorter than 10s or longer than 1h",
             ),
             (
                 DATABASE,

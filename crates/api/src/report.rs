@@ -24,7 +24,7 @@ use crate::status::{
     Binding, DatabaseMigrationStatus, FindingStatus, ManagedDatabaseStatus, RunningMigration,
 };
 
-pub use events::{Event, EventKind, action_event, events};
+pub use events::{Event, EventKind, action_event, events, unsampled_event};
 
 /// How often a status is written of which nothing but the sessions of a wait has changed.
 pub const SESSIONS_WRITTEN_EVERY: std::time::Duration = std::time::Duration::from_secs(30);

@@ -114,6 +114,8 @@ fn op_in(value: &Value, ops: &[&str]) -> bool {
 const LABEL_BYTES_MAX: usize = 63;
 /// Kubernetes' limit for a key of a Secret.
 const SECRET_KEY_BYTES_MAX: usize = 253;
+/// A sample is a connection and some statements: not all the time, and not so rarely that nobody sees a change.
+const INTERVAL_SECS: std::ops::RangeInclusive<f64> = 10.0..=3600.0;
 /// Half of the age that facts may have when a Job starts would be too short for some; all of it is
 /// the end.
 const PROBE_TIMEOUT_SECS_MAX: u64 = 10;
@@ -247,6 +249,19 @@ const DATABASE: &[Rule] = &[
             !has(hints, "probeTimeout")
                 || duration::parse(text(hints, "probeTimeout"))
                     .is_some_and(|timeout| timeout.as_secs_f64() <= PROBE_TIMEOUT_SECS_MAX as f64)
+        }),
+    },
+    Rule {
+        at: "spec.metrics",
+        field: "interval",
+        cel: "!has(self.interval) || (duration(self.interval) >= duration('10s') \
+              && duration(self.interval) <= duration('1h'))",
+        problem: "is shorter than 10s or longer than 1h",
+        way_out: "write 10s to 1h",
+        holds: Holds::Value(|metrics| {
+            !has(metrics, "interval")
+                || duration::parse(text(metrics, "interval"))
+                    .is_some_and(|interval| INTERVAL_SECS.contains(&interval.as_secs_f64()))
         }),
     },
     Rule {

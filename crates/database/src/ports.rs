@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dbop_model::catalogue::Catalogue;
-use dbop_model::table::{FactRequest, TableFactsSet};
+use dbop_model::sample::NextId;
+use dbop_model::table::{FactRequest, TableFactsSet, TableName};
 use dbop_model::trial::{Attempt, Trial};
 use dbop_model::{
     AccessPolicy, ClaimId, ClaimOwner, DatabaseFacts, Engine, Fact, LoginName, LoginTurn,
@@ -65,6 +66,18 @@ pub trait Introspect: Send + Sync {
         wanted: &BTreeSet<FactRequest>,
         probe_timeout: Duration,
     ) -> Result<TableFactsSet, DatabaseError>;
+
+    /// The ids that these tables' next rows get: the catalogue.
+    async fn next_ids(
+        &self,
+        tables: &BTreeSet<TableName>,
+    ) -> Result<BTreeMap<TableName, Fact<Vec<NextId>>>, DatabaseError> {
+        let why = || Why::new("next ids cannot be told on this server");
+        let unknown = tables
+            .iter()
+            .map(|table| (table.clone(), Fact::Unknown(why())));
+        Ok(unknown.collect())
+    }
 
     /// What there is in the database, by name: at most `tables_max` tables. No row is looked at.
     async fn catalogue(&self, tables_max: usize) -> Result<Catalogue, DatabaseError>;

@@ -18,6 +18,7 @@ pub mod error;
 pub mod memory;
 pub mod observer;
 pub mod platform;
+pub mod sampler;
 pub mod servers;
 mod wanted;
 pub mod worker;
@@ -34,5 +35,6 @@ pub use platform::{
     AppSecret, Clock, ConfigMapLacks, Dress, Entropy, JobSpec, Platform, PlatformError, Read,
     Report, Revision, SecretSeen, Subject, Workloads, connection_value,
 };
+pub use sampler::Sampler;
 pub use servers::Servers;
 pub use worker::{Engine, Next, Pace, Worker, backoff};

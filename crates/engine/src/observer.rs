@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dbop_database::DatabaseError;
 use dbop_model::ObjectRef;
+use dbop_model::sample::Sample;
 use dbop_plan::{Action, Because};
 
 use crate::platform::Report;
@@ -30,6 +31,12 @@ pub trait Observer: Send + Sync {
 
     /// The database could not be connected to or looked at.
     fn out_of_reach(&self, _database: &ObjectRef, _error: &DatabaseError) {}
+
+    /// A sample of its tables was taken.
+    fn sampled(&self, _database: &ObjectRef, _sample: &Sample) {}
+
+    /// No more samples are wanted of it.
+    fn unsampled(&self, _database: &ObjectRef) {}
 
     /// The object is gone, or is no longer ours to work on.
     fn gone(&self, _database: &ObjectRef) {}

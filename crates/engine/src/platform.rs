@@ -395,6 +395,9 @@ pub trait Platform: Send + Sync {
 
     /// Tells people what was done, once all of it is; by default nobody.
     async fn acted(&self, _database: &ObjectRef, _action: &Action, _because: &Because) {}
+
+    /// Tells people what of `spec.metrics` cannot be had, by its field; by default nobody.
+    async fn unsampled(&self, _database: &ObjectRef, _problem: &str) {}
 }
 
 /// Time.

@@ -60,6 +60,11 @@ impl Servers {
         }
     }
 
+    /// Is this server known not to answer?
+    pub(crate) fn is_dead(&self, address: &str) -> bool {
+        self.dead().contains_key(address)
+    }
+
     /// A try found nobody.
     pub(crate) fn failed(&self, address: &str, why: String, now: Timestamp) {
         let mut all = self.dead();

@@ -4,6 +4,7 @@
 //! decided by the engine; here is only who looks when, and how many at once.
 
 mod migrations;
+mod sampling;
 mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,8 @@ pub const PASSES_MAX: usize = 32;
 /// So many more for databases whose spec has changed: they do not queue behind a thousand that only tell that their
 /// server is back.
 const PASSES_CHANGED_MAX: usize = 4;
+/// Databases that are sampled for metrics at the same moment: each takes a connection beside that of its pass.
+const SAMPLES_MAX: usize = 8;
 /// When told to stop, a step under way may take so long to end by itself; then it is left where it is, which is as
 /// safe as a crash. Shorter than the thirty seconds that Kubernetes gives a Pod.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -47,6 +50,7 @@ pub async fn run(
             engine,
             passes: Semaphore::new(PASSES_MAX),
             passes_changed: Semaphore::new(PASSES_CHANGED_MAX),
+            samples: Arc::new(Semaphore::new(SAMPLES_MAX)),
             quit: quit.subscribe(),
         }),
         tasks: JoinSet::new(),
@@ -79,6 +83,7 @@ struct Shared {
     engine: Engine,
     passes: Semaphore,
     passes_changed: Semaphore,
+    samples: Arc<Semaphore>,
     /// Becomes true when all have to stop.
     quit: watch::Receiver<bool>,
 }

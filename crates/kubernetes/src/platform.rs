@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use dbop_api::report::action_event;
+use dbop_api::report::{action_event, unsampled_event};
 use dbop_database::Target;
 use dbop_engine::{
     AppSecret, Clock, JobSpec, Platform, PlatformError, Read, Report, Revision, SecretSeen,
@@ -293,5 +293,10 @@ impl Platform for KubernetesPlatform {
         if let Some(event) = action_event(action, because) {
             self.events.of_database(database, self.uid(database), event);
         }
+    }
+
+    async fn unsampled(&self, database: &ObjectRef, problem: &str) {
+        let event = unsampled_event(problem);
+        self.events.of_database(database, self.uid(database), event);
     }
 }

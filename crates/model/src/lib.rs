@@ -25,6 +25,7 @@ pub mod name;
 pub mod observation;
 pub mod operation;
 pub mod run;
+pub mod sample;
 pub mod secret_template;
 pub mod server;
 pub mod spec;

@@ -35,6 +35,8 @@ pub struct DatabaseSpec {
     pub credentials: CredentialPolicy,
     /// How hints are judged.
     pub hints: HintPolicy,
+    /// What is sampled for metrics; `None`: nothing.
+    pub metrics: Option<crate::sample::MetricsSpec>,
     /// Observe and report only.
     pub read_only: bool,
     /// Start nothing new.

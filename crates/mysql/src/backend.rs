@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use dbop_database::watch::{self, Way};
 use dbop_database::{Administer, DatabaseError, Introspect, Look, Scope};
 use dbop_model::catalogue::Catalogue;
-use dbop_model::table::{FactRequest, TableFactsSet};
+use dbop_model::sample::NextId;
+use dbop_model::table::{FactRequest, TableFactsSet, TableName};
 use dbop_model::trial::{Attempt, Trial};
 use dbop_model::{DatabaseFacts, Fact, LoginName, LoginTurn, MigrationName, ServerInfo, Session};
 use jiff::Timestamp;
@@ -87,6 +88,15 @@ impl Introspect for Backend {
         )
         .await?;
         hold.release(Ok(facts))
+    }
+
+    async fn next_ids(
+        &self,
+        tables: &BTreeSet<TableName>,
+    ) -> Result<BTreeMap<TableName, Fact<Vec<NextId>>>, DatabaseError> {
+        let hold = self.link.hold("looking at next ids").await?;
+        let found = facts::next_ids(&hold, &self.server, tables, self.clock).await?;
+        hold.release(Ok(found))
     }
 
     async fn catalogue(&self, tables_max: usize) -> Result<Catalogue, DatabaseError> {

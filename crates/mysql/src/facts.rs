@@ -16,6 +16,7 @@ mod constraints;
 mod dependents;
 mod duplicates;
 mod fits;
+mod ids;
 mod indexes;
 mod named;
 mod parse;
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 use dbop_database::DatabaseError;
 use dbop_model::catalogue::Catalogue;
+use dbop_model::sample::NextId;
 use dbop_model::table::{
     ColumnFacts, ColumnName, FactRequest, NullProbe, TableFacts, TableFactsSet, TableName,
     TableState, TypeFacts,
@@ -124,6 +126,27 @@ pub(crate) async fn catalogue(
         way: &Way::default(),
     };
     look.whole(tables_max).await
+}
+
+/// The ids that these tables' next rows get.
+///
+/// # Errors
+/// As [`table_facts`].
+pub(crate) async fn next_ids(
+    hold: &Hold<'_>,
+    server: &Server,
+    tables: &BTreeSet<TableName>,
+    clock: fn() -> Timestamp,
+) -> Result<BTreeMap<TableName, Fact<Vec<NextId>>>, DatabaseError> {
+    let look = Look {
+        hold,
+        server,
+        clock,
+        probe_timeout: Duration::ZERO,
+        started_at: clock(),
+        way: &Way::default(),
+    };
+    look.next_ids(tables).await
 }
 
 struct Look<'a> {

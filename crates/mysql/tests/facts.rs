@@ -228,3 +228,42 @@ async fn a_slow_probe_ends() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn next_ids_are_told_with_the_last_that_fits() {
+    support::on_each(async |server| {
+        let (_site, admin) = site(
+            &server,
+            &[
+                "CREATE TABLE orders (id int unsigned AUTO_INCREMENT PRIMARY KEY, code varchar(9))",
+                "INSERT INTO orders (code) VALUES ('a'), ('b'), ('c')",
+                "CREATE TABLE fresh (id bigint AUTO_INCREMENT PRIMARY KEY)",
+                "CREATE TABLE nearly (id tinyint AUTO_INCREMENT PRIMARY KEY) AUTO_INCREMENT = 126",
+                "CREATE TABLE plain (id int PRIMARY KEY)",
+                "CREATE VIEW seen AS SELECT 1 AS id",
+            ],
+        )
+        .await;
+        let tables = ["orders", "fresh", "nearly", "plain", "seen", "gone"];
+        let ask = async || admin.next_ids(&tables.map(table).into()).await.unwrap();
+        let found = ask().await;
+        let id = |name: &str| {
+            let ids = found[&table(name)].known().unwrap();
+            assert_eq!(ids.len(), 1);
+            (ids[0].column.to_string(), ids[0].next, ids[0].limit)
+        };
+        assert_eq!(id("orders"), ("id".to_owned(), 4, 4_294_967_295));
+        assert_eq!(id("fresh"), ("id".to_owned(), 1, i128::from(i64::MAX)));
+        assert_eq!(id("nearly"), ("id".to_owned(), 126, 127));
+        let reason = |name: &str| found[&table(name)].unknown().unwrap().to_string();
+        assert!(
+            reason("plain").ends_with("plain has no column with AUTO_INCREMENT"),
+            "{}",
+            reason("plain")
+        );
+        assert_eq!(reason("gone"), "there is no table gone");
+        assert!(reason("seen").contains("view"), "{}", reason("seen"));
+        assert_eq!(ask().await, found, "the session is as good as before");
+    })
+    .await;
+}

@@ -76,6 +76,7 @@ pub fn desired(count: usize) -> Result<Desired, NameError> {
                 mode: HintMode::Off,
                 ..HintPolicy::default()
             },
+            metrics: None,
             read_only: false,
             paused: false,
             deletion: DeletionPolicy::Retain,

@@ -15,6 +15,7 @@ mod constraints;
 mod convert;
 mod dependents;
 mod duplicates;
+mod ids;
 mod indexes;
 mod parse;
 mod query;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use dbop_database::DatabaseError;
 use dbop_model::catalogue::Catalogue;
+use dbop_model::sample::NextId;
 use dbop_model::table::{
     ColumnName, FactRequest, NullProbe, TableFacts, TableFactsSet, TableName, TableState,
     TypeFacts, Volatility,
@@ -138,6 +140,25 @@ pub(crate) async fn catalogue(
         way: &Way::default(),
     };
     look.whole(tables_max).await
+}
+
+/// The ids that these tables' next rows get.
+///
+/// # Errors
+/// As [`table_facts`].
+pub async fn next_ids(
+    client: &Client,
+    tables: &BTreeSet<TableName>,
+    clock: fn() -> Timestamp,
+) -> Result<BTreeMap<TableName, Fact<Vec<NextId>>>, DatabaseError> {
+    let look = Look {
+        client,
+        clock,
+        probe_timeout: Duration::ZERO,
+        started_at: clock(),
+        way: &Way::default(),
+    };
+    look.next_ids(tables).await
 }
 
 struct Look<'a> {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use dbop_engine::Report;
 use dbop_model::finding::Verdict;
+use dbop_model::sample::Sample;
 use dbop_model::{DatabaseFacts, Fact, MigrationName, ObjectRef, Outcome, RunRecord};
 use dbop_plan::{Action, Decision, DeletionStep};
 use jiff::Timestamp;
@@ -50,6 +51,8 @@ pub(super) struct Row {
     /// How long they took; `None`: there was none.
     pub(super) durations: Option<Histogram>,
     pub(super) seen: Option<Seen>,
+    /// What its tables were like, where `spec.metrics` wants it.
+    pub(super) sample: Option<Box<Sample>>,
 }
 
 /// What the last look found.
@@ -70,6 +73,13 @@ impl Book {
     /// The row of a database, a new one where there is none.
     pub(super) fn row(&mut self, database: &ObjectRef) -> &mut Row {
         self.rows.entry(database.clone()).or_default()
+    }
+
+    /// A sample of a database, unless it is gone meanwhile; `None`: no more are wanted.
+    pub(super) fn sample(&mut self, database: &ObjectRef, sample: Option<Sample>) {
+        if let Some(row) = self.rows.get_mut(database) {
+            row.sample = sample.map(Box::new);
+        }
     }
 
     pub(super) fn remove(&mut self, database: &ObjectRef) {

@@ -5,7 +5,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dbop_engine::Clock;
-use dbop_model::ObjectRef;
+use dbop_model::sample::{NextId, TableSize};
+use dbop_model::{Fact, ObjectRef};
 use jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder};
@@ -25,7 +26,7 @@ struct Of {
     samples: fn(&Row, Timestamp, Take<'_>),
 }
 
-const FAMILIES: [Of; 9] = [
+const FAMILIES: [Of; 16] = [
     Of {
         name: "dba_operator_migration_jobs_spawned",
         help: "Jobs that were started to run a migration.",
@@ -115,11 +116,121 @@ const FAMILIES: [Of; 9] = [
             }
         },
     },
+    Of {
+        name: "database_table_rows_estimate",
+        help: "How many rows a table has, about, by the server's statistics.",
+        unit: None,
+        kind: MetricType::Gauge,
+        samples: |row, _, take| {
+            each_size(row, |table, size| {
+                if let Fact::Known(rows) = &size.rows {
+                    take(&[("table", table)], rows.rows as f64);
+                }
+            });
+        },
+    },
+    Of {
+        name: "database_table_size",
+        help: "How large a table is, without its indexes.",
+        unit: Some(Unit::Bytes),
+        kind: MetricType::Gauge,
+        samples: |row, _, take| {
+            each_size(row, |table, size| {
+                if let Fact::Known(bytes) = size.bytes {
+                    take(&[("table", table)], bytes as f64);
+                }
+            });
+        },
+    },
+    Of {
+        name: "database_table_writes_per_second",
+        help: "Rows of a table that were changed per second, by the server's counters at two samples.",
+        unit: None,
+        kind: MetricType::Gauge,
+        samples: |row, _, take| {
+            each_size(row, |table, size| {
+                if let Some(rate) = size.writes_per_second {
+                    take(&[("table", table)], rate);
+                }
+            });
+        },
+    },
+    Of {
+        name: "database_table_next_id",
+        help: "The id that a table's next row gets.",
+        unit: None,
+        kind: MetricType::Gauge,
+        samples: |row, _, take| each_id(row, |labels, id| take(labels, id.next as f64)),
+    },
+    Of {
+        name: "database_table_next_id_limit",
+        help: "The last id that a table's column can take.",
+        unit: None,
+        kind: MetricType::Gauge,
+        samples: |row, _, take| each_id(row, |labels, id| take(labels, id.limit as f64)),
+    },
+    Of {
+        name: "database_query_duration",
+        help: "How long the statements of the last sample took.",
+        unit: Some(Unit::Seconds),
+        kind: MetricType::Gauge,
+        samples: |row, _, take| {
+            if let Some(sample) = &row.sample {
+                let spans = [
+                    (
+                        "tableEstimatedSize",
+                        sample.sizes.is_empty(),
+                        sample.sizes_took,
+                    ),
+                    (
+                        "tableNextId",
+                        sample.next_ids.is_empty(),
+                        sample.next_ids_took,
+                    ),
+                ];
+                for (query, _, took) in spans.into_iter().filter(|(_, is_empty, _)| !is_empty) {
+                    take(&[("query", query)], took.as_secs_f64());
+                }
+            }
+        },
+    },
+    Of {
+        name: "dba_operator_sample_age",
+        help: "Time since the last sample of spec.metrics was taken.",
+        unit: Some(Unit::Seconds),
+        kind: MetricType::Gauge,
+        samples: |row, now, take| {
+            if let Some(sample) = &row.sample {
+                take(&[], age(sample.taken_at, now));
+            }
+        },
+    },
 ];
 
 /// How long ago that was; a clock that was put back tells none.
 fn age(at: Timestamp, now: Timestamp) -> f64 {
     now.duration_since(at).as_secs_f64().max(0.0)
+}
+
+/// The sizes of a row's tables, as far as they are known.
+fn each_size(row: &Row, mut each: impl FnMut(&str, &TableSize)) {
+    let sizes = row.sample.iter().flat_map(|sample| &sample.sizes);
+    for (table, size) in sizes {
+        if let Fact::Known(size) = size {
+            each(&table.to_string(), size);
+        }
+    }
+}
+
+/// The next ids of a row's tables, as far as they are known, with their labels.
+fn each_id(row: &Row, mut each: impl FnMut(&[(&'static str, &str)], &NextId)) {
+    let ids = row.sample.iter().flat_map(|sample| &sample.next_ids);
+    for (table, ids) in ids {
+        let table = table.to_string();
+        for id in ids.known().into_iter().flatten() {
+            each(&[("table", &table), ("column", &id.column.to_string())], id);
+        }
+    }
 }
 
 /// The series of all databases.

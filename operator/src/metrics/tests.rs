@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use dbop_model::sample::{NextId, TableSize};
+use dbop_model::table::{RowEstimate, RowSource, TableName};
 use dbop_model::{
     Digest, Fact, JobName, LoginFacts, LoginName, LoginTurn, MigrationName, Outcome, RunRecord,
     Session, Why,
@@ -246,4 +248,65 @@ fn each_family_is_described_once_and_before_its_samples() {
         }
     }
     assert!(described.len() > 12, "{described:?}");
+}
+
+#[test]
+fn a_sample_is_shown_until_no_more_are_wanted() {
+    let series = testing::series();
+    let database = id("shop");
+    let table: TableName = "app.orders".parse().unwrap();
+    let sample = Sample {
+        taken_at: Timestamp::UNIX_EPOCH,
+        sizes_took: Duration::from_millis(250),
+        next_ids_took: Duration::ZERO,
+        sizes: [(
+            table.clone(),
+            Fact::Known(TableSize {
+                rows: Fact::Known(RowEstimate {
+                    rows: 5000,
+                    source: RowSource::Statistics,
+                    age: None,
+                }),
+                bytes: Fact::Unknown(Why::new("nobody knows")),
+                writes_per_second: None,
+            }),
+        )]
+        .into(),
+        next_ids: [(
+            table,
+            Fact::Known(vec![NextId {
+                column: "id".parse().unwrap(),
+                next: 4,
+                limit: i128::from(i32::MAX),
+            }]),
+        )]
+        .into(),
+    };
+    series.sampled(&database, &sample);
+    assert!(
+        !series.render().contains("app.orders"),
+        "nobody knows that database"
+    );
+    publish(&series, &database, &dbop_plan::example::facts().unwrap());
+    series.sampled(&database, &sample);
+    for line in [
+        r#"database_table_rows_estimate{namespace="shop",name="shop",table="app.orders"} 5000.0"#,
+        r#"database_table_next_id{namespace="shop",name="shop",table="app.orders",column="id"} 4.0"#,
+        r#"database_table_next_id_limit{namespace="shop",name="shop",table="app.orders",column="id"} 2147483647.0"#,
+        r#"database_query_duration_seconds{namespace="shop",name="shop",query="tableEstimatedSize"} 0.25"#,
+    ] {
+        shows(&series, line);
+    }
+    assert!(
+        !series.render().contains("database_table_size_bytes"),
+        "it is not known"
+    );
+    let is_age = |line: &str| line.starts_with("dba_operator_sample_age_seconds{");
+    assert!(series.render().lines().any(is_age));
+    series.unsampled(&database);
+    let text = series.render();
+    assert!(
+        !text.contains("app.orders") && !text.lines().any(is_age),
+        "{text}"
+    );
 }

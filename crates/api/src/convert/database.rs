@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dbop_model::finding::{Accept, HintMode, HintPolicy, Probes};
+use dbop_model::sample::MetricsSpec;
 use dbop_model::table::TableName;
 use dbop_model::{
     CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnKeys, DsnSource, Engine, KeyTemplate,
@@ -38,6 +39,7 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
         migrations,
         credentials,
         hints,
+        metrics,
         read_only,
         paused,
         deletion_policy,
@@ -72,6 +74,10 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
     let runs = runs(migrations, gather);
     let credentials = credential_policy(credentials, gather);
     let hints = hint_policy(hints, gather);
+    let metrics = match metrics {
+        None => Some(None),
+        Some(metrics) => metrics_spec(metrics, gather).map(Some),
+    };
     Some(DatabaseSpec {
         id: id?,
         dsn: dsn?,
@@ -83,6 +89,7 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
         runs: runs?,
         credentials: credentials?,
         hints: hints?,
+        metrics: metrics?,
         read_only: *read_only,
         paused: *paused,
         deletion: match deletion_policy {
@@ -338,6 +345,33 @@ fn privilege(privilege: database::Privilege) -> Privilege {
         database::Privilege::References => Privilege::References,
         database::Privilege::Trigger => Privilege::Trigger,
     }
+}
+
+fn metrics_spec(metrics: &database::Metrics, gather: &mut Gather) -> Option<MetricsSpec> {
+    let database::Metrics {
+        interval,
+        table_estimated_size,
+        table_next_id,
+    } = metrics;
+    let interval = gather.take("spec.metrics.interval", parse_duration(interval));
+    let mut tables = |field: &str, names: &[String]| -> Option<Vec<TableName>> {
+        let names = names.iter().enumerate();
+        let names = names.map(|(nth, name)| {
+            gather.take(
+                &format!("spec.metrics.{field}[{nth}]"),
+                name.parse::<TableName>(),
+            )
+        });
+        // Each is tried before any is missed.
+        names.collect::<Vec<_>>().into_iter().collect()
+    };
+    let sizes = tables("tableEstimatedSize", table_estimated_size);
+    let next_ids = tables("tableNextId", table_next_id);
+    Some(MetricsSpec {
+        interval: interval?,
+        sizes: sizes?,
+        next_ids: next_ids?,
+    })
 }
 
 fn hint_policy(hints: &database::Hints, gather: &mut Gather) -> Option<HintPolicy> {

@@ -49,6 +49,11 @@ fn event(kind: EventKind, reason: &'static str, message: impl Into<String>) -> E
     }
 }
 
+/// Something that `spec.metrics` wants and that cannot be had, by its field.
+pub fn unsampled_event(problem: &str) -> Event {
+    event(EventKind::Warning, "MetricUnavailable", problem.to_owned())
+}
+
 /// What an action did, to be told once it is done; `None`: nothing that people need to hear.
 pub fn action_event(action: &Action, because: &Because) -> Option<Event> {
     use EventKind::{Normal, Warning};

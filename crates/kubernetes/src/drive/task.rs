@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Shared;
+use super::sampling::Sampling;
 use crate::cache::seen::DatabaseSeen;
 use crate::cache::wakes::Slot;
 use crate::platform::object_name;
@@ -33,6 +34,7 @@ pub(super) struct Task {
     database: ObjectRef,
     worker: Worker,
     slot: Arc<Slot>,
+    sampling: Sampling,
     panics: u32,
     /// The generation of the object that was at rest last.
     rested: Option<i64>,
@@ -45,6 +47,7 @@ impl Task {
             slot: shared.caches.wakes.open(&database),
             shared,
             database,
+            sampling: Sampling::default(),
             panics: 0,
             rested: None,
         }
@@ -59,12 +62,24 @@ impl Task {
             let Some(next) = Box::pin(self.turn()).await else {
                 break;
             };
+            self.keep_sampling();
             let goes_on = Box::pin(self.rest(&next)).await;
             if !goes_on {
                 break;
             }
         }
         self.database
+    }
+
+    /// Metrics are sampled by what the spec says now; a spec that cannot be read wants none.
+    fn keep_sampling(&mut self) {
+        let seen = self.seen();
+        let spec = seen.as_ref().and_then(|seen| seen.spec.as_ref().ok());
+        let wanted = spec.and_then(|spec| spec.metrics.as_ref());
+        let Shared {
+            engine, samples, ..
+        } = &*self.shared;
+        self.sampling.keep(wanted, engine, &self.database, samples);
     }
 
     /// A pass, when it is this database's turn. `None`: it is told to quit.

@@ -398,6 +398,10 @@ impl Platform for SimPlatform {
         }
         Ok(())
     }
+
+    async fn unsampled(&self, _: &ObjectRef, problem: &str) {
+        self.world().tell(format!("no sample: {problem}"));
+    }
 }
 
 fn job_facts(name: &JobName, job: &Job) -> JobFacts {
