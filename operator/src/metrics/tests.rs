@@ -1,3 +1,5 @@
+//! What the series show of what the engine tells. The API server and real databases are not asked here.
+
 use std::collections::BTreeSet;
 
 use dbop_model::sample::{NextId, TableSize};
