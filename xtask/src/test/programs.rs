@@ -83,7 +83,7 @@ impl Programs {
 
     fn built(what: &str, command: &mut Command) -> Result<Programs> {
         command.args(["--locked", "--message-format=json-render-diagnostics"]);
-        let mut progress = Progress::new(&format!("building {what}"));
+        let mut progress = Progress::new(format!("building {what}"));
         let mut building = Building::default();
         let (mut programs, mut output) = (Vec::new(), Vec::new());
         let status = process::run(command, &mut |event| match event {
