@@ -12,6 +12,10 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 /// A login that takes longer has failed: no application would wait so long.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// MySQL's number for bytes that are no text: of a session that comes or goes while it is listed.
+const NO_TEXT: u16 = 3854;
+/// Such a list is asked for so often: it is another one a moment later.
+const LOOKS_MAX: u32 = 10;
 /// What stands for a NULL in a row.
 const NULL: &str = "null";
 
@@ -173,7 +177,15 @@ impl Session {
                 Ok(messages.iter().filter_map(postgres_row).collect())
             }
             Inner::MySql(conn) => {
-                let rows: Vec<Row> = conn.lock().await.query(sql).await?;
+                let mut looks = 0;
+                let rows: Vec<Row> = loop {
+                    looks += 1;
+                    match conn.lock().await.query(sql).await {
+                        Err(mysql_async::Error::Server(error))
+                            if error.code == NO_TEXT && looks < LOOKS_MAX => {}
+                        done => break done?,
+                    }
+                };
                 Ok(rows.into_iter().map(mysql_row).collect())
             }
         }

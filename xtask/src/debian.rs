@@ -5,6 +5,7 @@
 //! the hashes in them, stand for the hashes that are pinned elsewhere: a suite moves on, and its files
 //! with it, so none of them could be named here for long.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -34,6 +35,30 @@ pub(crate) struct Wanted<'a> {
     pub(crate) without: &'a [&'a str],
     /// What one does where it cannot be fetched, as the end of a sentence.
     pub(crate) instead: &'a str,
+}
+
+/// Where libraries are, below `usr`.
+pub(crate) fn libraries() -> String {
+    format!("lib/{}-linux-gnu", std::env::consts::ARCH)
+}
+
+/// Writes `bin/NAME` in a folder of packages: a script that sets variables, and runs a command by the loader and the
+/// libraries that came with it. `$usr` stands for their `usr`.
+pub(crate) fn make_script(folder: &Path, name: &str, variables: &str, command: &str) -> Result<()> {
+    let loader = LOADERS
+        .iter()
+        .find(|loader| folder.join("usr").join(loader).exists())
+        .context("Debian's packages hold no loader")?;
+    let text = format!(
+        "#!/bin/sh\nusr=$(dirname \"$0\")/../usr\n{variables}\
+         exec \"$usr/{loader}\" --library-path \"$usr/{}\" {command} \"$@\"\n",
+        libraries()
+    );
+    let script = folder.join("bin").join(name);
+    std::fs::create_dir_all(folder.join("bin")).context("the cache cannot be written")?;
+    std::fs::write(&script, text).context("the cache cannot be written")?;
+    let mode = PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, mode).context("the cache cannot be written")
 }
 
 /// Fetches a package with all that it needs, and unpacks it into a folder.

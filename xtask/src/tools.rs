@@ -1,5 +1,5 @@
-//! Real migration tools for the tests that drive one, each of a pinned version: fetched or built once, into the
-//! cache outside of the checkout.
+//! Real migration tools, and Prometheus, for the tests that drive one: fetched or built once, into the cache outside of
+//! the checkout.
 //!
 //! | family | how | what the machine must have |
 //! |---|---|---|
@@ -7,7 +7,7 @@
 //! | Java | jars from Maven Central | `java` |
 //! | Go | built from modules | `go` |
 //! | Rust | `cargo install`, apart from this workspace's dependencies | - |
-//! | Perl | packages of Debian, unpacked beside the system | `apt-get`, `dpkg-deb` |
+//! | Perl, Prometheus | packages of Debian, unpacked beside the system | `apt-get`, `dpkg-deb` |
 //!
 //! A tool is a folder with its programs in `bin`. How a project of it is laid out and what it is called with is
 //! none of this module's business: tests know that.
@@ -15,6 +15,7 @@
 mod go;
 mod java;
 mod percona;
+mod prometheus;
 mod rust;
 
 use std::fmt;
@@ -28,7 +29,7 @@ use crate::cache::Cache;
 use crate::process;
 use crate::python;
 
-/// A migration tool.
+/// A tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tool {
     Alembic,
@@ -41,21 +42,23 @@ pub(crate) enum Tool {
     Diesel,
     PerconaToolkit,
     GhOst,
+    Prometheus,
 }
 
-/// One tool of each family, and both that copy a table: what `cargo xtask test` walks with.
-pub(crate) const ONE_PER_FAMILY: [Tool; 6] = [
+/// One migration tool of each family, both that copy a table, and Prometheus: what `cargo xtask test` walks with.
+pub(crate) const ONE_PER_FAMILY: [Tool; 7] = [
     Tool::Django,
     Tool::Flyway,
     Tool::GolangMigrate,
     Tool::Sqlx,
     Tool::PerconaToolkit,
     Tool::GhOst,
+    Tool::Prometheus,
 ];
 
 impl Tool {
     /// All of them.
-    pub(crate) const ALL: [Tool; 10] = [
+    pub(crate) const ALL: [Tool; 11] = [
         Tool::Alembic,
         Tool::Django,
         Tool::Flyway,
@@ -66,6 +69,7 @@ impl Tool {
         Tool::Diesel,
         Tool::PerconaToolkit,
         Tool::GhOst,
+        Tool::Prometheus,
     ];
 
     /// Its folder; what is not in the cache is fetched or built.
@@ -80,6 +84,7 @@ impl Tool {
             Tool::Diesel => rust::DIESEL.provide(cache),
             Tool::PerconaToolkit => percona::provide(cache),
             Tool::GhOst => go::GH_OST.provide(cache),
+            Tool::Prometheus => prometheus::provide(cache),
         }
         .with_context(|| format!("no {self} to test with"))
     }
@@ -97,6 +102,7 @@ impl Tool {
             Tool::Diesel => "diesel",
             Tool::PerconaToolkit => "percona-toolkit",
             Tool::GhOst => "gh-ost",
+            Tool::Prometheus => "prometheus",
         }
     }
 

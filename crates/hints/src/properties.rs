@@ -244,16 +244,31 @@ fn any_statement() -> impl Strategy<Value = Statement> {
         prop::option::of(0_u32..2),
         prop::option::of(Just(1_u32)),
     )
-        .prop_map(
-            |(operations, algorithm, locking, transaction, line)| Statement {
+        .prop_map(|(mut operations, algorithm, locking, transaction, line)| {
+            // It is a statement of its own, and names no table.
+            let alone = operations.iter().position(drops_named_trigger);
+            if let Some(at) = alone {
+                operations = vec![operations.swap_remove(at)];
+            }
+            Statement {
                 line,
                 operations,
                 algorithm,
                 locking,
                 transaction,
                 ..Statement::default()
-            },
-        )
+            }
+        })
+}
+
+fn drops_named_trigger(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::ChangeTable {
+            change: TableChange::DropNamedTrigger { .. },
+            ..
+        }
+    )
 }
 
 fn any_statements() -> impl Strategy<Value = Vec<Statement>> {

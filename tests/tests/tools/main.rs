@@ -17,5 +17,6 @@ mod goose;
 mod liquibase;
 mod percona_toolkit;
 mod project;
+mod prometheus;
 mod sqlx;
 mod walk;

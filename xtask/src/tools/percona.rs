@@ -1,13 +1,12 @@
 //! pt-online-schema-change of the Percona Toolkit, from Debian's package, with the Perl and the driver that it needs:
 //! nothing of the system is used, so that its version of Perl does not matter.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use crate::cache::Cache;
-use crate::debian::{self, LOADERS, SUITE, Wanted};
+use crate::debian::{self, SUITE, Wanted};
 
 /// What the package wants for its other programs.
 const FOR_OTHERS: &[&str] = &["gdb_", "libpython", "libdebuginfod", "fdisk", "debconf"];
@@ -38,11 +37,8 @@ fn fill(folder: &Path) -> Result<()> {
     debian::fetch(&wanted, folder)?;
     let usr = folder.join("usr");
     keep_one_program(&usr)?;
-    let script = folder.join("bin").join(PROGRAM);
-    std::fs::create_dir_all(folder.join("bin")).context("the cache cannot be written")?;
-    std::fs::write(&script, text(&usr)?).context("the cache cannot be written")?;
-    let mode = PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&script, mode).context("the cache cannot be written")
+    let (variables, command) = text(&usr)?;
+    debian::make_script(folder, PROGRAM, &variables, &command)
 }
 
 /// The other programs of the package are large, and nothing here runs them.
@@ -57,13 +53,8 @@ fn keep_one_program(usr: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A script that runs the program by the loader, the Perl and the modules that came with it.
-fn text(usr: &Path) -> Result<String> {
-    let here = "$(dirname \"$0\")/../usr";
-    let loader = LOADERS
-        .iter()
-        .find(|loader| usr.join(loader).exists())
-        .context("Debian's packages hold no loader")?;
+/// Where the modules are, as variables of a script, and what runs the program in it.
+fn text(usr: &Path) -> Result<(String, String)> {
     let mut modules: Vec<String> = MODULES.iter().map(|folder| (*folder).to_owned()).collect();
     for folder in MODULES_BY_VERSION {
         let folder = folder.replace("ARCH", std::env::consts::ARCH);
@@ -72,16 +63,18 @@ fn text(usr: &Path) -> Result<String> {
             modules.push(format!("{folder}/{}", name.to_string_lossy()));
         }
     }
-    let libraries = format!("lib/{}-linux-gnu", std::env::consts::ARCH);
+    let libraries = debian::libraries();
     modules.push(format!("{libraries}/perl-base"));
     let modules: Vec<String> = modules
         .iter()
         .map(|folder| format!("$usr/{folder}"))
         .collect();
-    Ok(format!(
-        "#!/bin/sh\nusr={here}\nexport PERL5LIB=\"{}\"\n\
-         export MARIADB_PLUGIN_DIR=\"$usr/{libraries}/libmariadb3/plugin\"\n\
-         exec \"$usr/{loader}\" --library-path \"$usr/{libraries}\" \"$usr/bin/perl\" \"$usr/bin/{PROGRAM}\" \"$@\"\n",
+    let variables = format!(
+        "export PERL5LIB=\"{}\"\nexport MARIADB_PLUGIN_DIR=\"$usr/{libraries}/libmariadb3/plugin\"\n",
         modules.join(":")
+    );
+    Ok((
+        variables,
+        format!("\"$usr/bin/perl\" \"$usr/bin/{PROGRAM}\""),
     ))
 }
