@@ -148,9 +148,13 @@ fn heal(s: &Situation<'_>) -> Option<Decision> {
         return Some(unknown(s, "the Secrets of the credentials".to_owned(), why));
     }
     let mut not_told = None;
+    let may_move = s.may_move();
     for migration in s.credentials() {
         let needed = match s.generation(&current, migration) {
-            Generation::Current | Generation::Predecessor | Generation::Compatible => true,
+            Generation::Current => true,
+            Generation::Predecessor | Generation::Compatible => {
+                !may_move || s.outlives_next(&current, migration)
+            }
             Generation::Beyond | Generation::Older => false,
         };
         let locked = s.login(migration).is_some_and(|login| login.locked);

@@ -207,6 +207,26 @@ impl<'a> Situation<'a> {
         generation(&self.desired.chain, current, of)
     }
 
+    /// May the version move by a run that is none of our live Jobs: is the migrator connected, or can that not be seen? A
+    /// Job of another owner, from whom the claim was taken over, may go on; so may a statement of a killed run.
+    pub(crate) fn may_move(&self) -> bool {
+        let migrator = self.database().and_then(|there| there.migrator.as_ref());
+        let connected = migrator.is_some_and(|migrator| {
+            let sessions = migrator.sessions.known();
+            sessions.is_none_or(|sessions| !sessions.is_empty())
+        });
+        connected && !self.jobs().iter().any(JobFacts::is_live)
+    }
+
+    /// Does the code of a migration work with each schema that may follow the current one?
+    pub(crate) fn outlives_next(&self, current: &MigrationName, migration: &MigrationName) -> bool {
+        let chain = &self.desired.chain;
+        let mut next = chain
+            .iter()
+            .filter(|m| m.previous.as_ref() == Some(current));
+        next.all(|next| chain.compatible(&next.name).contains(migration))
+    }
+
     /// Is the database at desired, or ahead of it and compatible? `None`: neither.
     pub(crate) fn at_rest(&self, current: &MigrationName) -> Option<Rest> {
         let goal = &self.desired.database.desired;

@@ -229,6 +229,40 @@ fn line_02_one_beyond_or_older_is_left_alone() {
     );
 }
 
+/// A statement that nobody waits for any more, or another owner's Job, may move the version at any moment: to one with
+/// which the code of the current version works, and older code may not.
+#[test]
+fn line_02_one_that_a_run_may_outdate_is_not_repaired() {
+    let connected = "waits: the migrator is still connected, with a session (pid 99, user \
+                     shop_9f31c0de_migrator, from 10.1.4.7)";
+    check(rest(2, 3).no_login("v1").migrator_session(), connected);
+    check(
+        rest(2, 3).no_login("v1").migrator_unknown(),
+        "waits: the migrator's sessions not known: the server did not answer",
+    );
+    check(
+        rest(2, 3).no_login("v2").migrator_session(),
+        "repair credential v2: its login is gone",
+    );
+    check(
+        rest(2, 3)
+            .compatible("v3", "v1")
+            .no_login("v1")
+            .migrator_session(),
+        "repair credential v1: its login is gone",
+    );
+    // The last of its chain: nothing can follow.
+    check(
+        rest(2, 2).no_login("v1").migrator_session(),
+        "repair credential v1: its login is gone",
+    );
+    // Our own run retired what it outdates before it began.
+    check(
+        rest(2, 3).no_secret("v2").running("v2", "v3"),
+        "repair credential v2: its Secret is gone",
+    );
+}
+
 #[test]
 fn line_02_one_locked_for_retirement_is_not_repaired() {
     check(
