@@ -24,7 +24,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a probe may take beyond it.
 const GRACE: Duration = Duration::from_secs(1);
 /// Nobody who writes waits for a probe, and DDL only until the probe gives way; on a machine with other work to do everything takes a while.
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// So long DDL waits for its lock before it makes room, where it is written as it should be.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
