@@ -59,27 +59,18 @@ impl Memory {
 
     /// Is it of another kind than what the looks before came to?
     pub(crate) fn is_news(&self, decision: &Decision) -> bool {
-        self.decided != kind(decision)
+        self.decided != decision.reason()
     }
 
     /// How many looks before this one came to the same kind of decision.
     pub(crate) fn looks_like(&mut self, decision: &Decision) -> u32 {
-        let decided = kind(decision);
+        let decided = decision.reason();
         if self.decided != decided {
             self.decided = decided;
             self.looks = 0;
         }
         self.looks = self.looks.saturating_add(1);
         self.looks - 1
-    }
-}
-
-fn kind(decision: &Decision) -> &'static str {
-    match decision {
-        Decision::Act { action, .. } => action.reason(),
-        Decision::Wait { on, .. } => on.reason(),
-        Decision::Blocked { by } => by.reason(),
-        Decision::Converged { .. } => "AtRest",
     }
 }
 

@@ -483,6 +483,19 @@ pub enum Blocker {
     },
 }
 
+impl Decision {
+    /// The reason in one word, for conditions and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Decision::Act { action, .. } => action.reason(),
+            Decision::Wait { on, .. } => on.reason(),
+            Decision::Blocked { by } => by.reason(),
+            Decision::Converged { ahead: false, .. } => "AtRest",
+            Decision::Converged { ahead: true, .. } => "AheadAndCompatible",
+        }
+    }
+}
+
 impl Blocker {
     /// The reason in one word, for conditions and metrics.
     pub fn reason(&self) -> &'static str {

@@ -8,7 +8,7 @@ use dbop_engine::Report;
 use dbop_model::finding::Verdict;
 use dbop_model::sample::Sample;
 use dbop_model::{DatabaseFacts, Fact, MigrationName, ObjectRef, Outcome, RunRecord};
-use dbop_plan::{Action, Decision, DeletionStep};
+use dbop_plan::{Action, DeletionStep};
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
 
@@ -102,7 +102,7 @@ impl Row {
         self.seen = Some(Seen {
             at: report.now,
             state: state(report.decision),
-            reason: reason(report.decision),
+            reason: report.decision.reason(),
             is_reachable: database.is_some(),
             sessions: database.map(sessions).unwrap_or_default(),
             findings: findings(report),
@@ -141,15 +141,6 @@ impl Row {
             .durations
             .get_or_insert_with(|| Histogram::new(MIGRATION_SECONDS));
         durations.observe(took.as_secs_f64().max(0.0));
-    }
-}
-
-fn reason(decision: &Decision) -> &'static str {
-    match decision {
-        Decision::Act { action, .. } => action.reason(),
-        Decision::Wait { on, .. } => on.reason(),
-        Decision::Blocked { by } => by.reason(),
-        Decision::Converged { .. } => "AtRest",
     }
 }
 

@@ -74,13 +74,9 @@ pub(super) fn refused(
 
 /// The reason of a pass in one word.
 pub(super) fn reason(pass: &Pass<'_>) -> &'static str {
-    match pass.decision {
-        _ if pass.failure.is_some() => STEP_FAILED,
-        Decision::Converged { ahead: false, .. } => "AtRest",
-        Decision::Converged { ahead: true, .. } => "AheadAndCompatible",
-        Decision::Act { action, .. } => action.reason(),
-        Decision::Wait { on, .. } => on.reason(),
-        Decision::Blocked { by } => by.reason(),
+    match pass.failure {
+        Some(_) => STEP_FAILED,
+        None => pass.decision.reason(),
     }
 }
 
