@@ -322,7 +322,7 @@ fn run_histories(seed: u64, histories: u64) -> (BTreeMap<String, u64>, Option<(u
             }
             if index > 0 && index % PROGRESS_EVERY == 0 {
                 // Not captured, as what is printed is: somebody waits for it.
-                let line = format!("{index} histories of {histories}\n");
+                let line = format!("progress: {index} of {histories} histories\n");
                 let _ = std::io::stderr().write_all(line.as_bytes());
             }
             let one = seed_of(seed, index);

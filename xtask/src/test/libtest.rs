@@ -53,6 +53,8 @@ pub(crate) struct Reader {
     last: Vec<String>,
     shown: Vec<String>,
     proofs: Vec<String>,
+    /// What a long test said last of how far it is.
+    progress: Option<String>,
 }
 
 /// What a program's output came to.
@@ -79,6 +81,7 @@ impl Reader {
             last: Vec::new(),
             shown: Vec::new(),
             proofs: Vec::new(),
+            progress: None,
         }
     }
 
@@ -87,6 +90,8 @@ impl Reader {
         let words = line.trim_start();
         if let Some(proof) = words.strip_prefix("proof: ") {
             self.proofs.push(proof.to_owned());
+        } else if let Some(progress) = words.strip_prefix("progress: ") {
+            self.progress = Some(progress.to_owned());
         } else if let Some(result) = line.strip_prefix("test result: ") {
             self.result(result);
         } else if let Some(target) = words.strip_prefix("Doc-tests ") {
@@ -175,7 +180,11 @@ impl fmt::Display for Reader {
                 f,
                 "{} tests passed so far",
                 self.tally.passed + self.passed_so_far
-            )
+            )?;
+            match &self.progress {
+                Some(progress) => write!(f, ", {progress}"),
+                None => Ok(()),
+            }
         } else {
             self.building.fmt(f)
         }
@@ -240,6 +249,22 @@ test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
         assert_eq!((finished.tally.passed, finished.tally.failed.len()), (3, 0));
         assert_eq!(finished.proofs, ["7 histories"]);
         assert!(finished.shown.is_empty());
+    }
+
+    #[test]
+    fn how_far_a_long_test_is_stands_beside_the_count() {
+        let mut reader = Reader::new("dbop-testkit", "simulation");
+        for line in [
+            "running 2 tests",
+            "test a ... ok",
+            "progress: 10 of 30 histories",
+            "progress: 20 of 30 histories",
+        ] {
+            reader.line(line);
+        }
+        let shown = reader.to_string();
+        assert_eq!(shown, "1 tests passed so far, 20 of 30 histories");
+        assert!(reader.finish(true).shown.is_empty());
     }
 
     #[test]
