@@ -48,6 +48,8 @@ pub struct Application {
     pub newer_since: Option<Timestamp>,
     /// Its session, where it keeps or has one.
     pub session: Option<SessionId>,
+    /// When that session began.
+    pub session_since: Timestamp,
     /// The login of its last session.
     pub login: String,
     /// When it next opens or closes one.
@@ -74,6 +76,8 @@ pub enum Habit {
 
 /// How long a brief connection lives, unless it is said: as long as is promised to be seen.
 const BRIEF: SignedDuration = SignedDuration::from_millis(200);
+/// Where calls take time, two looks at sessions are up to a second apart: what lives for longer is seen.
+pub(super) const SEEN_AFTER: SignedDuration = SignedDuration::from_millis(1200);
 /// Who waits for something that others do looks for it this often.
 const LOOK_EVERY: SignedDuration = SignedDuration::from_secs(1);
 /// Uses of a login that are closer than this count as one, of which the last moment is kept.
@@ -93,6 +97,7 @@ impl Application {
             moves_on: None,
             newer_since: None,
             session: None,
+            session_since: Timestamp::UNIX_EPOCH,
             login: String::new(),
             next: Timestamp::UNIX_EPOCH,
             refused: 0,
@@ -279,9 +284,7 @@ fn move_on(world: &mut World, application: &mut Application) {
             "{} moves from {} to {current}",
             application.name, application.uses
         ));
-        if let Some(session) = application.session.take() {
-            world.db.close_session(session);
-        }
+        leave(world, application);
         application.uses = current;
         application.newer_since = None;
         application.next = world.now;
@@ -316,6 +319,21 @@ fn connect(world: &mut World, application: &mut Application) {
     }
 }
 
+/// Ends its session, because it moves or goes. One that was too short to be seen counts as no use: nobody is left whom it
+/// would have been for.
+pub(super) fn leave(world: &mut World, application: &mut Application) {
+    let Some(session) = application.session.take() else {
+        return;
+    };
+    world.db.close_session(session);
+    let since = application.session_since;
+    if world.now.duration_since(since) < SEEN_AFTER
+        && let Some(uses) = world.ledger.used_at.get_mut(&application.login)
+    {
+        uses.retain(|one| *one < since);
+    }
+}
+
 /// Connects with what the Secret says now. Without a Secret it waits, as a Pod would.
 fn open(world: &mut World, application: &mut Application) {
     let Some(secret) = world.secret_of(&application.uses).cloned() else {
@@ -330,6 +348,7 @@ fn open(world: &mut World, application: &mut Application) {
     {
         Ok(session) => {
             application.session = Some(session);
+            application.session_since = world.now;
             application.login = value("username");
         }
         Err(crate::fake_database::OpenError::Unreachable) => {}

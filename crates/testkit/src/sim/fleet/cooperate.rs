@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 
 use super::chain::{self, MIGRATIONS, v};
 use super::{Fleet, held, millis};
+use crate::sim::actors;
 use crate::sim::world::World;
 
 /// How long the surroundings cooperate: many times what a walk takes.
@@ -183,9 +184,8 @@ fn help_once(world: &mut World, wide: Option<u8>) {
 
 /// The applications of a cluster that is to lose the database have nowhere to move.
 fn shut_down(world: &mut World) {
-    for application in std::mem::take(&mut world.applications) {
-        let session = application.session.into_iter();
-        session.for_each(|one| world.db.close_session(one));
+    for mut application in std::mem::take(&mut world.applications) {
+        actors::leave(world, &mut application);
     }
 }
 

@@ -11,11 +11,8 @@ use jiff::SignedDuration;
 use super::chain::{self, v};
 use super::setup::unknown_version;
 use super::{Ending, Fleet, millis};
-use crate::sim::actors::{Application, Habit, Script};
+use crate::sim::actors::{self, Application, Habit, SEEN_AFTER, Script};
 use crate::sim::world::{Fault, FaultKind, Race, Stored, World};
-
-/// Where calls take time, two looks at sessions are up to a second apart: what lives for longer is seen.
-const BRIEF: SignedDuration = SignedDuration::from_millis(1200);
 
 /// A happening, when and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -341,8 +338,9 @@ fn befall(world: &mut World, what: &Happening) {
             moves_on_s,
         } => deploy(world, *habit, *refers, *moves_on_s),
         Happening::Undeploy => {
-            let gone = world.applications.pop().and_then(|one| one.session);
-            gone.into_iter().for_each(|one| world.db.close_session(one));
+            if let Some(mut gone) = world.applications.pop() {
+                actors::leave(world, &mut gone);
+            }
         }
         Happening::DropLogin(number) => {
             // Servers do not drop a role while a person would cut applications off by it: only unused ones here.
@@ -412,7 +410,7 @@ fn deploy(world: &mut World, habit: Habit, refers: bool, moves_on_s: Option<u64>
     let mut application = Application::new(&name, &current, habit);
     application.deployed = refers || habit == Habit::Idle;
     application.moves_on = moves_on_s.map(|s| millis(s * 1000));
-    application.lasts = BRIEF;
+    application.lasts = SEEN_AFTER;
     application.next = world.now;
     world.tell(format!("{name} is of {current}"));
     world.applications.push(application);
