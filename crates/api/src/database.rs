@@ -3,8 +3,10 @@
 //! Texts stay texts here. What they mean is settled once, on the way into the model (`convert`),
 //! where each refusal can name its field.
 
+use std::collections::BTreeMap;
+
 use kube::CustomResource;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::migration::LIST_ITEMS_MAX;
@@ -450,6 +452,11 @@ fn orphaned() -> Orphaned {
     Orphaned::Retain
 }
 
+/// Queries of one database, each a statement in every sample.
+pub const QUERIES_MAX: u32 = 20;
+/// Labels of a query's series, beside the database's own.
+const METRIC_LABELS_MAX: u32 = 8;
+
 /// What of a database is published as metrics.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -474,6 +481,55 @@ pub struct Metrics {
         extend("x-kubernetes-list-type" = "set")
     )]
     pub table_next_id: Vec<String>,
+    /// Queries of yours, each of which gives one number. They run as a login of their own that may only read, in a
+    /// transaction that only reads, five seconds each at most, and never while a migration runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = QUERIES_MAX))]
+    pub sql_query: Vec<SqlQuery>,
+}
+
+/// A number that a query gives.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SqlQuery {
+    /// One SELECT that gives one row with one column, a number.
+    #[schemars(length(min = 1, max = 4096))]
+    pub query: String,
+    /// The metric's name, such as orders_open or orders_paid_total. Queries that differ in labels may share it.
+    #[schemars(length(min = 1, max = 128), regex(pattern = pattern::METRIC))]
+    pub name: String,
+    /// What the number says, for people.
+    #[schemars(length(min = 1, max = 256), regex(pattern = pattern::PRINTABLE))]
+    pub help: String,
+    /// Gauge: it goes up and down. Counter: it only goes up, and its name ends in _total.
+    #[serde(rename = "type", default = "gauge")]
+    pub kind: MetricType,
+    /// Labels of the series, beside namespace and name of the ManagedDatabase.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "metric_labels")]
+    pub labels: BTreeMap<String, String>,
+}
+
+fn metric_labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": METRIC_LABELS_MAX,
+        "additionalProperties": {
+            "type": "string", "minLength": 1, "maxLength": 128, "pattern": pattern::PRINTABLE,
+        },
+    })
+}
+
+fn gauge() -> MetricType {
+    MetricType::Gauge
+}
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field says what each means")]
+pub enum MetricType {
+    Gauge,
+    Counter,
 }
 
 fn interval() -> String {

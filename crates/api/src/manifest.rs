@@ -195,7 +195,7 @@ spec:
                 ),
                 (
                     "/spec/metrics",
-                    "{interval: 10s, tableEstimatedSize: [orders, app.users], tableNextId: [orders]}",
+                    "{interval: 10s, tableEstimatedSize: [orders, app.users], tableNextId: [orders], sqlQuery: [{name: orders_open, help: Open orders., query: SELECT 1}, {name: orders_paid_total, type: Counter, help: Paid., query: SELECT 1, labels: {shop: \"a 'b'\"}}]}",
                 ),
                 ("/spec/readOnly", "true"),
                 ("/spec/paused", ""),
@@ -568,6 +568,38 @@ podTemplate:
                 DATABASE,
                 &[("/spec/metrics", "{interval: 9s}")],
                 "spec.metrics.interval: is shorter than 10s or longer than 1h",
+            ),
+            (
+                DATABASE,
+                &[(
+                    "/spec/metrics",
+                    "{sqlQuery: [{name: database_size, help: h, query: SELECT 1}]}",
+                )],
+                "spec.metrics.sqlQuery[0].name: is one that the operator or Prometheus gives",
+            ),
+            (
+                DATABASE,
+                &[(
+                    "/spec/metrics",
+                    "{sqlQuery: [{name: orders, type: Counter, help: h, query: SELECT 1}]}",
+                )],
+                "spec.metrics.sqlQuery[0].name: ends in _total exactly where type is Counter",
+            ),
+            (
+                DATABASE,
+                &[(
+                    "/spec/metrics",
+                    "{sqlQuery: [{name: orders, help: h, query: SELECT 1, labels: {A-b: c}}]}",
+                )],
+                "spec.metrics.sqlQuery[0].labels: has a name that is no name of a metric's label",
+            ),
+            (
+                DATABASE,
+                &[(
+                    "/spec/metrics",
+                    "{sqlQuery: [{name: orders, help: h, query: SELECT 1, labels: {job: c}}]}",
+                )],
+                "spec.metrics.sqlQuery[0].labels: has a name that the operator or Prometheus sets",
             ),
             (
                 DATABASE,

@@ -31,6 +31,10 @@ pub const API_VERSION: &str =
     r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?v[0-9][a-z0-9]*$";
 /// A kind of Kubernetes.
 pub const KIND: &str = r"^[A-Z][A-Za-z0-9]*$";
+/// Names of metrics (Prometheus documentation, "Metric names and labels"), without the colon of recording rules.
+pub const METRIC: &str = "^[a-z][a-z0-9_]*$";
+/// Names of labels of metrics. It stands in rules, which know no backslash.
+pub const METRIC_LABEL: &str = "^[a-z][a-z0-9_]{0,62}$";
 /// Any text without control characters.
 pub const PRINTABLE: &str = r"^[^\x00-\x1f\x7f]+$";
 
@@ -111,6 +115,11 @@ const WORDS: &[Words] = &[
         pattern: KIND,
         problem: "is no kind",
         way_out: "write it as manifests do, such as Rollout",
+    },
+    Words {
+        pattern: METRIC,
+        problem: "is no name of a metric",
+        way_out: "use lower-case letters, digits and '_', with a letter first",
     },
     Words {
         pattern: PRINTABLE,

@@ -99,6 +99,11 @@ fn entries<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = (&'a str, 
         .map(|(key, value)| (key.as_str(), value))
 }
 
+/// What names of metrics begin with that are the operator's own, or that Prometheus makes itself.
+const METRICS_OF_OTHERS: [&str; 4] = ["dba_operator_", "database_", "migration_", "scrape_"];
+/// Labels that every series of ours has, that Prometheus sets, or that mean something in histograms.
+const LABELS_OF_OTHERS: [&str; 6] = ["namespace", "name", "job", "instance", "le", "quantile"];
+
 /// The parts of a connection string, each the key that holds it where none is named.
 const PARTS: [&str; 5] = ["host", "port", "database", "username", "password"];
 
@@ -262,6 +267,50 @@ const DATABASE: &[Rule] = &[
             !has(metrics, "interval")
                 || duration::parse(text(metrics, "interval"))
                     .is_some_and(|interval| INTERVAL_SECS.contains(&interval.as_secs_f64()))
+        }),
+    },
+    Rule {
+        at: "spec.metrics.sqlQuery[]",
+        field: "name",
+        cel: "!self.name.startsWith('dba_operator_') && !self.name.startsWith('database_') \
+              && !self.name.startsWith('migration_') && !self.name.startsWith('scrape_') && self.name != 'up'",
+        problem: "is one that the operator or Prometheus gives",
+        way_out: "begin it with the application's name, not with dba_operator_, database_, migration_ or scrape_",
+        holds: Holds::Value(|query| {
+            let name = text(query, "name");
+            name != "up"
+                && !METRICS_OF_OTHERS
+                    .iter()
+                    .any(|begin| name.starts_with(begin))
+        }),
+    },
+    Rule {
+        at: "spec.metrics.sqlQuery[]",
+        field: "name",
+        cel: "(has(self.type) && self.type == 'Counter') == self.name.endsWith('_total')",
+        problem: "ends in _total exactly where type is Counter",
+        way_out: "end the name of a Counter in _total, and no other",
+        holds: Holds::Value(|query| {
+            (text(query, "type") == "Counter") == text(query, "name").ends_with("_total")
+        }),
+    },
+    Rule {
+        at: "spec.metrics.sqlQuery[]",
+        field: "labels",
+        cel: "!has(self.labels) || self.labels.all(k, k.matches('^[a-z][a-z0-9_]{0,62}$'))",
+        problem: "has a name that is no name of a metric's label",
+        way_out: "use lower-case letters, digits and '_', with a letter first",
+        holds: Holds::Value(|query| entries(query, "labels").all(|(key, _)| is_metric_label(key))),
+    },
+    Rule {
+        at: "spec.metrics.sqlQuery[]",
+        field: "labels",
+        cel: "!has(self.labels) || self.labels.all(k, !(k in ['namespace', 'name', 'job', 'instance', \
+              'le', 'quantile']))",
+        problem: "has a name that the operator or Prometheus sets",
+        way_out: "call it other than namespace, name, job, instance, le and quantile",
+        holds: Holds::Value(|query| {
+            entries(query, "labels").all(|(key, _)| !LABELS_OF_OTHERS.contains(&key))
         }),
     },
     Rule {
@@ -724,6 +773,13 @@ fn is_secret_key(key: &str) -> bool {
     (1..=SECRET_KEY_BYTES_MAX).contains(&key.len())
         && !key.starts_with('.')
         && key.bytes().all(fits)
+}
+
+/// As [`pattern::METRIC_LABEL`] has it.
+fn is_metric_label(key: &str) -> bool {
+    static LABEL: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(pattern::METRIC_LABEL).expect("a constant"));
+    LABEL.is_match(key)
 }
 
 /// By what selectors find a Job's Pods, and the operator its own objects.

@@ -83,6 +83,11 @@ pub fn migrator(engine: Engine, database: &ObjectRef, claim: &ClaimId) -> LoginN
     parsed(role(engine, database, claim, "migrator"), LoginName::new)
 }
 
+/// The account that users' queries run as, within the engine's limit.
+pub fn reader(engine: Engine, database: &ObjectRef, claim: &ClaimId) -> LoginName {
+    parsed(role(engine, database, claim, "reader"), LoginName::new)
+}
+
 /// How long the name of an account may be.
 fn name_bytes_max(engine: Engine) -> usize {
     match engine {

@@ -28,10 +28,11 @@ pub mod columns;
 pub mod dsn;
 pub mod error;
 pub mod expression;
+pub mod number;
 pub mod ports;
 pub mod watch;
 
 pub use error::DatabaseError;
 pub use ports::{
-    Administer, Connector, Endpoint, Introspect, Look, Replica, ReplicaFacts, Scope, Target,
+    Administer, Connector, Endpoint, Introspect, Look, Reader, Replica, ReplicaFacts, Scope, Target,
 };

@@ -20,6 +20,8 @@ use secrecy::SecretString;
 
 use crate::error::DatabaseError;
 
+const READER: &str = "making the login of spec.metrics.sqlQuery";
+
 /// What a look at a database needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
@@ -167,6 +169,36 @@ pub trait Administer: Introspect {
 
     /// Closes the migrator's door: no new session.
     async fn close_migrator(&self, scope: &Scope) -> Result<(), DatabaseError>;
+
+    /// Makes the login that users' queries run as, or brings ours to this password, and to the right to read what
+    /// applications may use and nothing else.
+    async fn ensure_reader(
+        &self,
+        _scope: &Scope,
+        _password: &SecretString,
+    ) -> Result<LoginName, DatabaseError> {
+        Err(DatabaseError::Server {
+            operation: READER,
+            code: "0A000".to_owned(),
+            message: "users' queries cannot be run on this kind of server".to_owned(),
+        })
+    }
+
+    /// Drops that login. One that is not there is dropped.
+    async fn drop_reader(&self, _scope: &Scope) -> Result<(), DatabaseError> {
+        Ok(())
+    }
+}
+
+/// What users' queries are run by: a session of the login of [`Administer::ensure_reader`].
+#[async_trait]
+pub trait Reader: Send + Sync {
+    /// The number that a statement gives: one SELECT, held to it, in a transaction that only reads, for no longer than
+    /// `limit`. Unknown, with the reason, where it is refused, fails or gives anything else than one number.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Lost`] where the session has ended, perhaps by what the statement did.
+    async fn number(&self, sql: &str, limit: Duration) -> Result<Fact<f64>, DatabaseError>;
 }
 
 /// A server that holds a copy of the database, where applications may be connected as well. Nothing here writes.
@@ -231,6 +263,20 @@ pub trait Connector: Send + Sync {
             operation: "connecting to a replica",
             code: "0A000".to_owned(),
             message: "replicas of this kind of server cannot be looked at".to_owned(),
+        })
+    }
+
+    /// Connects as the login that users' queries run as.
+    async fn connect_reader(
+        &self,
+        _target: &Target,
+        _login: &LoginName,
+        _password: &SecretString,
+    ) -> Result<Box<dyn Reader>, DatabaseError> {
+        Err(DatabaseError::Server {
+            operation: READER,
+            code: "0A000".to_owned(),
+            message: "users' queries cannot be run on this kind of server".to_owned(),
         })
     }
 

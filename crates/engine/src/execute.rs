@@ -158,7 +158,9 @@ impl Step<'_> {
             }
             Action::Delete(DeletionStep::Finish { with_database, .. }) => {
                 if *with_database {
-                    self.admin()?.close_migrator(&self.scope()?).await?;
+                    let (admin, scope) = (self.admin()?, self.scope()?);
+                    admin.close_migrator(&scope).await?;
+                    admin.drop_reader(&scope).await?;
                 }
                 platform.let_go(self.database).await?;
             }

@@ -26,6 +26,7 @@ pub mod worker;
 mod execute;
 mod judge;
 mod observe;
+mod queries;
 mod replicas;
 
 pub use error::StepError;

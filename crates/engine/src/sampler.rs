@@ -1,15 +1,16 @@
 //! The sampler of one database's metrics: a loop of its own, on a connection of its own.
 //!
 //! It shares nothing with the worker but the way to the server: a slow look at tables holds up neither a reconcile nor
-//! a migration. It only looks, writes nothing, and keeps nothing but counters of writes. What it finds goes to the
-//! [`Observer`](crate::Observer); what it cannot find is told once, by the field of the spec that asks for it.
+//! a migration. It only looks, writes nothing but the login that users' queries run as, and keeps nothing but counters of
+//! writes. What it finds goes to the [`Observer`](crate::Observer); what it cannot find is told once, by the field of the
+//! spec that asks for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbop_database::{Administer, DatabaseError};
+use dbop_database::{Administer, DatabaseError, Target};
 use dbop_model::sample::{MetricsSpec, Sample, TableSize};
 use dbop_model::table::{FactRequest, TableFactsSet, TableName, TableState};
 use dbop_model::writes::WriteWatch;
@@ -18,7 +19,8 @@ use futures_util::future::{Either, select};
 use tokio::sync::Semaphore;
 
 use crate::observe::dsn_error;
-use crate::platform::{PlatformError, Read};
+use crate::platform::{PlatformError, Read, Subject};
+use crate::queries::{Asking, Queries};
 use crate::worker::Engine;
 
 /// A look takes a connection and some statements about the catalogue; one that takes longer is given up.
@@ -48,6 +50,7 @@ pub struct Sampler {
     /// How many look at the same moment is bounded, over all databases.
     permits: Arc<Semaphore>,
     writes: WriteWatch,
+    queries: Queries,
     told: Vec<String>,
 }
 
@@ -59,6 +62,7 @@ impl Sampler {
             database,
             permits,
             writes: WriteWatch::default(),
+            queries: Queries::default(),
             told: Vec::new(),
         }
     }
@@ -81,17 +85,17 @@ impl Sampler {
         let Ok(subject) = subject.await else {
             return Some(SAMPLE_TIME_MAX);
         };
-        let spec = subject?.desired.database;
-        let wanted = spec.metrics.as_ref()?;
-        self.sample(&spec, wanted).await;
+        let subject = subject?;
+        let wanted = subject.desired.database.metrics.as_ref()?;
+        self.sample(&subject, wanted).await;
         Some(wanted.interval)
     }
 
-    async fn sample(&mut self, spec: &DatabaseSpec, wanted: &MetricsSpec) {
+    async fn sample(&mut self, subject: &Subject, wanted: &MetricsSpec) {
         let Ok(_permit) = self.permits.clone().acquire_owned().await else {
             return;
         };
-        let (clock, look) = (self.engine.clock.clone(), self.look(spec, wanted));
+        let (clock, look) = (self.engine.clock.clone(), self.look(subject, wanted));
         let limit = pin!(clock.sleep(SAMPLE_TIME_MAX));
         let looked = match select(pin!(look), limit).await {
             Either::Left((looked, _)) => looked,
@@ -124,10 +128,10 @@ impl Sampler {
 
     async fn look(
         &mut self,
-        spec: &DatabaseSpec,
+        subject: &Subject,
         wanted: &MetricsSpec,
     ) -> Result<Sample, SampleError> {
-        let admin = self.connect(spec).await?;
+        let (admin, target) = self.connect(&subject.desired.database).await?;
         let failed = |error: DatabaseError| {
             let text = error.to_string();
             SampleError::Database(error, text)
@@ -155,6 +159,13 @@ impl Sampler {
         let next_ids: BTreeSet<TableName> = wanted.next_ids.iter().cloned().collect();
         let next_ids = admin.next_ids(&next_ids).await.map_err(failed)?;
         let taken_at = clock.now();
+        let with = Asking {
+            engine: &self.engine,
+            subject,
+            admin: &*admin,
+            target: &target,
+        };
+        let queries = self.queries.ask(&with, &wanted.queries).await;
         let span = |from, to: jiff::Timestamp| {
             Duration::try_from(to.duration_since(from)).unwrap_or_default()
         };
@@ -164,11 +175,15 @@ impl Sampler {
             next_ids_took: span(between, taken_at),
             sizes: sizes(&wanted.sizes, &tables),
             next_ids,
+            queries,
         })
     }
 
     /// A connection of its own, unless the worker knows the server to be dead.
-    async fn connect(&self, spec: &DatabaseSpec) -> Result<Box<dyn Administer>, SampleError> {
+    async fn connect(
+        &self,
+        spec: &DatabaseSpec,
+    ) -> Result<(Box<dyn Administer>, Target), SampleError> {
         let of_dsn = |error: DatabaseError| {
             let text = dsn_error(spec, ServerRole::Primary, &error);
             SampleError::Database(error, text)
@@ -186,7 +201,8 @@ impl Sampler {
         if servers.is_dead(&format!("{}:{}", endpoint.host, endpoint.port)) {
             return Err(SampleError::Dead);
         }
-        connector.connect(&target).await.map_err(of_dsn)
+        let admin = connector.connect(&target).await.map_err(of_dsn)?;
+        Ok((admin, target))
     }
 
     /// From 0 to 1.

@@ -37,6 +37,8 @@ pub struct DatabaseFacts {
     pub replication: Fact<Replication>,
     /// Who is connected to this database with a login that is none of ours, by login; unknown where sessions are.
     pub unmanaged: Fact<Vec<UnmanagedLogin>>,
+    /// The login that users' queries run as, where it is there.
+    pub reader: Option<LoginName>,
     /// Privileges that the admin lacks for writes to come, each with the statement that grants it.
     pub missing: Vec<MissingPrivilege>,
     /// Logins or roles that bear a name we need but not our mark.
@@ -44,11 +46,15 @@ pub struct DatabaseFacts {
 }
 
 impl DatabaseFacts {
-    /// Our logins, the migrator's among them.
+    /// Our logins, the migrator's and the reader's among them.
     pub fn accounts(&self) -> BTreeSet<LoginName> {
         let logins = self.all_logins().map(|(_, login)| &login.name);
         let migrator = self.migrator.as_ref().map(|migrator| &migrator.name);
-        logins.chain(migrator).cloned().collect()
+        logins
+            .chain(migrator)
+            .chain(&self.reader)
+            .cloned()
+            .collect()
     }
 
     /// Our application logins, those that were replaced among them, each with the migration that it belongs to.

@@ -1,6 +1,7 @@
 //! What is sampled of a database for metrics: which tables, how often, and what one look found.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,6 +18,41 @@ pub struct MetricsSpec {
     pub sizes: Vec<TableName>,
     /// Tables whose next ids are wanted, in the order of the spec.
     pub next_ids: Vec<TableName>,
+    /// Numbers that the user's own queries give, in the order of the spec.
+    pub queries: Vec<Arc<MetricQuery>>,
+}
+
+/// `spec.metrics.sqlQuery[]`: a number that a query of the user's gives, and what it is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricQuery {
+    /// The metric's name; several queries may give series of one metric, by their labels.
+    pub name: String,
+    /// What it says, for people.
+    pub help: String,
+    /// What it is.
+    pub kind: MetricKind,
+    /// Labels beside those of the database.
+    pub labels: BTreeMap<String, String>,
+    /// One SELECT that gives one number.
+    pub sql: String,
+}
+
+/// What a metric is (Prometheus documentation, "Metric types").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricKind {
+    /// It goes up and down.
+    Gauge,
+    /// It only goes up.
+    Counter,
+}
+
+/// What a query gave.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QueryValue {
+    /// The number.
+    pub value: f64,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// The id that a table's next row gets, if nobody gives it another.
@@ -54,6 +90,8 @@ pub struct Sample {
     pub sizes: BTreeMap<TableName, Fact<TableSize>>,
     /// Likewise; a table may have several such columns.
     pub next_ids: BTreeMap<TableName, Fact<Vec<NextId>>>,
+    /// In the order of the spec.
+    pub queries: Vec<(Arc<MetricQuery>, Fact<QueryValue>)>,
 }
 
 impl Sample {
@@ -67,7 +105,12 @@ impl Sample {
             let why = self.next_ids.get(table)?.unknown()?;
             Some(format!("spec.metrics.tableNextId[{nth}]: {why}"))
         });
-        sizes.chain(next_ids).collect()
+        let queries = self.queries.iter().enumerate();
+        let queries = queries.filter_map(|(nth, (query, given))| {
+            let (name, why) = (&query.name, given.unknown()?);
+            Some(format!("spec.metrics.sqlQuery[{nth}] ({name}): {why}"))
+        });
+        sizes.chain(next_ids).chain(queries).collect()
     }
 }
 
@@ -85,6 +128,7 @@ mod tests {
             interval: Duration::from_secs(60),
             sizes: vec![gone.clone()],
             next_ids: vec![orders.clone(), gone.clone()],
+            queries: Vec::new(),
         };
         let missing = || Why::new("there is no table gone");
         let sample = Sample {
@@ -96,12 +140,23 @@ mod tests {
                 (orders, Fact::Known(Vec::new())),
                 (gone, Fact::Unknown(missing())),
             ]),
+            queries: vec![(
+                Arc::new(MetricQuery {
+                    name: "orders_open".to_owned(),
+                    help: "Open orders.".to_owned(),
+                    kind: MetricKind::Gauge,
+                    labels: BTreeMap::new(),
+                    sql: "SELECT NULL".to_owned(),
+                }),
+                Fact::Unknown(Why::new("gives NULL")),
+            )],
         };
         assert_eq!(
             sample.problems(&spec),
             [
                 "spec.metrics.tableEstimatedSize[0]: there is no table gone",
-                "spec.metrics.tableNextId[1]: there is no table gone"
+                "spec.metrics.tableNextId[1]: there is no table gone",
+                "spec.metrics.sqlQuery[0] (orders_open): gives NULL"
             ]
         );
     }

@@ -20,7 +20,9 @@ use crate::connect::{Server, Spare};
 use crate::link::{Link, retried};
 use crate::sessions::Counters;
 use crate::watch::Watch;
-use crate::{claim, facts, lock, logins, migrator, observe, password, prepare, sessions, trial};
+use crate::{
+    claim, facts, lock, logins, migrator, observe, password, prepare, reader, sessions, trial,
+};
 
 /// A connection as the admin.
 pub(crate) struct Backend {
@@ -219,5 +221,26 @@ impl Administer for Backend {
         let hold = self.link.hold("closing the migrator").await?;
         let closed = migrator::close(&hold, scope, &self.server).await;
         hold.release(closed)
+    }
+
+    async fn ensure_reader(
+        &self,
+        scope: &Scope,
+        password: &SecretString,
+    ) -> Result<LoginName, DatabaseError> {
+        let operation = "making the login of spec.metrics.sqlQuery";
+        let identified = password::identified(operation, self.server.scheme, password)?;
+        let hold = self.link.hold(operation).await?;
+        let ensured = retried!(reader::ensure(&hold, scope, &identified, &self.server));
+        hold.release(ensured)
+    }
+
+    async fn drop_reader(&self, scope: &Scope) -> Result<(), DatabaseError> {
+        let hold = self
+            .link
+            .hold("dropping the login of spec.metrics.sqlQuery")
+            .await?;
+        let dropped = retried!(reader::drop(&hold, scope, &self.server));
+        hold.release(dropped)
     }
 }

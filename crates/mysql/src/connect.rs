@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Replica, Target};
+use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Reader, Replica, Target};
 use dbop_model::{Engine, LoginName, MissingPrivilege, Proof, ServerInfo, TlsMode, Why};
 use jiff::Timestamp;
 use mysql_async::{Conn, OptsBuilder};
@@ -19,6 +19,7 @@ use crate::backend::Backend;
 use crate::dsn::{self, Dsn};
 use crate::link::{Hold, IDLE_TIMEOUT, LOCK_TIMEOUT, Link, STATEMENT_TIMEOUT};
 use crate::password::Scheme;
+use crate::reader::Session;
 use crate::replica::Follower;
 use crate::sessions::Counters;
 use crate::{claim, error, grants, parse, query, roles, tls};
@@ -147,6 +148,20 @@ impl Connector for MySql {
             server,
             Arc::clone(&self.counters),
         )))
+    }
+
+    async fn connect_reader(
+        &self,
+        target: &Target,
+        login: &LoginName,
+        password: &SecretString,
+    ) -> Result<Box<dyn Reader>, DatabaseError> {
+        let dsn = dsn::parse(&target.dsn)?;
+        let link = open(&dsn, target, login.as_str(), Some(password), true).await?;
+        let hold = link.hold("connect").await?;
+        let server = greeted(&hold, &dsn, false).await;
+        let server = hold.release(server)?;
+        Ok(Box::new(Session::new(link, server.engine, self.clock)))
     }
 
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {

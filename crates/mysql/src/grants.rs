@@ -17,7 +17,7 @@ use crate::parse::Values as _;
 use crate::roles::matches;
 use crate::{parse, query};
 
-/// What every login has on the whole database, whatever the policy: it may enter, call routines (which run with
+/// What every application's login has on the whole database, whatever the policy: it may enter, call routines (which run with
 /// their definers' rights or the caller's), and make temporary tables of its own. As on PostgreSQL, where
 /// everybody may.
 pub(crate) const BASE: &[&str] = &["CREATE TEMPORARY TABLES", "EXECUTE"];
@@ -65,6 +65,8 @@ pub(crate) struct GrantsPlan {
 /// Whose grants these are.
 pub(crate) struct Parties<'a> {
     pub(crate) logins: BTreeSet<&'a str>,
+    /// What these have on the whole database.
+    pub(crate) base: &'static [&'static str],
     /// `None`: it is not there, or nothing is to be done about it.
     pub(crate) migrator: Option<&'a str>,
     pub(crate) access: &'a AccessPolicy,
@@ -340,7 +342,7 @@ impl GrantsPlan {
         })?;
         for user in users {
             let is_login = parties.logins.contains(user);
-            let wanted = if is_login { BASE } else { MIGRATOR };
+            let wanted = if is_login { parties.base } else { MIGRATOR };
             let has = |privilege: &str| {
                 held.iter()
                     .any(|(u, on, held)| *u == user && *on == own && held.contains(privilege))

@@ -59,6 +59,7 @@ pub(crate) async fn ensure(
     };
     let parties = Parties {
         logins: [login.as_str()].into(),
+        base: grants::BASE,
         migrator: None,
         access: &scope.access,
     };

@@ -37,6 +37,8 @@ pub(crate) enum Mark {
     },
     /// Migrations log in as it.
     Migrator { claim: ClaimId },
+    /// Users' queries run as it.
+    Reader { claim: ClaimId },
     /// Applications of a migration log in as it, when it is its turn.
     Login {
         claim: ClaimId,
@@ -71,6 +73,7 @@ struct OwnerText {
 enum Kind {
     Group,
     Migrator,
+    Reader,
     Login,
     /// The login that takes turns with the first: a kind of its own, which an older operator reads as no mark.
     SecondLogin,
@@ -80,9 +83,10 @@ impl Mark {
     /// The claim that it bears.
     pub(crate) fn claim(&self) -> &ClaimId {
         match self {
-            Mark::Group { claim, .. } | Mark::Migrator { claim } | Mark::Login { claim, .. } => {
-                claim
-            }
+            Mark::Group { claim, .. }
+            | Mark::Migrator { claim }
+            | Mark::Reader { claim }
+            | Mark::Login { claim, .. } => claim,
         }
     }
 
@@ -109,6 +113,7 @@ impl Mark {
                 ..text(Kind::Group)
             },
             Mark::Migrator { .. } => text(Kind::Migrator),
+            Mark::Reader { .. } => text(Kind::Reader),
             Mark::Login {
                 migration, turn, ..
             } => Text {
@@ -141,6 +146,7 @@ impl Mark {
                 })
             }
             Kind::Migrator => Some(Mark::Migrator { claim }),
+            Kind::Reader => Some(Mark::Reader { claim }),
             Kind::Login | Kind::SecondLogin => Some(Mark::Login {
                 claim,
                 migration: MigrationName::new(text.migration?).ok()?,
@@ -157,6 +163,7 @@ impl Mark {
         let mut fields = match self {
             Mark::Group { .. } => vec!["g"],
             Mark::Migrator { .. } => vec!["m"],
+            Mark::Reader { .. } => vec!["r"],
             Mark::Login { turn, .. } => vec![turn_field(*turn)],
         };
         fields.extend([self.claim().as_str(), account]);
@@ -169,7 +176,7 @@ impl Mark {
                 owner.object.namespace(),
                 owner.object.name(),
             ]),
-            Mark::Migrator { .. } => {}
+            Mark::Migrator { .. } | Mark::Reader { .. } => {}
             Mark::Login { migration, .. } => fields.push(migration.as_str()),
         }
         let fields: Vec<String> = fields
@@ -244,6 +251,12 @@ fn of_fields(text: &str) -> Option<(String, Mark)> {
                 claim: claim_id((*claim).to_owned())?,
             },
         )),
+        ["r", claim, account] => Some((
+            (*account).to_owned(),
+            Mark::Reader {
+                claim: claim_id((*claim).to_owned())?,
+            },
+        )),
         [kind @ ("l" | "l2"), claim, account, migration] => Some((
             (*account).to_owned(),
             Mark::Login {
@@ -294,6 +307,9 @@ mod tests {
             owner("it's \"one\"", "shop", "shop"),
             owner(&"c".repeat(100), &"n".repeat(63), &"o".repeat(253)),
             Mark::Migrator {
+                claim: claim.clone(),
+            },
+            Mark::Reader {
                 claim: claim.clone(),
             },
             login("v2", LoginTurn::First),

@@ -42,6 +42,7 @@ pub(crate) async fn observe(
         roles_ready: false,
         replication: Fact::Known(replica::replication(hold).await?),
         unmanaged: Fact::Known(Vec::new()),
+        reader: None,
         missing: Vec::new(),
         foreign: Vec::new(),
     };
@@ -65,6 +66,7 @@ pub(crate) async fn observe(
             }
             let nobody = Parties {
                 logins: BTreeSet::new(),
+                base: grants::BASE,
                 migrator: None,
                 access: &look.access,
             };
@@ -100,6 +102,7 @@ async fn ours(
     let roles = roles::plan(scope, marked, admin, server);
     let parties = Parties {
         logins: marked.logins(claim).map(|a| a.name.as_str()).collect(),
+        base: grants::BASE,
         migrator: marked.migrator(claim).map(|a| a.name.as_str()),
         access: &look.access,
     };
@@ -120,7 +123,7 @@ async fn accounts(
     facts: &mut DatabaseFacts,
 ) -> Result<(), DatabaseError> {
     let hold = eyes.hold;
-    let is_account = |mark: &Mark| !matches!(mark, Mark::Group { .. });
+    let is_account = |mark: &Mark| matches!(mark, Mark::Login { .. } | Mark::Migrator { .. });
     let names = marked
         .of(&scope.claim)
         .filter(|account| is_account(&account.mark))
@@ -159,6 +162,7 @@ async fn accounts(
                     name,
                 });
             }
+            Mark::Reader { .. } => facts.reader = Some(name),
             Mark::Group { .. } => {}
         }
     }

@@ -55,6 +55,7 @@ async fn prepare_grants(
     let claim = &scope.claim;
     let parties = Parties {
         logins: marked.logins(claim).map(|a| a.name.as_str()).collect(),
+        base: grants::BASE,
         migrator: marked.migrator(claim).map(|a| a.name.as_str()),
         access: &scope.access,
     };

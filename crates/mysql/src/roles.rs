@@ -98,6 +98,11 @@ impl Marked {
         self.find(claim, |mark| matches!(mark, Mark::Migrator { .. }))
     }
 
+    /// The login that users' queries run as, where it is there.
+    pub(crate) fn reader(&self, claim: &ClaimId) -> Option<&Account> {
+        self.find(claim, |mark| matches!(mark, Mark::Reader { .. }))
+    }
+
     /// The login of a migration, where it is there.
     pub(crate) fn login(
         &self,

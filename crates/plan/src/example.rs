@@ -116,6 +116,7 @@ pub fn facts() -> Result<Facts, NameError> {
             roles_ready: false,
             replication: Fact::Known(Replication::default()),
             unmanaged: Fact::Known(Vec::new()),
+            reader: None,
             missing: Vec::new(),
             foreign: Vec::new(),
         }),

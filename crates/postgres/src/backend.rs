@@ -18,7 +18,9 @@ use secrecy::SecretString;
 use crate::connect::{Server, Spare};
 use crate::link::{Link, in_transaction};
 use crate::watch::Watch;
-use crate::{claim, facts, lock, logins, migrator, observe, password, prepare, sessions, trial};
+use crate::{
+    claim, facts, lock, logins, migrator, observe, password, prepare, reader, sessions, trial,
+};
 
 /// A connection as the admin.
 pub(crate) struct Backend {
@@ -201,5 +203,27 @@ impl Administer for Backend {
         let hold = self.link.hold("closing the migrator").await?;
         let closed = in_transaction!(hold, migrator::close(&hold, scope));
         hold.release(closed)
+    }
+
+    async fn ensure_reader(
+        &self,
+        scope: &Scope,
+        password: &SecretString,
+    ) -> Result<LoginName, DatabaseError> {
+        let operation = "making the login of spec.metrics.sqlQuery";
+        let verifier = password::verifier(operation, password)?;
+        let hold = self.link.hold(operation).await?;
+        let ensured = reader::ensure(&hold, scope, &verifier, self.server.major).await;
+        hold.release(ensured)
+    }
+
+    async fn drop_reader(&self, scope: &Scope) -> Result<(), DatabaseError> {
+        let hold = self
+            .link
+            .hold("dropping the login of spec.metrics.sqlQuery")
+            .await?;
+        let major = self.server.major;
+        let dropped = in_transaction!(hold, reader::drop(&hold, scope, major));
+        hold.release(dropped)
     }
 }

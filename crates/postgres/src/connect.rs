@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Replica, Target};
+use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Reader, Replica, Target};
 use dbop_model::{Engine, LoginName, Proof, ServerInfo, TlsMode, Why};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -19,6 +19,7 @@ use crate::dsn::{self, Dsn};
 use crate::link::{Hold, IDLE_TIMEOUT, LOCK_TIMEOUT, Link, STATEMENT_TIMEOUT};
 use crate::mark::Mark;
 use crate::parse::Values as _;
+use crate::reader::Session;
 use crate::replica::Standby;
 use crate::{error, parse, query, tls};
 
@@ -119,6 +120,20 @@ impl Connector for Postgres {
         let server = greeted(&hold, &dsn, false).await;
         hold.release(server)?;
         Ok(Box::new(Standby::new(link)))
+    }
+
+    async fn connect_reader(
+        &self,
+        target: &Target,
+        login: &LoginName,
+        password: &SecretString,
+    ) -> Result<Box<dyn Reader>, DatabaseError> {
+        let dsn = dsn::parse(&target.dsn)?;
+        let link = open(&dsn, target, login.as_str(), Some(password)).await?;
+        let hold = link.hold("connect").await?;
+        let server = greeted(&hold, &dsn, false).await;
+        hold.release(server)?;
+        Ok(Box::new(Session::new(link)))
     }
 
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {

@@ -98,13 +98,23 @@ pub(crate) async fn drop(
     let Some(login) = find(hold, scope, migration, turn).await? else {
         return Ok(());
     };
-    let quoted = query::name(&login)?;
-    let known = roles::known(hold, [login.as_str()].into()).await?;
+    drop_role(hold, scope, &login, major).await
+}
+
+/// Drops a login of ours by its name, likewise.
+pub(crate) async fn drop_role(
+    hold: &Hold<'_>,
+    scope: &Scope,
+    login: &str,
+    major: u32,
+) -> Result<(), DatabaseError> {
+    let quoted = query::name(login)?;
+    let known = roles::known(hold, [login].into()).await?;
     if !known.iter().any(|role| role.is_inherited) {
-        hold.run(&roles::take_rights(&login, major)?).await?;
+        hold.run(&roles::take_rights(login, major)?).await?;
     }
-    if parse::boolean(hold.operation(), &hold.rows(&query::owns(&login)?).await?)? {
-        let owner = owner(hold, scope, &login).await?;
+    if parse::boolean(hold.operation(), &hold.rows(&query::owns(login)?).await?)? {
+        let owner = owner(hold, scope, login).await?;
         hold.run(&format!(
             "REASSIGN OWNED BY {quoted} TO {}",
             query::name(&owner)?
@@ -112,9 +122,11 @@ pub(crate) async fn drop(
         .await?;
     }
     // It owns nothing here any more, so this only takes back what was granted to it.
-    if parse::boolean(hold.operation(), &hold.rows(&query::owns(&login)?).await?)? {
-        let detail = "something in this database that cannot be given to another role".to_owned();
-        return Err(DatabaseError::StillOwns { login, detail });
+    if parse::boolean(hold.operation(), &hold.rows(&query::owns(login)?).await?)? {
+        return Err(DatabaseError::StillOwns {
+            login: login.to_owned(),
+            detail: "something in this database that cannot be given to another role".to_owned(),
+        });
     }
     hold.run(&format!("DROP OWNED BY {quoted}")).await?;
     match hold.run(&format!("DROP ROLE {quoted}")).await {
@@ -122,7 +134,7 @@ pub(crate) async fn drop(
         // privilege that somebody else granted and the admin cannot take back.
         Err(DatabaseError::Server { code, message, .. }) if code == "2BP01" => {
             Err(DatabaseError::StillOwns {
-                login,
+                login: login.to_owned(),
                 detail: message,
             })
         }
@@ -172,7 +184,7 @@ async fn owner(hold: &Hold<'_>, scope: &Scope, login: &str) -> Result<String, Da
         })
 }
 
-fn parsed(hold: &Hold<'_>, name: &str) -> Result<LoginName, DatabaseError> {
+pub(crate) fn parsed(hold: &Hold<'_>, name: &str) -> Result<LoginName, DatabaseError> {
     LoginName::new(name).map_err(|error| DatabaseError::Unreadable {
         operation: hold.operation(),
         detail: format!("a login's name {error}"),

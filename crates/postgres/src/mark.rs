@@ -19,6 +19,8 @@ pub(crate) enum Mark {
     Owner { claim: ClaimId },
     /// Migrations log in as it.
     Migrator { claim: ClaimId },
+    /// Users' queries run as it.
+    Reader { claim: ClaimId },
     /// Applications of a migration log in as it, when it is its turn.
     Login {
         claim: ClaimId,
@@ -52,6 +54,7 @@ enum Kind {
     Group,
     Owner,
     Migrator,
+    Reader,
     Login,
     /// The login that takes turns with the first: a kind of its own, which an older operator reads as no mark.
     SecondLogin,
@@ -64,6 +67,7 @@ impl Mark {
             Mark::Group { claim, .. }
             | Mark::Owner { claim }
             | Mark::Migrator { claim }
+            | Mark::Reader { claim }
             | Mark::Login { claim, .. } => claim,
         }
     }
@@ -88,6 +92,7 @@ impl Mark {
             },
             Mark::Owner { .. } => text(Kind::Owner),
             Mark::Migrator { .. } => text(Kind::Migrator),
+            Mark::Reader { .. } => text(Kind::Reader),
             Mark::Login {
                 migration, turn, ..
             } => Text {
@@ -122,6 +127,7 @@ impl Mark {
             }
             Kind::Owner => Some(Mark::Owner { claim }),
             Kind::Migrator => Some(Mark::Migrator { claim }),
+            Kind::Reader => Some(Mark::Reader { claim }),
             Kind::Login | Kind::SecondLogin => Some(Mark::Login {
                 claim,
                 migration: MigrationName::new(text.migration?).ok()?,
@@ -176,6 +182,9 @@ mod tests {
                 claim: claim.clone(),
             },
             Mark::Migrator {
+                claim: claim.clone(),
+            },
+            Mark::Reader {
                 claim: claim.clone(),
             },
             Mark::Login {

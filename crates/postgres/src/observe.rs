@@ -55,6 +55,7 @@ async fn in_snapshot(
         roles_ready: false,
         replication: Fact::Known(replica::replication(hold).await?),
         unmanaged: Fact::Known(Vec::new()),
+        reader: None,
         missing: Vec::new(),
         foreign: Vec::new(),
     };
@@ -165,6 +166,7 @@ async fn accounts(
                     name,
                 });
             }
+            Mark::Reader { .. } => facts.reader = Some(named(&row.name)?),
             Mark::Group { .. } | Mark::Owner { .. } => {}
         }
     }

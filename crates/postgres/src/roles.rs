@@ -62,6 +62,11 @@ impl Marked {
         self.name_where(|mark| matches!(mark, Mark::Migrator { .. }))
     }
 
+    /// The login that users' queries run as, where it is there.
+    pub(crate) fn reader(&self) -> Option<&str> {
+        self.name_where(|mark| matches!(mark, Mark::Reader { .. }))
+    }
+
     /// The login of a migration, where it is there.
     pub(crate) fn login(&self, wanted: &MigrationName, wanted_turn: LoginTurn) -> Option<&str> {
         self.name_where(|mark| match mark {

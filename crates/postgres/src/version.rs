@@ -1,16 +1,14 @@
 //! Reading the schema version, and who holds the migration tool's lock, by `dbop-versions`' questions. Whatever
 //! goes wrong is an Unknown with its reason; only a lost connection ends the look.
 //!
-//! A statement of the user's is held to one SELECT by being made a cursor. It may name tables of the schema
-//! `public` without saying so, unless somebody put a function or an operator there that could be taken for one
-//! of the server's.
+//! A statement of the user's is held to one SELECT ([`crate::select`]).
 
 use dbop_database::DatabaseError;
 use dbop_model::{Fact, ObservedVersion, ToolLock, VersionSource, Why};
 use dbop_versions::{Answer, Author, Dialect, LockStep, Statement, Step};
 
 use crate::link::Hold;
-use crate::{parse, query};
+use crate::{parse, query, select};
 
 /// Reading a version is one row of a small table.
 const TIMEOUT_MS: u32 = 10_000;
@@ -85,25 +83,12 @@ async fn users_rows(
     statement: &Statement,
     source: &VersionSource,
 ) -> Result<Answer, DatabaseError> {
-    let is_shadowed = parse::boolean(hold.operation(), &hold.rows(query::SHADOWS).await?)?;
-    if !is_shadowed {
-        hold.run("SET LOCAL search_path TO pg_catalog, public, pg_temp")
-            .await?;
-    }
-    let opened = hold
-        .run_single(&format!(
-            "DECLARE dbop_version NO SCROLL CURSOR FOR {}",
-            statement.sql
-        ))
-        .await;
-    match opened {
-        Ok(()) => {
-            let fetch = format!("FETCH FORWARD {} FROM dbop_version", statement.rows_max);
-            Ok(Answer::Rows(hold.rows(&fetch).await?))
-        }
+    let sees_public = select::see_public(hold).await?;
+    match select::rows(hold, &statement.sql, statement.rows_max).await {
+        Ok(rows) => Ok(Answer::Rows(rows)),
         Err(DatabaseError::Server { code, message, .. }) if code == "42P01" => {
             hold.run("ROLLBACK TO SAVEPOINT version").await?;
-            match elsewhere(hold, &message, source, is_shadowed).await? {
+            match elsewhere(hold, &message, source, !sees_public).await? {
                 None => Ok(Answer::NoSuchTable),
                 Some(detail) => Err(DatabaseError::Unreadable {
                     operation: READING,

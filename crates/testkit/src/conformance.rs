@@ -17,6 +17,7 @@ mod grants;
 mod logins;
 mod looks;
 mod migrators;
+mod readers;
 mod site;
 mod stage;
 
@@ -26,6 +27,7 @@ pub use grants::*;
 pub use logins::*;
 pub use looks::*;
 pub use migrators::*;
+pub use readers::*;
 pub use site::{Client, Nature, OpenRefused, Site};
 pub use stage::Stage;
 
@@ -68,6 +70,8 @@ macro_rules! conformance_cases {
             a_foreign_login_is_never_touched
             the_migrator_opens_and_closes
             what_the_migrator_makes_belongs_to_the_owner
+            a_reader_is_made_and_made_again
+            a_reader_may_read_and_nothing_else
             the_advisory_lock_has_one_holder
             the_advisory_lock_ends_with_its_connection
             a_missing_privilege_is_named_before_any_write

@@ -9,6 +9,7 @@ mod connection;
 mod connector;
 mod deeds;
 mod facts;
+mod reader;
 mod recovery;
 mod replica;
 mod rules;

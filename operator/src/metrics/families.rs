@@ -2,10 +2,11 @@
 //!
 //! Every series bears namespace and name, and besides them only labels whose values are names or of a fixed set.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dbop_engine::Clock;
-use dbop_model::sample::{NextId, TableSize};
+use dbop_model::sample::{MetricKind, MetricQuery, NextId, TableSize};
 use dbop_model::{Fact, ObjectRef};
 use jiff::Timestamp;
 use prometheus_client::collector::Collector;
@@ -14,6 +15,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::book::{Book, OUTCOMES, Row, VERDICTS};
+use super::text;
 
 /// Takes a sample: labels besides namespace and name, and the value.
 type Take<'a> = &'a mut dyn FnMut(&[(&'static str, &str)], f64);
@@ -191,6 +193,15 @@ const FAMILIES: [Of; 16] = [
                 for (query, _, took) in spans.into_iter().filter(|(_, is_empty, _)| !is_empty) {
                     take(&[("query", query)], took.as_secs_f64());
                 }
+                let mut of_users: BTreeMap<&str, f64> = BTreeMap::new();
+                for (query, given) in &sample.queries {
+                    if let Fact::Known(given) = given {
+                        *of_users.entry(&query.name).or_default() += given.took.as_secs_f64();
+                    }
+                }
+                for (query, took) in of_users {
+                    take(&[("query", query)], took);
+                }
             }
         },
     },
@@ -258,7 +269,8 @@ impl Collector for Databases {
         for family in &FAMILIES {
             family.encode(&book, now, &mut encoder)?;
         }
-        durations(&book, &mut encoder)
+        durations(&book, &mut encoder)?;
+        queries(&book, &mut encoder)
     }
 }
 
@@ -293,7 +305,7 @@ fn sample(
     metric: &mut MetricEncoder<'_>,
     kind: MetricType,
     database: &ObjectRef,
-    labels: &[(&'static str, &str)],
+    labels: &[(&str, &str)],
     value: f64,
 ) -> std::fmt::Result {
     let labels = [&of(database)[..], labels].concat();
@@ -302,6 +314,50 @@ fn sample(
         MetricType::Counter => metric.encode_counter::<[(&str, &str); 1], _, f64>(&value, None),
         _ => metric.encode_gauge(&value),
     }
+}
+
+/// A metric that users' queries give, and its series.
+struct OfUsers<'a> {
+    help: &'a str,
+    kind: MetricType,
+    series: Vec<(&'a ObjectRef, &'a MetricQuery, f64)>,
+}
+
+/// What users' own queries give: families by the names that they have in the specs. A name says its type, so databases
+/// cannot differ in it; of their helps the first one is shown.
+fn queries(book: &Book, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+    let mut families: BTreeMap<&str, OfUsers<'_>> = BTreeMap::new();
+    for (database, row) in book.rows() {
+        let given = row.sample.iter().flat_map(|sample| &sample.queries);
+        for (query, value) in given {
+            let Fact::Known(value) = value else { continue };
+            let kind = match query.kind {
+                MetricKind::Gauge => MetricType::Gauge,
+                MetricKind::Counter => MetricType::Counter,
+            };
+            let family = families.entry(&query.name).or_insert(OfUsers {
+                help: &query.help,
+                kind,
+                series: Vec::new(),
+            });
+            family.series.push((database, query, value.value));
+        }
+    }
+    for (name, family) in families {
+        // The library adds what a counter's name ends in.
+        let name = match family.kind {
+            MetricType::Counter => name.strip_suffix("_total").unwrap_or(name),
+            _ => name,
+        };
+        let help = text::escaped(family.help);
+        let mut metric = encoder.encode_descriptor(name, &help, None, family.kind)?;
+        for (database, query, value) in family.series {
+            let labels = query.labels.iter();
+            let labels: Vec<(&str, &str)> = labels.map(|(k, v)| (k.as_str(), v.as_str())).collect();
+            sample(&mut metric, family.kind, database, &labels, value)?;
+        }
+    }
+    Ok(())
 }
 
 /// How long migrations took: the one family that is no number.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dbop_model::sample::{NextId, TableSize};
+use dbop_model::sample::{MetricKind, MetricQuery, NextId, QueryValue, TableSize};
 use dbop_model::table::{RowEstimate, RowSource, TableName};
 use dbop_model::{
     Digest, Fact, JobName, LoginFacts, LoginName, LoginTurn, MigrationName, Outcome, RunRecord,
@@ -283,6 +283,7 @@ fn a_sample_is_shown_until_no_more_are_wanted() {
             }]),
         )]
         .into(),
+        queries: Vec::new(),
     };
     series.sampled(&database, &sample);
     assert!(
@@ -311,4 +312,69 @@ fn a_sample_is_shown_until_no_more_are_wanted() {
         !text.contains("app.orders") && !text.lines().any(is_age),
         "{text}"
     );
+}
+
+fn query(name: &str, kind: MetricKind, labels: &[(&str, &str)]) -> Arc<MetricQuery> {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Arc::new(MetricQuery {
+        name: name.to_owned(),
+        help: r"What \ it says.".to_owned(),
+        kind,
+        labels: labels.iter().map(own).collect(),
+        sql: "SELECT 1".to_owned(),
+    })
+}
+
+/// A sample in which these queries gave these numbers.
+fn asked(queries: &[(&Arc<MetricQuery>, Option<f64>)]) -> Sample {
+    let given = |(query, value): &(&Arc<MetricQuery>, Option<f64>)| {
+        let took = Duration::from_millis(250);
+        let fact = match value {
+            Some(value) => Fact::Known(QueryValue {
+                value: *value,
+                took,
+            }),
+            None => Fact::Unknown(Why::new("it failed")),
+        };
+        (Arc::clone(query), fact)
+    };
+    Sample {
+        taken_at: Timestamp::UNIX_EPOCH,
+        sizes_took: Duration::ZERO,
+        next_ids_took: Duration::ZERO,
+        sizes: Default::default(),
+        next_ids: Default::default(),
+        queries: queries.iter().map(given).collect(),
+    }
+}
+
+#[test]
+fn users_numbers_are_families_of_their_own_whatever_their_labels_hold() {
+    let series = testing::series();
+    let facts = dbop_plan::example::facts().unwrap();
+    let odd = query(
+        "orders_open",
+        MetricKind::Gauge,
+        &[("shop", "a\"} 1\nup 0 \\")],
+    );
+    let plain = query("orders_open", MetricKind::Gauge, &[]);
+    let paid = query("orders_paid_total", MetricKind::Counter, &[]);
+    for namespace in ["a", "b"] {
+        publish(&series, &id(namespace), &facts);
+        let sample = asked(&[(&odd, Some(7.0)), (&plain, None), (&paid, Some(1e6))]);
+        series.sampled(&id(namespace), &sample);
+    }
+    for line in [
+        r"# HELP orders_open What \\ it says.",
+        "# TYPE orders_open gauge",
+        r#"orders_open{namespace="a",name="shop",shop="a\"} 1\nup 0 \\"} 7.0"#,
+        "# TYPE orders_paid_total counter",
+        r#"orders_paid_total{namespace="b",name="shop"} 1000000.0"#,
+        r#"database_query_duration_seconds{namespace="a",name="shop",query="orders_open"} 0.25"#,
+    ] {
+        shows(&series, line);
+    }
+    let text = series.render();
+    assert!(!text.lines().any(|line| line.starts_with("up ")), "{text}");
+    assert_eq!(text.matches("# TYPE orders_open ").count(), 1, "{text}");
 }

@@ -3,6 +3,7 @@
 //! One answer has one format. The older one is read by everything that scrapes; it names a counter as its samples are
 //! named, and knows neither units nor an end.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// The same series in the text format.
@@ -23,6 +24,14 @@ pub(super) fn plain(open_metrics: &str) -> String {
         text.push('\n');
     }
     text
+}
+
+/// A help text (Prometheus documentation, "Exposition formats"); values of labels the library escapes itself.
+pub(super) fn escaped(help: &str) -> Cow<'_, str> {
+    if !help.contains(['\\', '\n']) {
+        return Cow::Borrowed(help);
+    }
+    Cow::Owned(help.replace('\\', "\\\\").replace('\n', "\\n"))
 }
 
 /// `# HELP name text` and `# TYPE name kind`, in parts.

@@ -1,9 +1,10 @@
 //! A ManagedDatabase into `DatabaseSpec`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dbop_model::finding::{Accept, HintMode, HintPolicy, Probes};
-use dbop_model::sample::MetricsSpec;
+use dbop_model::sample::{MetricKind, MetricQuery, MetricsSpec};
 use dbop_model::table::TableName;
 use dbop_model::{
     CredentialPolicy, DatabaseSpec, DeletionPolicy, DsnKeys, DsnSource, Engine, KeyTemplate,
@@ -352,6 +353,7 @@ fn metrics_spec(metrics: &database::Metrics, gather: &mut Gather) -> Option<Metr
         interval,
         table_estimated_size,
         table_next_id,
+        sql_query,
     } = metrics;
     let interval = gather.take("spec.metrics.interval", parse_duration(interval));
     let mut tables = |field: &str, names: &[String]| -> Option<Vec<TableName>> {
@@ -367,11 +369,62 @@ fn metrics_spec(metrics: &database::Metrics, gather: &mut Gather) -> Option<Metr
     };
     let sizes = tables("tableEstimatedSize", table_estimated_size);
     let next_ids = tables("tableNextId", table_next_id);
+    let queries: Vec<_> = sql_query.iter().map(metric_query).map(Arc::new).collect();
+    refuse_twins(&queries, gather);
     Some(MetricsSpec {
         interval: interval?,
         sizes: sizes?,
         next_ids: next_ids?,
+        queries,
     })
+}
+
+fn metric_query(query: &database::SqlQuery) -> MetricQuery {
+    let database::SqlQuery {
+        query,
+        name,
+        help,
+        kind,
+        labels,
+    } = query.clone();
+    MetricQuery {
+        name,
+        help,
+        kind: match kind {
+            database::MetricType::Gauge => MetricKind::Gauge,
+            database::MetricType::Counter => MetricKind::Counter,
+        },
+        labels,
+        sql: query,
+    }
+}
+
+/// A metric has one help, and a series one value.
+fn refuse_twins(queries: &[Arc<MetricQuery>], gather: &mut Gather) {
+    for (nth, query) in queries.iter().enumerate() {
+        let mut before = queries.iter().take(nth).enumerate();
+        let Some((other, first)) = before.find(|(_, before)| before.name == query.name) else {
+            continue;
+        };
+        if first.help != query.help {
+            gather.refuse(
+                &format!("spec.metrics.sqlQuery[{nth}].help"),
+                format!("is not that of sqlQuery[{other}], which has the same name"),
+                "write the same help for both, or call the metric something else",
+            );
+        }
+        let twin = queries.iter().take(nth);
+        let mut twin = twin.enumerate();
+        if let Some((other, _)) =
+            twin.find(|(_, before)| before.name == query.name && before.labels == query.labels)
+        {
+            gather.refuse(
+                &format!("spec.metrics.sqlQuery[{nth}].labels"),
+                format!("are those of sqlQuery[{other}], which has the same name"),
+                "give them different labels, or call the metric something else",
+            );
+        }
+    }
 }
 
 fn hint_policy(hints: &database::Hints, gather: &mut Gather) -> Option<HintPolicy> {

@@ -14,7 +14,7 @@ use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::trial::{Attempt, Trial};
 use dbop_model::{
     Claim, DatabaseFacts, Engine, Fact, LoginFacts, LoginName, LoginTurn, MigrationName,
-    MigratorFacts, ServerInfo, Session, Why,
+    MigratorFacts, Privilege, ServerInfo, Session, Why,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -112,6 +112,7 @@ impl Introspect for Connection {
             roles_ready: false,
             replication: Fact::Known(server.replication()),
             unmanaged: Fact::Known(Vec::new()),
+            reader: None,
             missing: server.missing.clone(),
             foreign: Vec::new(),
             claim,
@@ -152,6 +153,7 @@ impl Introspect for Connection {
                         name: login,
                     });
                 }
+                Some(Mark::Reader { claim }) if *claim == id => facts.reader = Some(login),
                 _ => {}
             }
         }
@@ -379,6 +381,38 @@ impl Administer for Connection {
                 let role = server.role_mut(migrator.as_str());
                 role.login = false;
                 role.password = None;
+            }
+            Ok(())
+        })
+    }
+
+    async fn ensure_reader(
+        &self,
+        scope: &Scope,
+        password: &SecretString,
+    ) -> Result<LoginName, DatabaseError> {
+        self.write("ensure_reader", |server, database| {
+            server.hold_claim(database, scope)?;
+            let reader = names::reader(Engine::PostgreSql, &scope.owner.object, &scope.claim);
+            let claim = scope.claim.clone();
+            server.make_role(reader.as_str(), "login", Mark::Reader { claim })?;
+            let role = server.role_mut(reader.as_str());
+            role.login = true;
+            role.password = Some(password.expose_secret().to_owned());
+            for table in server.database_mut(database).tables.values_mut() {
+                let reads = [Privilege::Select].into();
+                table.grants.insert(reader.to_string(), reads);
+            }
+            Ok(reader)
+        })
+    }
+
+    async fn drop_reader(&self, scope: &Scope) -> Result<(), DatabaseError> {
+        self.write("drop_reader", |server, database| {
+            server.hold_claim(database, scope)?;
+            let reader = names::reader(Engine::PostgreSql, &scope.owner.object, &scope.claim);
+            if server.is_ours(&reader, scope)? {
+                server.remove_role(reader.as_str());
             }
             Ok(())
         })

@@ -2,11 +2,12 @@
 //! PostgreSQL, since that is what the code under test knows.
 
 use async_trait::async_trait;
-use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Replica, Target};
+use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Reader, Replica, Target};
 use dbop_model::{Engine, LoginName, Proof, TlsMode, Why};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::connection::Connection;
+use super::reader::ReaderConnection;
 use super::replica::{self, ReplicaConnection};
 use super::server::Mark;
 use super::{ADMIN, FakeDatabase, OpenError};
@@ -90,6 +91,29 @@ impl Connector for FakeDatabase {
         let host = dsn.host.to_owned();
         replica::reached(&self.locked(), &host)?;
         Ok(Box::new(ReplicaConnection::new(self.clone(), host)))
+    }
+
+    async fn connect_reader(
+        &self,
+        target: &Target,
+        login: &LoginName,
+        password: &SecretString,
+    ) -> Result<Box<dyn Reader>, DatabaseError> {
+        let dsn = parsed(target)?;
+        let address = format!("{}:{}", dsn.host, dsn.port);
+        let server = self.locked();
+        match server.admits(login.as_str(), password.expose_secret()) {
+            Ok(()) => Ok(Box::new(ReaderConnection::new(self.clone()))),
+            Err(OpenError::Refused(_)) => Err(DatabaseError::Refused {
+                address,
+                user: login.to_string(),
+                code: "28P01".to_owned(),
+            }),
+            Err(error) => Err(DatabaseError::Unreachable {
+                address,
+                reason: error.to_string(),
+            }),
+        }
     }
 
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {

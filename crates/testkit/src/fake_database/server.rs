@@ -86,6 +86,11 @@ pub enum Mark {
         /// The claim.
         claim: ClaimId,
     },
+    /// Users' queries run as it.
+    Reader {
+        /// The claim.
+        claim: ClaimId,
+    },
     /// Applications of a migration use it.
     Login {
         /// The claim.
@@ -104,6 +109,7 @@ impl Mark {
             Mark::Group { claim, .. }
             | Mark::Owner { claim }
             | Mark::Migrator { claim }
+            | Mark::Reader { claim }
             | Mark::Login { claim, .. } => claim,
         }
     }
