@@ -147,11 +147,7 @@ fn fitted(head: &str, tail: &str, max: usize) -> String {
 
 /// The longest prefix of `text` of at most `max` bytes.
 fn cut(text: &str, max: usize) -> &str {
-    let mut end = text.len().min(max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+    &text[..text.floor_char_boundary(max)]
 }
 
 fn hex(bytes: &[u8]) -> String {

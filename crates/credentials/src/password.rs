@@ -12,7 +12,7 @@ pub fn password(random: [u8; PASSWORD_BYTES]) -> SecretString {
     let text: String = random
         .chunks_exact(3)
         .flat_map(|b| {
-            let bits = u32::from(b[0]) << 16 | u32::from(b[1]) << 8 | u32::from(b[2]);
+            let bits = u32::from_be_bytes([0, b[0], b[1], b[2]]);
             [18, 12, 6, 0].map(|shift| char::from(ALPHABET[(bits >> shift & 63) as usize]))
         })
         .collect();

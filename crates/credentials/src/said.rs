@@ -259,6 +259,10 @@ mod tests {
                 Some("at postgresql://a:***@db/ä"),
             );
         }
+        // What only looks like a form of it is something else, and stays.
+        for other in ["p+ss", "p%41ss", "p%4"] {
+            check(other, &["p@ss"], Some(other));
+        }
         check("100%", &["p@ss"], Some("100%"));
         check("%4", &["@a"], Some("%4"));
     }

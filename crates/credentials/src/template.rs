@@ -38,6 +38,7 @@ const CA_FILE: &str = "ca.crt";
 pub fn keys(template: &SecretTemplate, binding: &Binding) -> BTreeMap<String, SecretString> {
     let presets = template.presets.iter().map(|preset| {
         let value = in_words_of(*preset, template, binding);
+        let value = value.filter(|value| bounded(value).is_some());
         (preset.key().to_owned(), value)
     });
     let own = template
@@ -47,7 +48,6 @@ pub fn keys(template: &SecretTemplate, binding: &Binding) -> BTreeMap<String, Se
     presets
         .chain(own)
         .filter_map(|(key, value)| Some((key, value?)))
-        .filter(|(_, value)| value.len() <= VALUE_BYTES_MAX)
         .map(|(key, value)| (key, value.into()))
         .collect()
 }
@@ -61,11 +61,14 @@ fn filled_in(template: &KeyTemplate, binding: &Binding) -> Option<String> {
             Part::Value(value, encoders) => out.push_str(&one(*value, encoders, binding)?),
         }
         // A template may name the CA a thousand times.
-        if out.len() > VALUE_BYTES_MAX {
-            return None;
-        }
+        bounded(&out)?;
     }
     Some(out)
+}
+
+/// `None`: it is longer than a key may be.
+fn bounded(value: &str) -> Option<&str> {
+    (value.len() <= VALUE_BYTES_MAX).then_some(value)
 }
 
 fn one(value: TemplateValue, encoders: &[Encoder], binding: &Binding) -> Option<String> {

@@ -211,6 +211,10 @@ fn templates_are_filled_in() {
     check_own("{password|pgservice}", &plain, Some("a'b\"\\:;%"));
     check_own("{password|dotnet}", &plain, Some("\"a'b\"\"\\:;%\""));
     check_own("{password|conninfo}", &plain, Some("'a\\'b\"\\\\:;%'"));
+    let lines = binding(Engine::PostgreSql, TlsMode::Require, "a\nb\tc");
+    check_own("{password|json}", &lines, Some("a\\nb\\u0009c"));
+    let any = binding(Engine::PostgreSql, TlsMode::Require, "*");
+    check_own("{password|pgpass}", &any, Some("\\*"));
     check_own("{password|json}", &plain, Some("a'b\\\"\\\\:;%"));
     check_own(
         "{password|dotnet|json}",
@@ -256,6 +260,14 @@ fn no_key_grows_beyond_its_bound() {
     let many = "{ca}".repeat(1000);
     let verified = binding(Engine::PostgreSql, TlsMode::VerifyCa, "p");
     check_own(&many, &verified, None);
+    let full = "p".repeat(VALUE_BYTES_MAX);
+    let plain = |password: &str| binding(Engine::PostgreSql, TlsMode::Require, password);
+    check_own("{password}", &plain(&full), Some(&full));
+    check_own("{password}x", &plain(&full), None);
+    // As a URL writes it, each of these is three bytes.
+    let third = "%".repeat(VALUE_BYTES_MAX / 3);
+    let keys = shown(&with(&[Preset::SqlAlchemy], &[]), &plain(&third));
+    assert!(keys.is_empty(), "a preset's key is bounded as well");
 }
 
 #[test]
