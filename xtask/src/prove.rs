@@ -3,6 +3,7 @@
 //! A proof is a test program at full length (or a measurement) and a page in `docs/proof/` with
 //! date, versions and seed, so that anybody can repeat it. A proof that fails changes no page.
 
+mod changes;
 mod fuzz;
 mod mutants;
 mod size;
@@ -45,6 +46,8 @@ pub(crate) enum Proof {
     Simulation,
     /// Each protection of docs/safety.md is taken out, and a test sees it.
     Mutants,
+    /// Every small change of the planner and of credentials that cargo-mutants makes is seen by a test.
+    Changes,
     /// What reads connection strings, versions, SQL and manifests, some minutes each with texts that libFuzzer makes up.
     Fuzz,
     /// The release binary is static and small, and a cold build of the demo is short.
@@ -77,6 +80,7 @@ impl Proof {
             Proof::Crashes => "crashes",
             Proof::Simulation => "simulation",
             Proof::Mutants => "mutants",
+            Proof::Changes => "changes",
             Proof::Fuzz => "fuzz",
             Proof::Size => "size",
             Proof::Conformance => "conformance",
@@ -99,6 +103,9 @@ impl Proof {
                 "Every fault and pair of faults in simulation, and random histories"
             }
             Proof::Mutants => "Every protection taken out, and seen by a test",
+            Proof::Changes => {
+                "Every small change of the planner and of credentials, seen by a test"
+            }
             Proof::Fuzz => {
                 "Connection strings, versions, SQL and manifests that a fuzzer makes up: no promise is broken"
             }
@@ -166,6 +173,7 @@ pub(crate) fn run(
         proof,
         Proof::Size
             | Proof::Mutants
+            | Proof::Changes
             | Proof::Fuzz
             | Proof::Histories
             | Proof::Oracle
@@ -183,6 +191,7 @@ pub(crate) fn run(
     let page = match proof {
         Proof::Size => size::measure(&root)?,
         Proof::Mutants => mutants::prove(&root, only)?,
+        Proof::Changes => changes::prove(&root)?,
         Proof::Fuzz => fuzz::prove(&root, minutes.unwrap_or(fuzz::MINUTES))?,
         Proof::Simulation => {
             let mut environment = vec![];

@@ -18,6 +18,8 @@ mod percona;
 mod prometheus;
 mod rust;
 
+pub(crate) use rust::CARGO_MUTANTS;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::process::Command;

@@ -215,13 +215,13 @@ fn failed(output: &[String]) -> Vec<String> {
 
 /// A copy of the files that git tracks or would track. It stays from run to run, and only what differs is written
 /// anew, so that cargo builds no more than that.
-struct Copy {
+pub(super) struct Copy {
     folder: PathBuf,
     target: PathBuf,
 }
 
 impl Copy {
-    fn of(root: &Path, below: &Path) -> Result<Copy> {
+    pub(super) fn of(root: &Path, below: &Path) -> Result<Copy> {
         let folder = below.join("checkout");
         let files = files(root)?;
         remove_others(&folder, &folder, &files)?;
@@ -253,19 +253,26 @@ impl Copy {
         done
     }
 
+    /// A `cargo` command in the copy.
+    pub(super) fn cargo(&self) -> Command {
+        let mut cargo = workspace::cargo(&self.folder);
+        cargo
+            .env("CARGO_TARGET_DIR", &self.target)
+            // Each is built to be run once, and nobody debugs it here: the quickest build is the best one.
+            .env("CARGO_PROFILE_DEV_DEBUG", "false")
+            // What is taken out leaves things unused behind.
+            .env("RUSTFLAGS", "--cap-lints=warn");
+        cargo
+    }
+
     fn test(
         &self,
         arguments: &[&str],
         environment: &[(String, String)],
     ) -> Result<progress::Outcome> {
-        let mut cargo = workspace::cargo(&self.folder);
+        let mut cargo = self.cargo();
         cargo
-            .env("CARGO_TARGET_DIR", &self.target)
             .envs(environment.iter().cloned())
-            // Each is built to be run once, and nobody debugs it here: the quickest build is the best one.
-            .env("CARGO_PROFILE_DEV_DEBUG", "false")
-            // What is taken out leaves things unused behind.
-            .env("RUSTFLAGS", "--cap-lints=warn")
             // With the operator the dependencies have the same features for every test, and are built once.
             .args([
                 "test",

@@ -1,4 +1,4 @@
-//! sqlx-cli and diesel_cli, installed with cargo from its registry, each by the lock file that was published with
+//! sqlx-cli, diesel_cli and cargo-mutants, installed with cargo from its registry, each by the lock file that was published with
 //! it: nothing of them is in this workspace's dependencies.
 
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::progress;
 use crate::workspace;
 
 /// A package with a command line.
-pub(super) struct Package {
+pub(crate) struct Package {
     name: &'static str,
     version: &'static str,
     features: &'static str,
@@ -34,12 +34,25 @@ pub(super) const DIESEL: Package = Package {
     takes: "ten minutes",
 };
 
+/// It makes small changes in code, one at a time, for `prove changes`.
+pub(crate) const CARGO_MUTANTS: Package = Package {
+    name: "cargo-mutants",
+    version: "27.1.0",
+    features: "",
+    takes: "some minutes",
+};
+
 /// How many lines of a failed build are shown.
 const LINES_SHOWN: usize = 30;
 
 impl Package {
+    /// What it is, for people.
+    pub(crate) fn title(&self) -> String {
+        format!("{} {}", self.name, self.version)
+    }
+
     /// From the cache, or built now.
-    pub(super) fn provide(&self, cache: &Cache) -> Result<PathBuf> {
+    pub(crate) fn provide(&self, cache: &Cache) -> Result<PathBuf> {
         let entry = format!("tools-{}-{}", self.name, self.version);
         cache.folder(&entry, |folder| self.install(folder))
     }
