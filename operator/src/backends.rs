@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Replica, Target};
+use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Reader, Replica, Target};
 use dbop_engine::Clock as _;
 use dbop_model::{LoginName, Proof, Why};
 use dbop_mysql::MySql;
@@ -95,6 +95,17 @@ impl Connector for ByScheme {
 
     async fn connect_replica(&self, target: &Target) -> Result<Box<dyn Replica>, DatabaseError> {
         self.of(target)?.connect_replica(target).await
+    }
+
+    async fn connect_reader(
+        &self,
+        target: &Target,
+        login: &LoginName,
+        password: &SecretString,
+    ) -> Result<Box<dyn Reader>, DatabaseError> {
+        self.of(target)?
+            .connect_reader(target, login, password)
+            .await
     }
 
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {

@@ -258,27 +258,15 @@ pub trait Connector: Send + Sync {
     async fn connect(&self, target: &Target) -> Result<Box<dyn Administer>, DatabaseError>;
 
     /// Connects to a replica, to look at its sessions alone: a server that takes no writes will do.
-    async fn connect_replica(&self, _target: &Target) -> Result<Box<dyn Replica>, DatabaseError> {
-        Err(DatabaseError::Server {
-            operation: "connecting to a replica",
-            code: "0A000".to_owned(),
-            message: "replicas of this kind of server cannot be looked at".to_owned(),
-        })
-    }
+    async fn connect_replica(&self, target: &Target) -> Result<Box<dyn Replica>, DatabaseError>;
 
     /// Connects as the login that users' queries run as.
     async fn connect_reader(
         &self,
-        _target: &Target,
-        _login: &LoginName,
-        _password: &SecretString,
-    ) -> Result<Box<dyn Reader>, DatabaseError> {
-        Err(DatabaseError::Server {
-            operation: READER,
-            code: "0A000".to_owned(),
-            message: "users' queries cannot be run on this kind of server".to_owned(),
-        })
-    }
+        target: &Target,
+        login: &LoginName,
+        password: &SecretString,
+    ) -> Result<Box<dyn Reader>, DatabaseError>;
 
     /// Tries a credential by logging in with it.
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof;

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dbop_database::Target;
-use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Introspect, Look, Scope};
+use dbop_database::{
+    Administer, Connector, DatabaseError, Endpoint, Introspect, Look, Reader, Replica, Scope,
+};
 use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::{
@@ -131,6 +133,23 @@ impl Connector for Remote {
             line: Mutex::new(line),
             address: dsn.address.to_owned(),
         }))
+    }
+
+    async fn connect_replica(&self, _: &Target) -> Result<Box<dyn Replica>, DatabaseError> {
+        Err(DatabaseError::Lost {
+            operation: "a bench, which has none",
+        })
+    }
+
+    async fn connect_reader(
+        &self,
+        _: &Target,
+        _: &LoginName,
+        _: &SecretString,
+    ) -> Result<Box<dyn Reader>, DatabaseError> {
+        Err(DatabaseError::Lost {
+            operation: "a bench, which has none",
+        })
     }
 
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {
@@ -317,6 +336,7 @@ impl Introspect for Connection {
             roles_ready: answer["rolesReady"] == true,
             replication: Fact::Known(Replication::default()),
             unmanaged: Fact::Known(Vec::new()),
+            reader: None,
             missing: Vec::new(),
             foreign: Vec::new(),
         };

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -145,6 +147,28 @@ impl Operator {
         if let Ok(Some(status)) = self.child.try_wait() {
             panic!("the operator ended by itself, {status}:\n{}", self.log());
         }
+    }
+
+    /// What `/metrics` of it shows.
+    ///
+    /// # Panics
+    /// When it does not answer, or not as it should.
+    pub async fn metrics(&self) -> String {
+        let log = self.log();
+        let (_, listens) = log
+            .rsplit_once("listens=")
+            .expect("an operator says where it listens");
+        let address = listens.split_whitespace().next().unwrap_or_default();
+        let mut stream = TcpStream::connect(address).await.expect("its port is open");
+        let request = "GET /metrics HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n";
+        let sent = stream.write_all(request.as_bytes()).await;
+        sent.expect("it takes a request");
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer).await;
+        read.expect("it answers in UTF-8");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("it has a body");
+        body.to_owned()
     }
 
     /// What it has logged.

@@ -7,7 +7,7 @@ use std::future::pending;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Replica, Target};
+use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Reader, Replica, Target};
 use dbop_model::{LoginName, Proof};
 use secrecy::SecretString;
 
@@ -49,6 +49,16 @@ impl Connector for Connections {
         self.while_leading(self.inner.connect_replica(target)).await
     }
 
+    async fn connect_reader(
+        &self,
+        target: &Target,
+        login: &LoginName,
+        password: &SecretString,
+    ) -> Result<Box<dyn Reader>, DatabaseError> {
+        let opened = self.inner.connect_reader(target, login, password);
+        self.while_leading(opened).await
+    }
+
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {
         let proof = self.inner.prove(target, login, password);
         self.while_leading(proof).await
@@ -78,6 +88,23 @@ mod tests {
         async fn connect(&self, _: &Target) -> Result<Box<dyn Administer>, DatabaseError> {
             self.0.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_secs(1)).await;
+            Err(DatabaseError::Lost {
+                operation: "a test",
+            })
+        }
+
+        async fn connect_replica(&self, _: &Target) -> Result<Box<dyn Replica>, DatabaseError> {
+            Err(DatabaseError::Lost {
+                operation: "a test",
+            })
+        }
+
+        async fn connect_reader(
+            &self,
+            _: &Target,
+            _: &LoginName,
+            _: &SecretString,
+        ) -> Result<Box<dyn Reader>, DatabaseError> {
             Err(DatabaseError::Lost {
                 operation: "a test",
             })

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dbop_database::{
-    Administer, Connector, DatabaseError, Endpoint, Introspect, Look, Scope, Target,
+    Administer, Connector, DatabaseError, Endpoint, Introspect, Look, Reader, Replica, Scope,
+    Target,
 };
 use dbop_model::catalogue::Catalogue;
 use dbop_model::table::{FactRequest, TableFactsSet};
@@ -103,6 +104,19 @@ impl Connector for Databases {
             calls: self.calls.clone(),
             _open: self.open.clone(),
         }))
+    }
+
+    async fn connect_replica(&self, target: &Target) -> Result<Box<dyn Replica>, DatabaseError> {
+        self.server.connect_replica(target).await
+    }
+
+    async fn connect_reader(
+        &self,
+        target: &Target,
+        login: &LoginName,
+        password: &SecretString,
+    ) -> Result<Box<dyn Reader>, DatabaseError> {
+        self.server.connect_reader(target, login, password).await
     }
 
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Target};
+use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Reader, Replica, Target};
 use dbop_model::{LoginName, Proof};
 use dbop_testkit::fake_database::FakeDatabase;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -35,6 +35,19 @@ impl Connector for Poisoned {
             panic!("the poison object");
         }
         self.server.connect(target).await
+    }
+
+    async fn connect_replica(&self, target: &Target) -> Result<Box<dyn Replica>, DatabaseError> {
+        self.server.connect_replica(target).await
+    }
+
+    async fn connect_reader(
+        &self,
+        target: &Target,
+        login: &LoginName,
+        password: &SecretString,
+    ) -> Result<Box<dyn Reader>, DatabaseError> {
+        self.server.connect_reader(target, login, password).await
     }
 
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {

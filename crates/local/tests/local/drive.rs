@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dbop_api::report::Event;
-use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Target};
+use dbop_database::{Administer, Connector, DatabaseError, Endpoint, Reader, Replica, Target};
 use dbop_local::{
     End, LocalEnd, LocalPlatform, Manifests, Observer, Progress, ProgressSource, Request, Until,
 };
@@ -172,6 +172,21 @@ impl Connector for Servers {
 
     async fn connect(&self, target: &Target) -> Result<Box<dyn Administer>, DatabaseError> {
         self.of(target).connect(target).await
+    }
+
+    async fn connect_replica(&self, target: &Target) -> Result<Box<dyn Replica>, DatabaseError> {
+        self.of(target).connect_replica(target).await
+    }
+
+    async fn connect_reader(
+        &self,
+        target: &Target,
+        login: &LoginName,
+        password: &SecretString,
+    ) -> Result<Box<dyn Reader>, DatabaseError> {
+        self.of(target)
+            .connect_reader(target, login, password)
+            .await
     }
 
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {
