@@ -8,8 +8,10 @@
 pub mod advice;
 pub mod argocd;
 mod database;
+pub mod http;
 pub mod kubernetes;
 pub mod local;
+pub mod prometheus;
 pub mod random;
 mod server;
 mod session;

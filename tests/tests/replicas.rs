@@ -6,6 +6,8 @@
 
 #[path = "replicas/caches.rs"]
 mod caches;
+#[path = "replicas/dashboards.rs"]
+mod dashboards;
 #[path = "replicas/metrics.rs"]
 mod metrics;
 #[path = "replicas/moments.rs"]

@@ -23,7 +23,7 @@ use crate::servers::{
 };
 use crate::test::{
     self, CRASHES, HISTORIES, NODE, Node, ORACLE, PROBES, Program, Programs, RACES, REPLICAS,
-    SCENARIOS, SIMULATION, THREADS_WITH_TOOLS, TOOLS, Tally,
+    REPLICAS_SERVERS, SCENARIOS, SIMULATION, THREADS_WITH_TOOLS, TOOLS, Tally,
 };
 use crate::tools::{self, Tool};
 use crate::workspace::{self, capture};
@@ -227,12 +227,13 @@ pub(crate) fn run(
         )?,
         Proof::Replicas => {
             let cluster = Cluster::light("prove")?;
-            let environment = cluster.environment()?;
+            let mut environment = cluster.environment()?;
+            environment.extend(tools::environment(&[Tool::Prometheus], &Cache::open()?)?);
             with_programs(
                 &root,
                 seed,
                 environment,
-                start(&OUTER_POSTGRES)?,
+                start(&REPLICAS_SERVERS)?,
                 ONCE,
                 |program| program.is(REPLICAS),
             )?

@@ -25,8 +25,8 @@ use crate::histories::{self, History};
 use crate::progress::{self, Progress};
 use crate::python;
 use crate::servers::{
-    self, MYSQL, Name, OUTER_MYSQL, OUTER_POSTGRES, REPLICATED_MYSQL, REPLICATED_POSTGRES, Server,
-    TOOL_SERVERS,
+    self, MYSQL, NEWEST_POSTGRES, Name, OUTER_MYSQL, OUTER_POSTGRES, REPLICATED_MYSQL,
+    REPLICATED_POSTGRES, Server, TOOL_SERVERS,
 };
 use crate::tidy;
 use crate::tools::{self, Tool};
@@ -52,6 +52,8 @@ const SKIP_ON_POSTGRES: &[&str] = &["--skip", "on_postgres::", "--show-output"];
 pub(crate) const SIMULATION: (&str, &str) = ("dbop-testkit", "simulation");
 /// The walks that are killed at many points, and the package that they are in.
 pub(crate) const CRASHES: (&str, &str) = ("dbop-tests", "crashes");
+/// One server of each kind for what is done through an API server: which version it is makes no difference there.
+pub(crate) const REPLICAS_SERVERS: [Name; 2] = [NEWEST_POSTGRES, MYSQL[1]];
 /// The table of what an API server refuses, and the package that it is in.
 const ADMISSION: (&str, &str) = ("dbop-tests", "admission");
 /// That every way to install gives the same, and that an API server takes it.
@@ -269,8 +271,9 @@ impl Run {
             }
             Tier::Failures => {
                 let cluster = Cluster::light("tests")?;
-                let mut environment = self.servers(&OUTER_POSTGRES)?;
+                let mut environment = self.servers(&REPLICAS_SERVERS)?;
                 environment.extend(cluster.environment()?);
+                environment.extend(tools::environment(&[Tool::Prometheus], &Cache::open()?)?);
                 self.select_with(tally, &environment, &["--show-output"], |program| {
                     program.is(REPLICAS)
                 })

@@ -7,14 +7,12 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::{Api, Gateway};
-use crate::binary;
 use crate::local::until;
+use crate::{binary, http};
 
 /// How long a token lasts: longer than any test.
 const TOKEN_SECONDS: u32 = 7200;
@@ -149,26 +147,27 @@ impl Operator {
         }
     }
 
-    /// What `/metrics` of it shows.
+    /// Where it listens, as `host:port`.
     ///
     /// # Panics
-    /// When it does not answer, or not as it should.
-    pub async fn metrics(&self) -> String {
+    /// When it does not say.
+    #[must_use]
+    pub fn address(&self) -> String {
         let log = self.log();
         let (_, listens) = log
             .rsplit_once("listens=")
             .expect("an operator says where it listens");
-        let address = listens.split_whitespace().next().unwrap_or_default();
-        let mut stream = TcpStream::connect(address).await.expect("its port is open");
-        let request = "GET /metrics HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n";
-        let sent = stream.write_all(request.as_bytes()).await;
-        sent.expect("it takes a request");
-        let mut answer = String::new();
-        let read = stream.read_to_string(&mut answer).await;
-        read.expect("it answers in UTF-8");
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("it has a body");
-        body.to_owned()
+        let address = listens.split_whitespace().next();
+        address.unwrap_or_default().to_owned()
+    }
+
+    /// What `/metrics` of it shows.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn metrics(&self) -> String {
+        let answer = http::get(&self.address(), "/metrics").await;
+        answer.unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
 
     /// What it has logged.

@@ -2,6 +2,7 @@
 
 use dbop_tests::kubernetes::{NAME, Operator, Stage};
 use dbop_tests::local::until;
+use dbop_tests::prometheus;
 use serde_json::{Value, json};
 
 use crate::{API_SERVER, STAGES, WALK, at_v2};
@@ -83,7 +84,10 @@ async fn samples(stage: &Stage, a: &Operator, of: &str) {
         a.metrics().await.contains(&format!("steps_done{{{of}}} "))
     })
     .await;
-    assert!(!a.metrics().await.contains("steps_broken{"));
+    let text = a.metrics().await;
+    assert!(!text.contains("steps_broken{"), "{text}");
+    // All families are there by now but those of what failed.
+    assert_eq!(prometheus::complaints(&text), "");
     let notes = [
         "spec.metrics.tableEstimatedSize[1]: there is no table gone",
         "spec.metrics.sqlQuery[1] (steps_broken): the query took longer than 5 s",
