@@ -308,6 +308,7 @@ fn each_value_of_the_chart_has_its_place() {
         "--set=resources.limits.memory=1Gi",
         "--set=nodeSelector.disk=ssd",
         "--set=tolerations[0].operator=Exists",
+        "--set-string=podAnnotations.prometheus\\.io/scrape=false",
     ]);
     let deployment = &objects["Deployment database-operator database-operator"];
     let check = |pointer: &str, expected: Value| {
@@ -331,6 +332,8 @@ fn each_value_of_the_chart_has_its_place() {
         "/template/spec/imagePullSecrets",
         json!([{"name": "registry"}]),
     );
+    let scraped = "/template/metadata/annotations/prometheus.io~1scrape";
+    check(scraped, json!("false"));
     check("/template/spec/nodeSelector", json!({"disk": "ssd"}));
     check(
         "/template/spec/tolerations",
@@ -344,6 +347,30 @@ fn each_value_of_the_chart_has_its_place() {
             .keys()
             .all(|name| !name.starts_with("CustomResourceDefinition"))
     );
+}
+
+#[test]
+fn the_charts_pod_monitor_is_the_one_that_is_shipped() {
+    let file = std::fs::read_to_string(root().join("deploy/monitors/podmonitor.yaml")).unwrap();
+    let name = "PodMonitor database-operator database-operator";
+    let charted = charted(&["--set=podMonitor.enabled=true"]);
+    assert_eq!(charted[name], named(&file)[name]);
+    let labelled = [
+        "--set=podMonitor.enabled=true",
+        "--set=podMonitor.labels.release=prom",
+    ];
+    let labelled = &self::charted(&labelled)[name];
+    assert_eq!(labelled["metadata"]["labels"]["release"], "prom");
+    // It finds the Pods and the port that are installed.
+    let installed = installed();
+    let deployment = &installed["Deployment database-operator database-operator"];
+    let spec = &labelled["spec"];
+    assert_eq!(
+        spec["selector"]["matchLabels"],
+        deployment["spec"]["template"]["metadata"]["labels"]
+    );
+    let ports = &deployment["spec"]["template"]["spec"]["containers"][0]["ports"];
+    assert_eq!(spec["podMetricsEndpoints"][0]["port"], ports[0]["name"]);
 }
 
 #[test]
