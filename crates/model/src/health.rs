@@ -25,7 +25,7 @@ pub enum Check {
     IdExhaustion,
     /// Is there room for further sessions?
     Connections,
-    /// Does the disk fill up, as far as can be told?
+    /// Is the database too large for its disk, by a person's limit?
     Disk,
     /// Do replicas follow?
     ReplicationLag,
@@ -96,9 +96,7 @@ pub struct HealthSpec {
     pub long_migration: Duration,
     /// How long a run may take before the platform ends it; one that goes on is stuck.
     pub migration_deadline: Option<Duration>,
-    /// So much of the disk, in percent, where it can be told.
-    pub disk_percent: u8,
-    /// A database of so many bytes; `None`: of any.
+    /// A database of so many bytes; `None`: of any, since no server tells what its disk can hold.
     pub database_bytes: Option<u64>,
     /// What a person has accepted.
     pub ignore: Vec<Ignore>,
@@ -116,7 +114,6 @@ impl Default for HealthSpec {
             bloat_table_bytes: 100 << 20,
             long_migration: Duration::from_secs(24 * 3600),
             migration_deadline: None,
-            disk_percent: 85,
             database_bytes: None,
             ignore: Vec::new(),
         }
@@ -169,8 +166,6 @@ pub struct HealthFacts {
     pub keyless: Fact<Listed<TableName>>,
     /// Bytes of the database.
     pub bytes: Fact<u64>,
-    /// The disks that the server writes to.
-    pub disks: Fact<Vec<Disk>>,
 }
 
 impl HealthFacts {
@@ -186,7 +181,6 @@ impl HealthFacts {
             bloat: Fact::Unknown(why.clone()),
             keyless: Fact::Unknown(why.clone()),
             bytes: Fact::Unknown(why.clone()),
-            disks: Fact::Unknown(why.clone()),
         }
     }
 
@@ -349,17 +343,6 @@ pub struct Bloat {
     pub share: f64,
     /// Of what: "rows are dead", "of its file is free".
     pub what: &'static str,
-}
-
-/// A disk that the server writes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Disk {
-    /// Where it is mounted.
-    pub path: String,
-    /// All of it.
-    pub bytes: u64,
-    /// What is free.
-    pub free_bytes: u64,
 }
 
 /// What is known of runs when health is judged.

@@ -7,7 +7,7 @@
 mod tables;
 
 use dbop_database::DatabaseError;
-use dbop_database::answer::{Answer, fact, unknown};
+use dbop_database::answer::{Answer, fact};
 use dbop_model::health::{
     Connections, HealthFacts, LISTED_MAX, Lag, Listed, ReplicaLag, TransactionIds,
 };
@@ -74,10 +74,6 @@ const TRANSACTION_ID_LIMIT: u64 = 1 << 31;
 /// Bytes of the database's files.
 const BYTES: &str = "SELECT pg_database_size(current_database())";
 
-/// PostgreSQL's manual has no function for it, for nobody.
-const NO_DISK: &str = "PostgreSQL tells nobody how much of the disk is free; spec.health.databaseBytes sets a limit for \
-    the database";
-
 /// Standbys, by what the server knows of them: name, address, seconds that they are behind (none: nothing was written
 /// lately), is it hidden. And slots for which the server keeps its log and that nobody reads.
 fn replicas() -> String {
@@ -112,7 +108,6 @@ impl Look<'_> {
             bloat: fact(self.bloat().await)?,
             keyless: fact(self.keyless().await)?,
             bytes: fact(self.database_bytes().await)?,
-            disks: fact(unknown(NO_DISK))?,
         })
     }
 
