@@ -197,6 +197,12 @@ spec:
                     "/spec/metrics",
                     "{interval: 10s, tableEstimatedSize: [orders, app.users], tableNextId: [orders]}",
                 ),
+                (
+                    "/spec/health",
+                    "{interval: 10s, connectionsPercent: 90, replicationLag: 1s, longTransaction: 1h, idPercent: 70, \
+                     bloatPercent: 50, bloatTableBytes: 1, longMigration: 2h, databaseBytes: 1, \
+                     ignore: [{check: Bloat, table: app.log, reason: r}, {check: Disk, reason: r}]}",
+                ),
                 ("/spec/readOnly", "true"),
                 ("/spec/paused", ""),
                 ("/spec/deletionPolicy", "Revoke"),
@@ -299,7 +305,7 @@ podTemplate:
             &[("/spec/rotateEvery", "1d")],
             &[
                 "spec.rotateEvery: is no field of this kind; the fields here are connection, credentials, \
-               deletionPolicy, desiredSchemaVersion, hints, metrics, migrations, paused, readOnly, schemaVersion",
+               deletionPolicy, desiredSchemaVersion, health, hints, metrics, migrations, paused, readOnly, schemaVersion",
             ],
         );
         check(
@@ -568,6 +574,34 @@ podTemplate:
                 DATABASE,
                 &[("/spec/metrics", "{interval: 9s}")],
                 "spec.metrics.interval: is shorter than 10s or longer than 1h",
+            ),
+            (
+                DATABASE,
+                &[("/spec/health", "{interval: 61m}")],
+                "spec.health.interval: is shorter than 10s or longer than 1h",
+            ),
+            (
+                DATABASE,
+                &[("/spec/health", "{replicationLag: 999ms}")],
+                "spec.health.replicationLag: is shorter than 1s",
+            ),
+            (
+                DATABASE,
+                &[("/spec/health", "{longTransaction: 0s}")],
+                "spec.health.longTransaction: is shorter than 1s",
+            ),
+            (
+                DATABASE,
+                &[("/spec/health", "{longMigration: 0s}")],
+                "spec.health.longMigration: is shorter than 1s",
+            ),
+            (
+                DATABASE,
+                &[(
+                    "/spec/health",
+                    "{ignore: [{check: Connections, table: t, reason: r}]}",
+                )],
+                "spec.health.ignore[0].table: is given with a check that is about no table",
             ),
             (
                 DATABASE,

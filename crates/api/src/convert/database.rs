@@ -12,6 +12,7 @@ use dbop_model::{
 };
 
 use super::Gather;
+use super::health::health_spec;
 use crate::refusal::Refusals;
 use crate::{MANAGED_DATABASE, ManagedDatabase, database, duration, secret_template};
 
@@ -40,6 +41,7 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
         credentials,
         hints,
         metrics,
+        health,
         read_only,
         paused,
         deletion_policy,
@@ -78,6 +80,7 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
         None => Some(None),
         Some(metrics) => metrics_spec(metrics, gather).map(Some),
     };
+    let health = health_spec(health, migrations.active_deadline_seconds, gather);
     Some(DatabaseSpec {
         id: id?,
         dsn: dsn?,
@@ -90,6 +93,7 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
         credentials: credentials?,
         hints: hints?,
         metrics: metrics?,
+        health: health?,
         read_only: *read_only,
         paused: *paused,
         deletion: match deletion_policy {
@@ -442,7 +446,7 @@ pub(super) fn accept_entry(
     gather.take(field, Accept::new(migration?, rule, table?, reason))
 }
 
-fn parse_duration(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     duration::parse(text)
         .ok_or("is no duration; write a number and a unit, such as 500ms, 5s or 1m")
 }
