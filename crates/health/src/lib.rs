@@ -48,6 +48,7 @@ pub fn whole(looked: &[Checked], spec: &HealthSpec, runs: &Runs<'_>) -> Health {
         }),
     };
     Health {
+        unseen: None,
         checks: CHECKS.iter().filter_map(of_row).collect(),
     }
 }

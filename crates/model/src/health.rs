@@ -400,6 +400,17 @@ impl fmt::Display for Problem {
 pub struct Health {
     /// The checks. One that was not looked at yet is not here.
     pub checks: Vec<Checked>,
+    /// Why the database itself was not looked at; `None`: it was.
+    pub unseen: Option<Unseen>,
+}
+
+/// Why a database was not looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unseen {
+    /// Nobody had the time yet.
+    NotYet,
+    /// It could not be reached, or looked at.
+    Failed(Why),
 }
 
 impl Health {
