@@ -195,6 +195,8 @@ pub fn change(standing: Option<&ManagedDatabaseStatus>, next: &ManagedDatabaseSt
             .iter_mut()
             // Why facts are unknown is a person's to put right, as a ConfigMap that is not there.
             .filter(|condition| condition.type_ != "HintsClear" || condition.status != "Unknown")
+            // What is found beside the passes is rounded, and changes once in its interval at most.
+            .filter(|condition| !["Healthy", "MetricsSampled"].contains(&condition.type_.as_str()))
             .for_each(|condition| condition.message.clear());
         status
             .credentials

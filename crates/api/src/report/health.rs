@@ -73,7 +73,7 @@ mod tests {
     use dbop_model::health::{Check, Checked, State};
 
     use super::super::tests::{at_v2, pass, rest};
-    use super::super::{MESSAGE_CHARS_MAX, managed_database_status};
+    use super::super::{Change, MESSAGE_CHARS_MAX, change, managed_database_status};
     use super::*;
     use crate::ManagedDatabaseStatus;
 
@@ -192,6 +192,21 @@ mod tests {
             unseen: Some(Unseen::NotYet),
         };
         assert_eq!(status(&not_yet, None, true, Some(&before)), before);
+    }
+
+    #[test]
+    fn another_text_is_written_at_once() {
+        let with = |message| {
+            status(
+                &seen(vec![checked(Check::Bloat, degraded(message))]),
+                None,
+                false,
+                None,
+            )
+        };
+        let (one, two) = (with("40 %"), with("50 %"));
+        assert_eq!(change(Some(&one), &two), Change::Yes);
+        assert_eq!(change(Some(&one), &one), Change::None);
     }
 
     #[test]
