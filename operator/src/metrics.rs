@@ -15,6 +15,7 @@ use std::time::Duration;
 use dbop_database::DatabaseError;
 use dbop_engine::{Clock, Next, Observer, Report, StepError};
 use dbop_model::ObjectRef;
+use dbop_model::health::HealthNumbers;
 use dbop_model::sample::Sample;
 use dbop_plan::{Action, Because, Decision};
 use prometheus_client::encoding::text::encode_registry;
@@ -187,6 +188,10 @@ impl Observer for Series {
 
     fn sampled(&self, database: &ObjectRef, sample: &Sample) {
         self.book().sample(database, Some(sample.clone()));
+    }
+
+    fn examined(&self, database: &ObjectRef, numbers: &HealthNumbers) {
+        self.book().examined(database, numbers);
     }
 
     fn unsampled(&self, database: &ObjectRef) {

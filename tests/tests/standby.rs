@@ -135,3 +135,75 @@ async fn a_replica_that_lags_gets_the_credential_back_until_it_has_replayed() {
         assert!(old.on(replica.address()).connect().await.is_err());
     }
 }
+
+/// The condition Healthy, as `status reason: message`.
+fn healthy(site: &Site) -> String {
+    let status = site.status();
+    let conditions = status["conditions"].as_array().unwrap();
+    let one = conditions.iter().find(|one| one["type"] == "Healthy");
+    let text = |field: &str| one.unwrap()[field].as_str().unwrap().to_owned();
+    format!("{} {}: {}", text("status"), text("reason"), text("message"))
+}
+
+#[tokio::test]
+async fn a_replica_that_does_not_follow_is_not_well() {
+    let _alone = REPLICA.write().await;
+    for server in replicated() {
+        let (pause, go_on, grant) = match server.engine() {
+            Engine::Postgres => (
+                "SELECT pg_wal_replay_pause()",
+                "SELECT pg_wal_replay_resume()",
+                "",
+            ),
+            Engine::MariaDb => (
+                "STOP SLAVE SQL_THREAD",
+                "START SLAVE SQL_THREAD",
+                "REPLICA MONITOR",
+            ),
+            Engine::MySql => (
+                "STOP REPLICA SQL_THREAD",
+                "START REPLICA SQL_THREAD",
+                "REPLICATION CLIENT",
+            ),
+        };
+        let site = site(&server, "standby_health").await;
+        site.desire("v2");
+        site.directory.local().await.exits(0);
+        name_replica(&site, &server);
+        let admin = site.database.admin_account();
+        if !grant.is_empty() {
+            site.directory.local().await.exits(0);
+            let said = healthy(&site);
+            let way_out = format!("GRANT {grant} ON *.* TO its login shows it");
+            assert!(said.contains(&way_out), "{}: {said}", server.title());
+            let grant = format!("GRANT {grant} ON *.* TO {admin}");
+            site.database.run(&grant).await;
+            // The replica hears of it a moment later.
+            tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        }
+        site.directory.local().await.exits(0);
+        let said = healthy(&site);
+        assert!(
+            said.starts_with("True Healthy: "),
+            "{}: {said}",
+            server.title()
+        );
+
+        server.replica().run(pause).await;
+        site.directory.local().await.exits(0);
+        let said = healthy(&site);
+        server.replica().run(go_on).await;
+        let expect = format!(
+            "False ReplicationLag: ReplicationLag: replica 127.0.0.1:{} does not follow: ",
+            server.replica().address().1
+        );
+        assert!(said.starts_with(&expect), "{}: {said}", server.title());
+        site.directory.local().await.exits(0);
+        let said = healthy(&site);
+        assert!(
+            said.starts_with("True Healthy: "),
+            "{}: {said}",
+            server.title()
+        );
+    }
+}

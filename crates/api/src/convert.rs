@@ -5,6 +5,7 @@
 //! one.
 
 mod database;
+mod health;
 mod migration;
 
 use std::fmt::Display;

@@ -9,6 +9,7 @@ use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::health::Health;
 use crate::migration::LIST_ITEMS_MAX;
 use crate::pattern;
 use crate::pod_template::PodTemplate;
@@ -65,6 +66,9 @@ pub struct ManagedDatabaseSpec {
     /// What of the database is published as metrics, sampled on a schedule of its own; by default nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
+    /// From where on the database is not well, as the condition Healthy says. It is looked at in any case.
+    #[serde(default)]
+    pub health: Health,
     /// Observe and report only: nothing but status and Events is written.
     #[serde(default)]
     pub read_only: bool,

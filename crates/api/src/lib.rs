@@ -30,6 +30,7 @@
 
 pub mod database;
 pub mod duration;
+pub mod health;
 pub mod manifest;
 pub mod marks;
 pub mod migration;

@@ -197,6 +197,12 @@ spec:
                     "/spec/metrics",
                     "{interval: 10s, tableEstimatedSize: [orders, app.users], tableNextId: [orders], sqlQuery: [{name: orders_open, help: Open orders., query: SELECT 1}, {name: orders_paid_total, type: Counter, help: Paid., query: SELECT 1, labels: {shop: \"a 'b'\"}}]}",
                 ),
+                (
+                    "/spec/health",
+                    "{interval: 10s, connectionsPercent: 90, replicationLag: 1s, longTransaction: 1h, idPercent: 70, \
+                     bloatPercent: 50, bloatTableBytes: 1, longMigration: 2h, databaseBytes: 1, \
+                     ignore: [{check: Bloat, table: app.log, reason: r}, {check: Disk, reason: r}]}",
+                ),
                 ("/spec/readOnly", "true"),
                 ("/spec/paused", ""),
                 ("/spec/deletionPolicy", "Revoke"),
@@ -299,7 +305,7 @@ podTemplate:
             &[("/spec/rotateEvery", "1d")],
             &[
                 "spec.rotateEvery: is no field of this kind; the fields here are connection, credentials, \
-               deletionPolicy, desiredSchemaVersion, hints, metrics, migrations, paused, readOnly, schemaVersion",
+               deletionPolicy, desiredSchemaVersion, health, hints, metrics, migrations, paused, readOnly, schemaVersion",
             ],
         );
         check(
@@ -579,6 +585,26 @@ podTemplate:
             ),
             (
                 DATABASE,
+                &[("/spec/health", "{interval: 61m}")],
+                "spec.health.interval: is shorter than 10s or longer than 1h",
+            ),
+            (
+                DATABASE,
+                &[("/spec/health", "{replicationLag: 999ms}")],
+                "spec.health.replicationLag: is shorter than 1s",
+            ),
+            (
+                DATABASE,
+                &[("/spec/health", "{longTransaction: 0s}")],
+                "spec.health.longTransaction: is shorter than 1s",
+            ),
+            (
+                DATABASE,
+                &[("/spec/health", "{longMigration: 0s}")],
+                "spec.health.longMigration: is shorter than 1s",
+            ),
+            (
+                DATABASE,
                 &[(
                     "/spec/metrics",
                     "{sqlQuery: [{name: orders, type: Counter, help: h, query: SELECT 1}]}",
@@ -600,6 +626,14 @@ podTemplate:
                     "{sqlQuery: [{name: orders, help: h, query: SELECT 1, labels: {job: c}}]}",
                 )],
                 "spec.metrics.sqlQuery[0].labels: has a name that the operator or Prometheus sets",
+            ),
+            (
+                DATABASE,
+                &[(
+                    "/spec/health",
+                    "{ignore: [{check: Connections, table: t, reason: r}]}",
+                )],
+                "spec.health.ignore[0].table: is given with a check that is about no table",
             ),
             (
                 DATABASE,

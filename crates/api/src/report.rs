@@ -7,12 +7,14 @@
 mod conditions;
 mod credentials;
 mod events;
+mod health;
 mod unmanaged;
 
 use std::collections::BTreeSet;
 
 use dbop_credentials::names;
 use dbop_model::finding::{Finding, Verdict};
+use dbop_model::health::Health;
 use dbop_model::{DatabaseSpec, Fact, Match, MigrationName, ObservedVersion};
 use dbop_plan::{Decision, Desired, Facts};
 use jiff::Timestamp;
@@ -47,6 +49,10 @@ pub struct Pass<'a> {
     pub decision: &'a Decision,
     /// What the decided step failed with, where it did: it is tried again.
     pub failure: Option<&'a str>,
+    /// How it fares.
+    pub health: &'a Health,
+    /// What of `spec.metrics` could not be had; `None`: no sample was tried yet.
+    pub unsampled: Option<&'a [String]>,
     /// The generation of the object's spec.
     pub generation: Option<i64>,
     /// How far the running migration is by its own account, 0.0 to 1.0.
@@ -189,6 +195,8 @@ pub fn change(standing: Option<&ManagedDatabaseStatus>, next: &ManagedDatabaseSt
             .iter_mut()
             // Why facts are unknown is a person's to put right, as a ConfigMap that is not there.
             .filter(|condition| condition.type_ != "HintsClear" || condition.status != "Unknown")
+            // What is found beside the passes is rounded, and changes once in its interval at most.
+            .filter(|condition| !["Healthy", "MetricsSampled"].contains(&condition.type_.as_str()))
             .for_each(|condition| condition.message.clear());
         status
             .credentials
@@ -444,6 +452,12 @@ pub(crate) mod tests {
         managed_database_status(&pass(desired, facts, decision, now), previous)
     }
 
+    /// Nobody has looked.
+    static NOT_YET: Health = Health {
+        checks: Vec::new(),
+        unseen: Some(dbop_model::health::Unseen::NotYet),
+    };
+
     pub(crate) fn pass<'a>(
         desired: &'a Desired,
         facts: &'a Facts,
@@ -455,6 +469,8 @@ pub(crate) mod tests {
             facts,
             decision,
             failure: None,
+            health: &NOT_YET,
+            unsampled: None,
             generation: Some(4),
             progress: Some(0.479),
             now: at(now),
@@ -901,6 +917,7 @@ pub(crate) mod tests {
                 "Stalled=True InvalidSpec",
                 "DatabaseReachable=True Connected",
                 "HintsClear=Unknown Off",
+                "Healthy=Unknown NotLookedAt",
             ]
         );
         assert_eq!(refused.current_version.as_deref(), Some("v2"));

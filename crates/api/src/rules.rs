@@ -125,6 +125,26 @@ const INTERVAL_SECS: std::ops::RangeInclusive<f64> = 10.0..=3600.0;
 /// the end.
 const PROBE_TIMEOUT_SECS_MAX: u64 = 10;
 
+/// Checks of health that are about tables.
+const CHECKS_OF_TABLES: [&str; 4] = ["IdExhaustion", "InvalidIndexes", "Bloat", "PrimaryKeys"];
+
+/// The rule that a span of `spec.health` is one in which something can have happened.
+macro_rules! a_second_or_more {
+    ($field:literal, $cel:literal) => {
+        Rule {
+            at: "spec.health",
+            field: $field,
+            cel: $cel,
+            problem: "is shorter than 1s",
+            way_out: "write 1s or more",
+            holds: Holds::Value(|health| {
+                !has(health, $field)
+                    || duration::parse(text(health, $field)).is_some_and(|span| span.as_secs() >= 1)
+            }),
+        }
+    };
+}
+
 /// The rule that a map's keys are those of labels: `pattern::LABEL_KEY`, which a test compares.
 macro_rules! label_keys {
     ($field:literal) => {
@@ -311,6 +331,41 @@ const DATABASE: &[Rule] = &[
         way_out: "call it other than namespace, name, job, instance, le and quantile",
         holds: Holds::Value(|query| {
             entries(query, "labels").all(|(key, _)| !LABELS_OF_OTHERS.contains(&key))
+        }),
+    },
+    Rule {
+        at: "spec.health",
+        field: "interval",
+        cel: "!has(self.interval) || (duration(self.interval) >= duration('10s') \
+              && duration(self.interval) <= duration('1h'))",
+        problem: "is shorter than 10s or longer than 1h",
+        way_out: "write 10s to 1h",
+        holds: Holds::Value(|health| {
+            !has(health, "interval")
+                || duration::parse(text(health, "interval"))
+                    .is_some_and(|interval| INTERVAL_SECS.contains(&interval.as_secs_f64()))
+        }),
+    },
+    a_second_or_more!(
+        "replicationLag",
+        "!has(self.replicationLag) || duration(self.replicationLag) >= duration('1s')"
+    ),
+    a_second_or_more!(
+        "longTransaction",
+        "!has(self.longTransaction) || duration(self.longTransaction) >= duration('1s')"
+    ),
+    a_second_or_more!(
+        "longMigration",
+        "!has(self.longMigration) || duration(self.longMigration) >= duration('1s')"
+    ),
+    Rule {
+        at: "spec.health.ignore[]",
+        field: "table",
+        cel: "!has(self.table) || self.check in ['IdExhaustion', 'InvalidIndexes', 'Bloat', 'PrimaryKeys']",
+        problem: "is given with a check that is about no table",
+        way_out: "drop it",
+        holds: Holds::Value(|entry| {
+            !has(entry, "table") || CHECKS_OF_TABLES.contains(&text(entry, "check"))
         }),
     },
     Rule {

@@ -16,7 +16,8 @@ pub struct ManagedDatabaseStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Reconciling and Stalled, as kstatus has them; DatabaseReachable and HintsClear.
+    /// Ready, Reconciling and Stalled, as kstatus has them; DatabaseReachable, HintsClear, Healthy; and MetricsSampled,
+    /// where metrics are wanted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),

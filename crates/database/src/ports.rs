@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dbop_model::catalogue::Catalogue;
+use dbop_model::health::{HealthFacts, Lag};
 use dbop_model::sample::NextId;
 use dbop_model::table::{FactRequest, TableFactsSet, TableName};
 use dbop_model::trial::{Attempt, Trial};
@@ -79,6 +80,14 @@ pub trait Introspect: Send + Sync {
             .iter()
             .map(|table| (table.clone(), Fact::Unknown(why())));
         Ok(unknown.collect())
+    }
+
+    /// What the health of the database is judged by: catalogue and statistics, each fact by itself, lists within bounds.
+    /// What cannot be seen is unknown, with the way out.
+    async fn health(&self) -> Result<HealthFacts, DatabaseError> {
+        Ok(HealthFacts::unknown(&Why::new(
+            "health cannot be told on this server",
+        )))
     }
 
     /// What there is in the database, by name: at most `tables_max` tables. No row is looked at.
@@ -206,6 +215,13 @@ pub trait Reader: Send + Sync {
 pub trait Replica: Send + Sync {
     /// What it shows of these logins. Cheap: it is called many times a second while a login is watched.
     async fn look(&self, logins: &BTreeSet<LoginName>) -> Result<ReplicaFacts, DatabaseError>;
+
+    /// How far it is behind, by its own account.
+    async fn lag(&self) -> Result<Fact<Lag>, DatabaseError> {
+        Ok(Fact::Unknown(Why::new(
+            "how far it is behind cannot be told on this server",
+        )))
+    }
 }
 
 /// What a replica shows.

@@ -15,11 +15,13 @@
 //! ```
 
 pub mod error;
+pub mod examiner;
 pub mod memory;
 pub mod observer;
 pub mod platform;
 pub mod sampler;
 pub mod servers;
+pub mod vitals;
 mod wanted;
 pub mod worker;
 
@@ -30,6 +32,7 @@ mod queries;
 mod replicas;
 
 pub use error::StepError;
+pub use examiner::Examiner;
 pub use memory::Memory;
 pub use observer::Observer;
 pub use platform::{
@@ -38,4 +41,5 @@ pub use platform::{
 };
 pub use sampler::Sampler;
 pub use servers::Servers;
+pub use vitals::{Vital, Vitals};
 pub use worker::{Engine, Next, Pace, Worker, backoff};

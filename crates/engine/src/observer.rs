@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dbop_database::DatabaseError;
 use dbop_model::ObjectRef;
+use dbop_model::health::HealthNumbers;
 use dbop_model::sample::Sample;
 use dbop_plan::{Action, Because};
 
@@ -34,6 +35,9 @@ pub trait Observer: Send + Sync {
 
     /// A sample of its tables was taken.
     fn sampled(&self, _database: &ObjectRef, _sample: &Sample) {}
+
+    /// Its health was looked at: what is shown in numbers, as far as it is known.
+    fn examined(&self, _database: &ObjectRef, _numbers: &HealthNumbers) {}
 
     /// No more samples are wanted of it.
     fn unsampled(&self, _database: &ObjectRef) {}

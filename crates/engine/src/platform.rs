@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dbop_database::Target;
+use dbop_model::health::Health;
 use dbop_model::{
     ClaimId, ConfigMapKey, DatabaseSpec, Fact, JobFacts, JobName, MigrationName, ObjectRef,
     RunRecord, SecretName, ServerRole,
@@ -280,6 +281,10 @@ pub struct Report<'a> {
     pub decision: &'a Decision,
     /// What the last step failed with, where it did: the same step is tried again.
     pub failure: Option<&'a str>,
+    /// How it fares, by the last look beside the passes and by its runs.
+    pub health: &'a Health,
+    /// What of `spec.metrics` could not be had at the last sample; `None`: no sample was tried yet.
+    pub unsampled: Option<&'a [String]>,
     /// When this was observed.
     pub now: Timestamp,
 }

@@ -30,9 +30,9 @@ const FIRST_WITHIN: Duration = Duration::from_secs(10);
 /// No row is probed for a sample.
 const NO_PROBES: Duration = Duration::ZERO;
 
-/// Why there is no sample.
+/// Why there is no sample, or no look at the health.
 #[derive(Debug, thiserror::Error)]
-enum SampleError {
+pub(crate) enum SampleError {
     #[error("{0}")]
     Platform(#[from] PlatformError),
     #[error("{}", .1)]
@@ -69,11 +69,11 @@ impl Sampler {
 
     /// Samples for as long as the object is there and `spec.metrics` wants it.
     pub async fn run(mut self) {
-        let first = FIRST_WITHIN.mul_f64(self.random());
+        let first = FIRST_WITHIN.mul_f64(random(&self.engine));
         self.engine.clock.sleep(first).await;
         while let Some(pause) = self.turn().await {
             // A tenth more or less: what began together does not stay together.
-            let pause = pause.mul_f64(0.9 + 0.2 * self.random());
+            let pause = pause.mul_f64(0.9 + 0.2 * random(&self.engine));
             self.engine.clock.sleep(pause).await;
         }
     }
@@ -118,6 +118,8 @@ impl Sampler {
 
     /// Tells what was not told the last time.
     async fn tell(&mut self, problems: Vec<String>) {
+        let vitals = &self.engine.vitals;
+        vitals.sampled(&self.database, Some(problems.clone()));
         for problem in problems.iter().filter(|one| !self.told.contains(one)) {
             tracing::warn!(database = %self.database, "no sample: {problem}");
             let platform = &self.engine.platform;
@@ -131,7 +133,7 @@ impl Sampler {
         subject: &Subject,
         wanted: &MetricsSpec,
     ) -> Result<Sample, SampleError> {
-        let (admin, target) = self.connect(&subject.desired.database).await?;
+        let (admin, target) = connect(&self.engine, &subject.desired.database).await?;
         let failed = |error: DatabaseError| {
             let text = error.to_string();
             SampleError::Database(error, text)
@@ -178,39 +180,39 @@ impl Sampler {
             queries,
         })
     }
+}
 
-    /// A connection of its own, unless the worker knows the server to be dead.
-    async fn connect(
-        &self,
-        spec: &DatabaseSpec,
-    ) -> Result<(Box<dyn Administer>, Target), SampleError> {
-        let of_dsn = |error: DatabaseError| {
-            let text = dsn_error(spec, ServerRole::Primary, &error);
-            SampleError::Database(error, text)
-        };
-        let Engine {
-            platform,
-            connector,
-            servers,
-            ..
-        } = &self.engine;
-        let target = platform
-            .target(spec, ServerRole::Primary, Read::Cached)
-            .await?;
-        let endpoint = connector.endpoint(&target).map_err(of_dsn)?;
-        if servers.is_dead(&format!("{}:{}", endpoint.host, endpoint.port)) {
-            return Err(SampleError::Dead);
-        }
-        let admin = connector.connect(&target).await.map_err(of_dsn)?;
-        Ok((admin, target))
+/// A connection of its own, unless the worker knows the server to be dead.
+pub(crate) async fn connect(
+    engine: &Engine,
+    spec: &DatabaseSpec,
+) -> Result<(Box<dyn Administer>, Target), SampleError> {
+    let of_dsn = |error: DatabaseError| {
+        let text = dsn_error(spec, ServerRole::Primary, &error);
+        SampleError::Database(error, text)
+    };
+    let Engine {
+        platform,
+        connector,
+        servers,
+        ..
+    } = engine;
+    let target = platform
+        .target(spec, ServerRole::Primary, Read::Cached)
+        .await?;
+    let endpoint = connector.endpoint(&target).map_err(of_dsn)?;
+    if servers.is_dead(&format!("{}:{}", endpoint.host, endpoint.port)) {
+        return Err(SampleError::Dead);
     }
+    let admin = connector.connect(&target).await.map_err(of_dsn)?;
+    Ok((admin, target))
+}
 
-    /// From 0 to 1.
-    fn random(&self) -> f64 {
-        let mut byte = [0];
-        self.engine.entropy.fill(&mut byte);
-        f64::from(byte[0]) / f64::from(u8::MAX)
-    }
+/// From 0 to 1.
+pub(crate) fn random(engine: &Engine) -> f64 {
+    let mut byte = [0];
+    engine.entropy.fill(&mut byte);
+    f64::from(byte[0]) / f64::from(u8::MAX)
 }
 
 fn sizes(wanted: &[TableName], seen: &TableFactsSet) -> BTreeMap<TableName, Fact<TableSize>> {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use dbop_database::Connector;
 use dbop_model::finding::Judgement;
-use dbop_model::{Fact, MigrationName, ObjectRef};
+use dbop_model::health::{Checked, Health, Runs, Unseen};
+use dbop_model::{Fact, MigrationName, ObjectRef, Why};
 use dbop_plan::{Action, Decision, DeletionStep, Desired, Facts, Use, WaitingOn, decide, forecast};
 use futures_util::future::join;
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ use crate::observe::{Freshness, Seen, observe};
 use crate::observer::Observer;
 use crate::platform::{Clock, Entropy, Platform, PlatformError, Report};
 use crate::servers::Servers;
+use crate::vitals::Vitals;
 
 /// Steps of one reconcile: a hundred migrations in a row, then others get their turn.
 const STEPS_MAX: usize = 500;
@@ -55,6 +57,8 @@ pub struct Engine {
     pub pace: Pace,
     /// Servers that do not answer, for all databases together.
     pub servers: Arc<Servers>,
+    /// What was found beside the passes, for all databases together.
+    pub vitals: Arc<Vitals>,
     /// Whoever looks on.
     pub observer: Arc<dyn Observer>,
 }
@@ -74,6 +78,7 @@ impl Engine {
             entropy,
             pace: Pace::default(),
             servers: Arc::default(),
+            vitals: Arc::default(),
             observer: Arc::new(()),
         }
     }
@@ -510,16 +515,49 @@ async fn publish(
     decision: &Decision,
     failure: Option<&str>,
 ) {
+    let now = engine.clock.now();
+    let vital = engine.vitals.of(database);
+    let health = health(seen, decision, vital.looked.as_ref(), now);
     let report = Report {
         desired: &seen.desired,
         facts: &seen.facts,
         decision,
         failure,
-        now: engine.clock.now(),
+        health: &health,
+        unsampled: vital.unsampled.as_deref(),
+        now,
     };
     engine.observer.published(database, &report);
     if let Err(error) = engine.platform.publish(database, &report).await {
         tracing::warn!(%database, %error, "the status could not be written");
+    }
+}
+
+/// The health by the last look beside the passes, as long as the database can be reached, and by what runs say now.
+fn health(
+    seen: &Seen,
+    decision: &Decision,
+    looked: Option<&Result<Vec<Checked>, Why>>,
+    now: Timestamp,
+) -> Health {
+    let facts = &seen.facts;
+    let jobs = facts.jobs.known();
+    let runs = Runs {
+        last: facts.object.last_run.as_ref(),
+        live: jobs.and_then(|jobs| jobs.iter().find(|job| job.is_live())),
+        at_rest: matches!(decision, Decision::Converged { .. }),
+        now,
+    };
+    let (checks, unseen) = match (&facts.database, looked) {
+        (Fact::Unknown(why), _) | (Fact::Known(_), Some(Err(why))) => {
+            (&[][..], Some(Unseen::Failed(why.clone())))
+        }
+        (Fact::Known(_), None) => (&[][..], Some(Unseen::NotYet)),
+        (Fact::Known(_), Some(Ok(checks))) => (checks.as_slice(), None),
+    };
+    Health {
+        unseen,
+        ..dbop_health::whole(checks, &seen.desired.database.health, &runs)
     }
 }
 

@@ -26,7 +26,7 @@ pub const PASSES_MAX: usize = 32;
 /// So many more for databases whose spec has changed: they do not queue behind a thousand that only tell that their
 /// server is back.
 const PASSES_CHANGED_MAX: usize = 4;
-/// Databases that are sampled for metrics at the same moment: each takes a connection beside that of its pass.
+/// Databases that are sampled for metrics or examined for their health at the same moment: each takes a connection beside that of its pass.
 const SAMPLES_MAX: usize = 8;
 /// When told to stop, a step under way may take so long to end by itself; then it is left where it is, which is as
 /// safe as a crash. Shorter than the thirty seconds that Kubernetes gives a Pod.
@@ -122,6 +122,7 @@ impl Fleet {
                 let caches = &self.shared.caches;
                 caches.wakes.close(&id);
                 self.shared.platform.forget(&id);
+                self.shared.engine.vitals.forget(&id);
                 self.shared.engine.observer.gone(&id);
                 // One of that name may have come since.
                 let there = caches.databases.get(id.namespace(), id.name());

@@ -317,6 +317,8 @@ impl LocalPlatform {
             facts: report.facts,
             decision: report.decision,
             failure: report.failure,
+            health: report.health,
+            unsampled: report.unsampled,
             generation: None,
             progress: progress.and_then(|progress| progress.completion),
             now: report.now,

@@ -21,6 +21,7 @@ pub mod dependent;
 pub mod fact;
 pub mod finding;
 mod fold;
+pub mod health;
 pub mod name;
 pub mod observation;
 pub mod operation;

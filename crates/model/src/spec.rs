@@ -37,6 +37,8 @@ pub struct DatabaseSpec {
     pub hints: HintPolicy,
     /// What is sampled for metrics; `None`: nothing.
     pub metrics: Option<crate::sample::MetricsSpec>,
+    /// From where on the database is not well.
+    pub health: crate::health::HealthSpec,
     /// Observe and report only.
     pub read_only: bool,
     /// Start nothing new.

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use dbop_database::watch::{self, Way};
 use dbop_database::{Administer, DatabaseError, Introspect, Look, Scope};
 use dbop_model::catalogue::Catalogue;
+use dbop_model::health::HealthFacts;
 use dbop_model::sample::NextId;
 use dbop_model::table::{FactRequest, TableFactsSet, TableName};
 use dbop_model::trial::{Attempt, Trial};
@@ -99,6 +100,13 @@ impl Introspect for Backend {
         let hold = self.link.hold("looking at next ids").await?;
         let found = facts::next_ids(&hold, &self.server, tables, self.clock).await?;
         hold.release(Ok(found))
+    }
+
+    async fn health(&self) -> Result<HealthFacts, DatabaseError> {
+        let hold = self.link.hold("looking at the database's health").await?;
+        // An error of these leaves the session with other limits: without a release it is not used again.
+        let facts = facts::health(&hold, &self.server, self.clock).await?;
+        hold.release(Ok(facts))
     }
 
     async fn catalogue(&self, tables_max: usize) -> Result<Catalogue, DatabaseError> {

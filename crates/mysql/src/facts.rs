@@ -16,6 +16,7 @@ mod constraints;
 mod dependents;
 mod duplicates;
 mod fits;
+mod health;
 mod ids;
 mod indexes;
 mod named;
@@ -29,6 +30,7 @@ mod settings;
 mod storage;
 mod writes;
 
+pub(crate) use health::lag;
 pub(crate) use query::limits;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +38,7 @@ use std::time::Duration;
 
 use dbop_database::DatabaseError;
 use dbop_model::catalogue::Catalogue;
+use dbop_model::health::HealthFacts;
 use dbop_model::sample::NextId;
 use dbop_model::table::{
     ColumnFacts, ColumnName, FactRequest, NullProbe, TableFacts, TableFactsSet, TableName,
@@ -147,6 +150,29 @@ pub(crate) async fn next_ids(
         way: &Way::default(),
     };
     look.next_ids(tables).await
+}
+
+/// What the health of the database is judged by.
+///
+/// # Errors
+/// As [`table_facts`].
+pub(crate) async fn health(
+    hold: &Hold<'_>,
+    server: &Server,
+    clock: fn() -> Timestamp,
+) -> Result<HealthFacts, DatabaseError> {
+    let look = Look {
+        hold,
+        server,
+        clock,
+        probe_timeout: Duration::ZERO,
+        started_at: clock(),
+        way: &Way::default(),
+    };
+    look.limit(CATALOGUE_TIMEOUT, PROBE_LOCK_TIMEOUT).await?;
+    let facts = look.health().await?;
+    look.limit(STATEMENT_TIMEOUT, LOCK_TIMEOUT).await?;
+    Ok(facts)
 }
 
 struct Look<'a> {

@@ -5,6 +5,7 @@
 //! connection whose state is not known any more (a reply that did not come, a call that was dropped half way)
 //! is never used again.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -142,6 +143,33 @@ impl Hold<'_> {
                 operation,
                 detail: "a column is no text".to_owned(),
             })
+    }
+
+    /// Runs one statement whose columns differ from version to version, and gives its rows by their names.
+    pub(crate) async fn named(
+        &self,
+        sql: &str,
+    ) -> Result<Vec<BTreeMap<String, Option<String>>>, DatabaseError> {
+        let mut conn = self.link.conn.lock().await;
+        let operation = self.operation;
+        let conn = conn.as_mut().ok_or(DatabaseError::Lost { operation })?;
+        let reply = tokio::time::timeout(STATEMENT_TIMEOUT + REPLY_GRACE, conn.query(sql)).await;
+        let rows: Vec<mysql_async::Row> = match reply {
+            Ok(Ok(rows)) => rows,
+            Ok(Err(failure)) => return Err(error::statement(operation, &failure)),
+            Err(_) => return Err(DatabaseError::Lost { operation }),
+        };
+        let named = |row: mysql_async::Row| {
+            let columns = row.columns();
+            let names = columns.iter().map(|column| column.name_str().into_owned());
+            // What is no text is nothing that is looked for.
+            let values = row
+                .unwrap()
+                .into_iter()
+                .map(|value| text_of(value).flatten());
+            names.zip(values).collect()
+        };
+        Ok(rows.into_iter().map(named).collect())
     }
 
     /// What the server says of the first column that a statement gives, whose rows nobody looks at.

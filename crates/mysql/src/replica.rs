@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dbop_database::{DatabaseError, Replica, ReplicaFacts};
-use dbop_model::{LoginName, Replication, ReportedReplica};
+use dbop_model::health::Lag;
+use dbop_model::{Engine, Fact, LoginName, Replication, ReportedReplica, Why};
 
 use crate::connect::Server;
 use crate::link::{Hold, Link};
 use crate::sessions::Counters;
-use crate::{logins, parse, query, sessions};
+use crate::{facts, logins, parse, query, sessions};
 
 /// A connection to a replica.
 pub(crate) struct Follower {
@@ -36,6 +38,44 @@ impl Replica for Follower {
         let facts = self.facts(&hold, logins).await;
         hold.release(facts)
     }
+
+    async fn lag(&self) -> Result<Fact<Lag>, DatabaseError> {
+        let hold = self.link.hold("asking a replica for its lag").await?;
+        let status = match self.server.engine {
+            Engine::MariaDb => hold.named("SHOW ALL REPLICAS STATUS").await,
+            _ => hold.named("SHOW REPLICA STATUS").await,
+        };
+        let lag = match status {
+            Ok(status) if status.is_empty() => {
+                let why = "it is no replica of any server".to_owned();
+                Ok(Fact::Known(Lag::Stopped(why)))
+            }
+            // One that follows several servers is as far behind as the slowest.
+            Ok(status) => Ok(slowest(status.iter().map(facts::lag))),
+            Err(DatabaseError::Server { code, message, .. }) => {
+                let privilege = match self.server.engine {
+                    Engine::MariaDb => "REPLICA MONITOR",
+                    _ => "REPLICATION CLIENT",
+                };
+                Ok(Fact::Unknown(Why::new(format!(
+                    "the server says: {message} ({code}); GRANT {privilege} ON *.* TO its login shows it"
+                ))))
+            }
+            Err(error) => Err(error),
+        };
+        hold.release(lag)
+    }
+}
+
+/// The lag of a replica by that of each server that it follows.
+fn slowest(all: impl Iterator<Item = Fact<Lag>>) -> Fact<Lag> {
+    let rank = |lag: &Fact<Lag>| match lag {
+        Fact::Known(Lag::Stopped(_)) => (2, Duration::ZERO),
+        Fact::Unknown(_) => (1, Duration::ZERO),
+        Fact::Known(Lag::Behind(span)) => (0, *span),
+    };
+    let none = || Fact::Unknown(Why::passing("it does not say what it follows"));
+    all.max_by_key(rank).unwrap_or_else(none)
 }
 
 impl Follower {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dbop_model::finding::{HintMode, HintPolicy};
+use dbop_model::health::HealthSpec;
 use dbop_model::{
     Chain, Claim, ClaimId, CredentialPolicy, DatabaseFacts, DatabaseSpec, DeletionPolicy, Digest,
     DsnKeys, DsnSource, Engine, Fact, Migration, MigrationName, NameError, ObjectRef,
@@ -77,6 +78,7 @@ pub fn desired(count: usize) -> Result<Desired, NameError> {
                 ..HintPolicy::default()
             },
             metrics: None,
+            health: HealthSpec::default(),
             read_only: false,
             paused: false,
             deletion: DeletionPolicy::Retain,

@@ -15,6 +15,7 @@ mod constraints;
 mod convert;
 mod dependents;
 mod duplicates;
+mod health;
 mod ids;
 mod indexes;
 mod parse;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use dbop_database::DatabaseError;
 use dbop_model::catalogue::Catalogue;
+use dbop_model::health::HealthFacts;
 use dbop_model::sample::NextId;
 use dbop_model::table::{
     ColumnName, FactRequest, NullProbe, TableFacts, TableFactsSet, TableName, TableState,
@@ -159,6 +161,24 @@ pub async fn next_ids(
         way: &Way::default(),
     };
     look.next_ids(tables).await
+}
+
+/// What the health of the database is judged by.
+///
+/// # Errors
+/// As [`table_facts`].
+pub async fn health(
+    client: &Client,
+    clock: fn() -> Timestamp,
+) -> Result<HealthFacts, DatabaseError> {
+    let look = Look {
+        client,
+        clock,
+        probe_timeout: Duration::ZERO,
+        started_at: clock(),
+        way: &Way::default(),
+    };
+    look.health().await
 }
 
 struct Look<'a> {

@@ -197,7 +197,7 @@ pub(crate) fn sessions(logins: &BTreeSet<LoginName>) -> Result<String, DatabaseE
 }
 
 /// Clients of a replication connection that keep files, and let nobody log in.
-const ARCHIVERS: &str =
+pub(crate) const ARCHIVERS: &str =
     "'pg_basebackup', 'pg_receivewal', 'barman_receive_wal', 'barman_streaming_backup'";
 
 /// Which server this is, by the moment of its start, and the standbys that it sends its changes to: one row of

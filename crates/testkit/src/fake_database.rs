@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dbop_database::Target;
+use dbop_model::health::HealthFacts;
 use dbop_model::table::{TableFacts, TableName};
 use dbop_model::trial::Trial;
 use dbop_model::{
@@ -106,6 +107,11 @@ impl FakeDatabase {
             server: Arc::clone(&self.server),
             name: name.to_owned(),
         }
+    }
+
+    /// What the health of databases on the server is judged by, from now on.
+    pub fn set_health(&self, facts: HealthFacts) {
+        self.locked().health = Some(facts);
     }
 
     /// What trying a migration's statement comes to, by its number from 0.

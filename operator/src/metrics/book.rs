@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use dbop_engine::Report;
 use dbop_model::finding::Verdict;
+use dbop_model::health::{Check, Health, HealthNumbers, State};
 use dbop_model::sample::Sample;
 use dbop_model::{DatabaseFacts, Fact, MigrationName, ObjectRef, Outcome, RunRecord};
 use dbop_plan::{Action, DeletionStep};
@@ -51,6 +52,8 @@ pub(super) struct Row {
     /// How long they took; `None`: there was none.
     pub(super) durations: Option<Histogram>,
     pub(super) seen: Option<Seen>,
+    /// The numbers of the last look at its health.
+    pub(super) numbers: HealthNumbers,
     /// What its tables were like, where `spec.metrics` wants it.
     pub(super) sample: Option<Box<Sample>>,
 }
@@ -67,6 +70,10 @@ pub(super) struct Seen {
     pub(super) sessions: Box<[(MigrationName, usize)]>,
     /// Findings about the next migration, in the order of [`VERDICTS`]; `None`: there is none, or it was not judged.
     pub(super) findings: Option<[usize; VERDICTS.len()]>,
+    /// Is all well? `None`: it is not known.
+    pub(super) is_healthy: Option<bool>,
+    /// Checks of which it is known whether they are well.
+    pub(super) checks: Box<[(Check, bool)]>,
 }
 
 impl Book {
@@ -79,6 +86,13 @@ impl Book {
     pub(super) fn sample(&mut self, database: &ObjectRef, sample: Option<Sample>) {
         if let Some(row) = self.rows.get_mut(database) {
             row.sample = sample.map(Box::new);
+        }
+    }
+
+    /// The numbers of a look at its health, unless it is gone meanwhile.
+    pub(super) fn examined(&mut self, database: &ObjectRef, numbers: &HealthNumbers) {
+        if let Some(row) = self.rows.get_mut(database) {
+            row.numbers = *numbers;
         }
     }
 
@@ -106,6 +120,8 @@ impl Row {
             is_reachable: database.is_some(),
             sessions: database.map(sessions).unwrap_or_default(),
             findings: findings(report),
+            is_healthy: is_healthy(report.health),
+            checks: checks(report.health),
         });
     }
 
@@ -157,6 +173,22 @@ fn sessions(database: &DatabaseFacts) -> Box<[(MigrationName, usize)]> {
     let known = all
         .into_iter()
         .filter_map(|(migration, sum)| Some((migration.clone(), sum?)));
+    known.collect()
+}
+
+fn is_healthy(health: &Health) -> Option<bool> {
+    match health.degraded().next() {
+        Some(_) => Some(false),
+        None => health.unseen.is_none().then_some(true),
+    }
+}
+
+fn checks(health: &Health) -> Box<[(Check, bool)]> {
+    let known = health.checks.iter().filter_map(|one| match one.state {
+        State::Ok => Some((one.check, true)),
+        State::Degraded(_) => Some((one.check, false)),
+        State::Unknown(_) => None,
+    });
     known.collect()
 }
 

@@ -28,7 +28,7 @@ struct Of {
     samples: fn(&Row, Timestamp, Take<'_>),
 }
 
-const FAMILIES: [Of; 16] = [
+const FAMILIES: [Of; 23] = [
     Of {
         name: "dba_operator_migration_jobs_spawned",
         help: "Jobs that were started to run a migration.",
@@ -117,6 +117,74 @@ const FAMILIES: [Of; 16] = [
                 take(&[], age(seen.at, now));
             }
         },
+    },
+    Of {
+        name: "dba_operator_database_healthy",
+        help: "Does no check of the database's health find anything wrong, 1 or 0; absent where it is not known.",
+        unit: None,
+        kind: MetricType::Gauge,
+        samples: |row, _, take| {
+            if let Some(is_healthy) = row.seen.as_ref().and_then(|seen| seen.is_healthy) {
+                take(&[], f64::from(u8::from(is_healthy)));
+            }
+        },
+    },
+    Of {
+        name: "dba_operator_health_check",
+        help: "Is a check of the database's health well, 1 or 0; absent where it is not known, or accepted.",
+        unit: None,
+        kind: MetricType::Gauge,
+        samples: |row, _, take| {
+            let seen = row.seen.as_ref();
+            for (check, is_well) in seen.into_iter().flat_map(|seen| &seen.checks) {
+                take(&[("check", check.as_str())], f64::from(u8::from(*is_well)));
+            }
+        },
+    },
+    Of {
+        name: "database_connections_used",
+        help: "Sessions of the database's server, at the last look at its health.",
+        unit: None,
+        kind: MetricType::Gauge,
+        samples: |row, _, take| each_number(row.numbers.connections_used.map(|n| n as f64), take),
+    },
+    Of {
+        name: "database_connections_max",
+        help: "Sessions that the database's server lets in, without those kept for superusers.",
+        unit: None,
+        kind: MetricType::Gauge,
+        samples: |row, _, take| each_number(row.numbers.connections_max.map(|n| n as f64), take),
+    },
+    Of {
+        name: "database_replication_lag",
+        help: "How far the replica is behind that is farthest behind; absent where none is known.",
+        unit: Some(Unit::Seconds),
+        kind: MetricType::Gauge,
+        samples: |row, _, take| {
+            each_number(
+                row.numbers.replication_lag.map(|lag| lag.as_secs_f64()),
+                take,
+            );
+        },
+    },
+    Of {
+        name: "database_oldest_transaction",
+        help: "The age of the oldest open transaction in the database, 0 where there is none.",
+        unit: Some(Unit::Seconds),
+        kind: MetricType::Gauge,
+        samples: |row, _, take| {
+            each_number(
+                row.numbers.oldest_transaction.map(|age| age.as_secs_f64()),
+                take,
+            );
+        },
+    },
+    Of {
+        name: "database_size",
+        help: "How large the database is, with its indexes.",
+        unit: Some(Unit::Bytes),
+        kind: MetricType::Gauge,
+        samples: |row, _, take| each_number(row.numbers.bytes.map(|n| n as f64), take),
     },
     Of {
         name: "database_table_rows_estimate",
@@ -221,6 +289,13 @@ const FAMILIES: [Of; 16] = [
 /// How long ago that was; a clock that was put back tells none.
 fn age(at: Timestamp, now: Timestamp) -> f64 {
     now.duration_since(at).as_secs_f64().max(0.0)
+}
+
+/// A number without labels of its own, where it is known.
+fn each_number(number: Option<f64>, take: Take<'_>) {
+    if let Some(number) = number {
+        take(&[], number);
+    }
 }
 
 /// The sizes of a row's tables, as far as they are known.

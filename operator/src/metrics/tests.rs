@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use dbop_model::health::{Check, Checked, Health, HealthNumbers, Problem, State, Unseen};
 use dbop_model::sample::{MetricKind, MetricQuery, NextId, QueryValue, TableSize};
 use dbop_model::table::{RowEstimate, RowSource, TableName};
 use dbop_model::{
@@ -19,6 +20,11 @@ fn id(namespace: &str) -> ObjectRef {
 
 /// Tells that a database was seen so.
 fn publish(series: &Series, database: &ObjectRef, facts: &Facts) {
+    publish_health(series, database, facts, &Health::default());
+}
+
+/// Likewise, with this health.
+fn publish_health(series: &Series, database: &ObjectRef, facts: &Facts, health: &Health) {
     let desired = dbop_plan::example::desired(2).unwrap();
     let now = Timestamp::UNIX_EPOCH;
     let report = Report {
@@ -26,6 +32,8 @@ fn publish(series: &Series, database: &ObjectRef, facts: &Facts) {
         facts,
         decision: &decide(&desired, facts, now),
         failure: None,
+        health,
+        unsampled: None,
         now,
     };
     series.published(database, &report);
@@ -377,4 +385,81 @@ fn users_numbers_are_families_of_their_own_whatever_their_labels_hold() {
     let text = series.render();
     assert!(!text.lines().any(|line| line.starts_with("up ")), "{text}");
     assert_eq!(text.matches("# TYPE orders_open ").count(), 1, "{text}");
+}
+
+#[test]
+fn health_is_shown_by_check_and_absent_where_it_is_not_known() {
+    let series = testing::series();
+    let (database, facts) = (id("shop"), dbop_plan::example::facts().unwrap());
+    let checked = |check, state| Checked { check, state };
+    let problem = Problem {
+        table: None,
+        message: "90 % are used".to_owned(),
+        advice: "end some".to_owned(),
+    };
+    let mut health = Health {
+        checks: vec![
+            checked(Check::Connections, State::Degraded(vec![problem])),
+            checked(Check::Bloat, State::Ok),
+            checked(Check::Disk, State::Unknown(Why::new("not told"))),
+        ],
+        unseen: None,
+    };
+    publish_health(&series, &database, &facts, &health);
+    for line in [
+        r#"dba_operator_database_healthy{namespace="shop",name="shop"} 0.0"#,
+        r#"dba_operator_health_check{namespace="shop",name="shop",check="Connections"} 0.0"#,
+        r#"dba_operator_health_check{namespace="shop",name="shop",check="Bloat"} 1.0"#,
+    ] {
+        shows(&series, line);
+    }
+    assert!(!series.render().contains(r#"check="Disk""#));
+    health.checks.remove(0);
+    publish_health(&series, &database, &facts, &health);
+    shows(
+        &series,
+        r#"dba_operator_database_healthy{namespace="shop",name="shop"} 1.0"#,
+    );
+    health.unseen = Some(Unseen::NotYet);
+    publish_health(&series, &database, &facts, &health);
+    assert!(!series.render().contains("dba_operator_database_healthy{"));
+}
+
+#[test]
+fn numbers_of_a_look_are_shown_as_far_as_they_are_known() {
+    let series = testing::series();
+    let database = id("shop");
+    let numbers = HealthNumbers {
+        connections_used: Some(12),
+        connections_max: Some(97),
+        replication_lag: Some(Duration::from_millis(1500)),
+        oldest_transaction: Some(Duration::ZERO),
+        bytes: Some(1 << 30),
+    };
+    series.examined(&database, &numbers);
+    assert!(
+        !series.render().contains("database_size_bytes"),
+        "nobody knows that database"
+    );
+    publish(&series, &database, &dbop_plan::example::facts().unwrap());
+    series.examined(&database, &numbers);
+    for line in [
+        r#"database_connections_used{namespace="shop",name="shop"} 12.0"#,
+        r#"database_connections_max{namespace="shop",name="shop"} 97.0"#,
+        r#"database_replication_lag_seconds{namespace="shop",name="shop"} 1.5"#,
+        r#"database_oldest_transaction_seconds{namespace="shop",name="shop"} 0.0"#,
+        r#"database_size_bytes{namespace="shop",name="shop"} 1073741824.0"#,
+    ] {
+        shows(&series, line);
+    }
+    let unknown = HealthNumbers::default();
+    series.examined(&database, &unknown);
+    for family in [
+        "database_connections",
+        "database_replication",
+        "database_size",
+        "database_oldest",
+    ] {
+        assert!(!series.render().contains(family), "{family}");
+    }
 }

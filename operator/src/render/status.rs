@@ -130,6 +130,16 @@ pub(crate) fn lines(
             part("", &format!("do: {advice}"));
         }
     }
+    let condition = |name: &str| {
+        let mut all = status.conditions.iter();
+        all.find(|condition| condition.type_ == name && condition.status == "False")
+    };
+    if let Some(healthy) = condition("Healthy") {
+        part("not well", &healthy.message);
+    }
+    if let Some(sampled) = condition("MetricsSampled") {
+        part("not sampled", &sampled.message);
+    }
     if let Some(run) = &status.last_run {
         part("last run", &last_run_text(run));
     }

@@ -163,6 +163,7 @@ fn wait_key(on: &WaitingOn) -> String {
 mod tests {
     use super::*;
     use dbop_api::report::EventKind;
+    use dbop_model::health::Health;
     use dbop_model::{MigrationName, ObservedVersion, Why};
     use dbop_plan::{Facts, Use, decide, example};
 
@@ -179,6 +180,8 @@ mod tests {
             facts,
             decision,
             failure: None,
+            health: &Health::default(),
+            unsampled: None,
             now: at(now),
         };
         told.published(&report, &view(&report))
@@ -283,6 +286,8 @@ mod tests {
             facts: &facts,
             decision: &decision,
             failure: None,
+            health: &Health::default(),
+            unsampled: None,
             now: at(100),
         };
         let view = view(&report);

@@ -70,6 +70,8 @@ pub(crate) fn view(report: &Report<'_>) -> WalkView {
         facts,
         decision,
         failure,
+        health: _,
+        unsampled: _,
         now,
     } = *report;
     let existing: BTreeSet<MigrationName> = facts

@@ -16,6 +16,7 @@ use crate::workspace::{capture, cargo};
 const LAYERS: &[(&str, &[&str])] = &[
     ("dbop-model", &[]),
     ("dbop-credentials", &["dbop-model"]),
+    ("dbop-health", &["dbop-model"]),
     ("dbop-hints", &["dbop-model"]),
     ("dbop-sql", &["dbop-model"]),
     ("dbop-snapshot", &["dbop-model"]),
@@ -47,6 +48,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "dbop-model",
             "dbop-credentials",
+            "dbop-health",
             "dbop-hints",
             "dbop-sql",
             "dbop-plan",
@@ -104,6 +106,7 @@ const TOP: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "dbop-model",
     "dbop-credentials",
+    "dbop-health",
     "dbop-hints",
     "dbop-sql",
     "dbop-snapshot",

@@ -13,6 +13,7 @@ use dbop_model::{
 };
 
 use super::Gather;
+use super::health::health_spec;
 use crate::refusal::Refusals;
 use crate::{MANAGED_DATABASE, ManagedDatabase, database, duration, secret_template};
 
@@ -41,6 +42,7 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
         credentials,
         hints,
         metrics,
+        health,
         read_only,
         paused,
         deletion_policy,
@@ -79,6 +81,7 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
         None => Some(None),
         Some(metrics) => metrics_spec(metrics, gather).map(Some),
     };
+    let health = health_spec(health, migrations.active_deadline_seconds, gather);
     Some(DatabaseSpec {
         id: id?,
         dsn: dsn?,
@@ -91,6 +94,7 @@ fn spec(object: &ManagedDatabase, gather: &mut Gather) -> Option<DatabaseSpec> {
         credentials: credentials?,
         hints: hints?,
         metrics: metrics?,
+        health: health?,
         read_only: *read_only,
         paused: *paused,
         deletion: match deletion_policy {
@@ -495,7 +499,7 @@ pub(super) fn accept_entry(
     gather.take(field, Accept::new(migration?, rule, table?, reason))
 }
 
-fn parse_duration(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     duration::parse(text)
         .ok_or("is no duration; write a number and a unit, such as 500ms, 5s or 1m")
 }

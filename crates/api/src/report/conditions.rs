@@ -1,5 +1,5 @@
-//! The conditions: Ready, Reconciling and Stalled as kstatus has them, DatabaseReachable and
-//! HintsClear.
+//! The conditions: Ready, Reconciling and Stalled as kstatus has them, DatabaseReachable, HintsClear, and what `health`
+//! says.
 
 use dbop_model::Fact;
 use dbop_model::finding::{Gate, HintMode, gate};
@@ -7,12 +7,12 @@ use dbop_plan::Decision;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::{MESSAGE_CHARS_MAX, Pass, cut};
+use super::{MESSAGE_CHARS_MAX, Pass, cut, health};
 use crate::Refusals;
 
-const TRUE: &str = "True";
-const FALSE: &str = "False";
-const UNKNOWN: &str = "Unknown";
+pub(super) const TRUE: &str = "True";
+pub(super) const FALSE: &str = "False";
+pub(super) const UNKNOWN: &str = "Unknown";
 /// The reason while a step is tried again.
 pub(super) const STEP_FAILED: &str = "StepFailed";
 
@@ -34,7 +34,9 @@ pub(super) fn of(pass: &Pass<'_>, old: &[Condition]) -> Vec<Condition> {
         Fact::Unknown(why) => (FALSE, "DatabaseUnreachable", why.to_string()),
     };
     let (clear, clear_reason, clear_text) = hints(pass);
-    let new = [
+    let healthy = health::healthy(pass.health, old);
+    let sampled = health::sampled(pass, old);
+    let mut new = vec![
         ("Ready", ready, reason, text.as_str()),
         ("Reconciling", reconciling, reason, text.as_str()),
         ("Stalled", stalled, reason, text.as_str()),
@@ -45,7 +47,11 @@ pub(super) fn of(pass: &Pass<'_>, old: &[Condition]) -> Vec<Condition> {
             &reachable_text,
         ),
         ("HintsClear", clear, clear_reason, &clear_text),
+        ("Healthy", healthy.0, &healthy.1, &healthy.2),
     ];
+    if let Some((status, reason, text)) = &sampled {
+        new.push(("MetricsSampled", status, reason, text));
+    }
     merged(&new, pass.generation, pass.now, old)
 }
 
@@ -144,7 +150,7 @@ fn hints(pass: &Pass<'_>) -> (&'static str, &'static str, String) {
 }
 
 fn merged(
-    new: &[(&str, &'static str, &'static str, &str)],
+    new: &[(&str, &str, &str, &str)],
     generation: Option<i64>,
     now: Timestamp,
     old: &[Condition],

@@ -71,15 +71,15 @@ impl Task {
         self.database
     }
 
-    /// Metrics are sampled by what the spec says now; a spec that cannot be read wants none.
+    /// Metrics are sampled and health is examined by what the spec says now; a spec that cannot be read wants neither.
     fn keep_sampling(&mut self) {
         let seen = self.seen();
         let spec = seen.as_ref().and_then(|seen| seen.spec.as_ref().ok());
-        let wanted = spec.and_then(|spec| spec.metrics.as_ref());
         let Shared {
             engine, samples, ..
         } = &*self.shared;
-        self.sampling.keep(wanted, engine, &self.database, samples);
+        let spec = spec.map(AsRef::as_ref);
+        self.sampling.keep(spec, engine, &self.database, samples);
     }
 
     /// A pass, when it is this database's turn. `None`: it is told to quit.

@@ -45,6 +45,8 @@ impl KubernetesPlatform {
             facts: report.facts,
             decision: report.decision,
             failure: report.failure,
+            health: report.health,
+            unsampled: report.unsampled,
             generation: seen.generation,
             progress: live.and_then(|job| self.progress.completion(&job.name)),
             now: report.now,

@@ -12,6 +12,7 @@ use dbop_database::{
     Target,
 };
 use dbop_model::catalogue::Catalogue;
+use dbop_model::health::HealthFacts;
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::{DatabaseFacts, LoginName, LoginTurn, MigrationName, Proof, ServerInfo, Session};
 use dbop_testkit::fake_database::FakeDatabase;
@@ -153,6 +154,11 @@ impl Introspect for Connection {
         self.inner.table_facts(wanted, probe_timeout).await
     }
 
+    async fn health(&self) -> Result<HealthFacts, DatabaseError> {
+        self.calls.add("health");
+        self.inner.health().await
+    }
+
     async fn catalogue(&self, tables_max: usize) -> Result<Catalogue, DatabaseError> {
         self.calls.add("catalogue");
         self.inner.catalogue(tables_max).await
@@ -269,8 +275,9 @@ async fn at_rest_nothing_is_asked_of_the_api_server_and_nothing_stays_connected(
     for name in &names {
         site.at_rest(name, "v1").await;
     }
-    // What the start leaves behind: the statuses of the migrations, and the Events.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    // What the start leaves behind: the statuses of the migrations, the Events, and the first look at the health of each
+    // within ten seconds, which shows a heartbeat later.
+    tokio::time::sleep(Duration::from_secs(14)).await;
 
     let before = (requests.take(), databases.calls.take());
     assert!(
@@ -288,11 +295,13 @@ async fn at_rest_nothing_is_asked_of_the_api_server_and_nothing_stays_connected(
         "one look a heartbeat: {called:?}"
     );
     assert!(count("connect").abs_diff(looks) <= DATABASES, "{called:?}");
+    // The health is looked at once a minute.
+    assert!(count("health") <= DATABASES, "{called:?}");
     // A credential that worked is tried anew after half a minute: at most once here.
     assert!(count("prove") <= DATABASES, "{called:?}");
     let others = called.keys().map(String::as_str);
     let others: Vec<&str> = others
-        .filter(|what| !["connect", "observe", "prove"].contains(what))
+        .filter(|what| !["connect", "observe", "prove", "health"].contains(what))
         .collect();
     assert!(others.is_empty(), "a look only looks: {called:?}");
     eventually("no connection is open", async || {

@@ -4,10 +4,11 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbop_engine::{Engine, Next, Worker};
+use dbop_engine::{Engine, Examiner, Next, Worker};
 use dbop_model::{JobName, JobPhase, ObjectRef};
 use dbop_plan::{Decision, WaitingOn};
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use tokio::sync::watch::Receiver;
 
 use super::board::Board;
@@ -28,6 +29,9 @@ pub(super) struct Task {
     platform: Arc<LocalPlatform>,
     database: ObjectRef,
     worker: Worker,
+    examiner: Examiner,
+    /// When its health is looked at again.
+    examined_until: Timestamp,
     engine: Engine,
     board: Arc<Board>,
     changes: Receiver<u64>,
@@ -45,10 +49,14 @@ impl Task {
         quit: Receiver<bool>,
     ) -> Self {
         let worker = Worker::new(engine.clone(), database.clone());
+        let alone = Arc::new(Semaphore::new(1));
+        let examiner = Examiner::new(engine.clone(), database.clone(), alone);
         Self {
             platform,
             database,
             worker,
+            examiner,
+            examined_until: Timestamp::MIN,
             engine,
             board,
             changes,
@@ -64,7 +72,7 @@ impl Task {
             // What changes from here on is not seen by this reconcile.
             self.changes.mark_unchanged();
             let next = tokio::select! {
-                next = self.worker.reconcile() => next,
+                next = pass(&mut self.worker, &self.examiner, &mut self.examined_until, &self.engine) => next,
                 () = overdue(&mut self.quit) => return,
             };
             if is_gone(&next) {
@@ -116,6 +124,27 @@ impl Task {
             _ = quit.wait_for(|quit| *quit) => false,
         }
     }
+}
+
+/// Goes as far as it can. At rest, where it holds nobody up, the database's health is looked at, once in its interval,
+/// and shown by one more pass.
+async fn pass(
+    worker: &mut Worker,
+    examiner: &Examiner,
+    examined_until: &mut Timestamp,
+    engine: &Engine,
+) -> Next {
+    let next = worker.reconcile().await;
+    let is_at_rest = matches!(next.decision, Some(Decision::Converged { .. }));
+    if !is_at_rest || engine.clock.now() < *examined_until {
+        return next;
+    }
+    let Some(pause) = examiner.turn().await else {
+        return next;
+    };
+    let until = engine.clock.now().checked_add(pause);
+    *examined_until = until.unwrap_or(Timestamp::MAX);
+    worker.reconcile().await
 }
 
 /// The object does not exist any more; nothing else leaves nothing to come back for.

@@ -23,7 +23,7 @@ const BLOCKERS_MAX: usize = 20;
 /// Where it is not seen what a transaction uses, those that are over at once are left out.
 const LASTS_S: u32 = 2;
 /// The age of a transaction. The server writes its start in its own time zone, whatever the session's is.
-const AGE: &str =
+pub(super) const AGE: &str =
     "TIMESTAMPDIFF(SECOND, x.trx_started, CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM'))";
 
 /// Does the server keep metadata locks where they can be read?
@@ -125,7 +125,7 @@ impl Look<'_> {
     }
 }
 
-fn blocker(columns: &mut Columns<'_>) -> Result<Blocker, DatabaseError> {
+pub(super) fn blocker(columns: &mut Columns<'_>) -> Result<Blocker, DatabaseError> {
     Ok(Blocker {
         session: format!("thread {}", columns.number::<u64>()?),
         login: columns.text()?.to_owned(),

@@ -64,7 +64,7 @@ fn next_id(columns: &mut Columns<'_>) -> Result<NextId, DatabaseError> {
 }
 
 /// The largest number of an integer type; of any other that may count (FLOAT), as far as it counts in steps of one.
-fn limit(sql_type: &str) -> i128 {
+pub(super) fn limit(sql_type: &str) -> i128 {
     let word = sql_type.split([' ', '(']).next().unwrap_or_default();
     let bits = match word {
         "tinyint" => 8,

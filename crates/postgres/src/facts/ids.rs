@@ -67,6 +67,15 @@ fn hidden(table: &Located) -> String {
     )
 }
 
+/// The numbers that an integer column of so many bytes can hold; none: it is of another type.
+pub(super) fn bounds(bytes: Option<i16>) -> (i64, i64) {
+    match bytes {
+        Some(2) => (i64::from(i16::MIN), i64::from(i16::MAX)),
+        Some(4) => (i64::from(i32::MIN), i64::from(i32::MAX)),
+        _ => (i64::MIN, i64::MAX),
+    }
+}
+
 /// `Some(None)`: it may not be read.
 fn next_id(row: &Row) -> Option<Option<NextId>> {
     let column: String = row.try_get(0).ok()?;
@@ -82,11 +91,7 @@ fn next_id(row: &Row) -> Option<Option<NextId>> {
     if !may {
         return Some(None);
     }
-    let of_type = match bytes {
-        Some(2) => (i64::from(i16::MIN), i64::from(i16::MAX)),
-        Some(4) => (i64::from(i32::MIN), i64::from(i32::MAX)),
-        _ => (i64::MIN, i64::MAX),
-    };
+    let of_type = bounds(bytes);
     let limit = if step > 0 {
         max.min(of_type.1)
     } else {

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use dbop_credentials::names;
 use dbop_database::{Administer, DatabaseError, Introspect, Look, Scope};
 use dbop_model::catalogue::Catalogue;
+use dbop_model::health::HealthFacts;
 use dbop_model::table::{FactRequest, TableFactsSet};
 use dbop_model::trial::{Attempt, Trial};
 use dbop_model::{
@@ -186,6 +187,12 @@ impl Introspect for Connection {
         let mut server = self.server("look at tables")?;
         server.looks_at_tables += u64::from(!wanted.is_empty());
         Ok(facts::looked_at(&server, &self.database.name, wanted))
+    }
+
+    async fn health(&self) -> Result<HealthFacts, DatabaseError> {
+        let server = self.server("look at the database's health")?;
+        let none = || HealthFacts::unknown(&Why::new("a database in memory has no statistics"));
+        Ok(server.health.clone().unwrap_or_else(none))
     }
 
     async fn catalogue(&self, tables_max: usize) -> Result<Catalogue, DatabaseError> {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use dbop_model::health::HealthFacts;
 use dbop_model::table::{TableFacts, TableName};
 use dbop_model::trial::Trial;
 use dbop_model::{
@@ -36,6 +37,8 @@ pub(super) struct Server {
     pub(super) sessions: BTreeMap<u64, OpenSession>,
     /// By their hosts.
     pub(super) replicas: BTreeMap<String, ReplicaState>,
+    /// What the health of each of its databases is judged by; `None`: it cannot be told.
+    pub(super) health: Option<HealthFacts>,
     /// What trials of statements come to, by their numbers.
     pub(super) trials: BTreeMap<usize, Trial>,
     /// How many statements were tried.
@@ -220,6 +223,7 @@ impl Server {
             databases: BTreeMap::new(),
             sessions: BTreeMap::new(),
             replicas: BTreeMap::new(),
+            health: None,
             trials: BTreeMap::new(),
             tried: 0,
             looks_at_tables: 0,

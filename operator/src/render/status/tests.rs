@@ -178,3 +178,35 @@ shop/crm, desired v3
         [Urgency::Reconciling, Urgency::Ready, Urgency::Unseen]
     );
 }
+
+#[test]
+fn what_is_not_well_is_told_and_what_is_well_is_not() {
+    let conditions = |healthy: &str, sampled: &str| {
+        format!(
+            r#"
+conditions:
+  - {{type: Ready, status: "True", reason: AtRest, lastTransitionTime: "2026-01-02T03:00:00Z", message: at rest}}
+  - {{type: Healthy, status: "{healthy}", reason: Connections, lastTransitionTime: "2026-01-02T03:00:00Z", message: "Connections: 90 % or more are used; end some"}}
+  - {{type: MetricsSampled, status: "{sampled}", reason: x, lastTransitionTime: "2026-01-02T03:00:00Z", message: "there is no table gone"}}
+currentVersion: v3
+desiredVersion: v3
+"#
+        )
+    };
+    check(
+        None,
+        Some(&conditions("False", "False")),
+        "
+shop/crm: at v3, at rest
+  not well     Connections: 90 % or more are used; end some
+  not sampled  there is no table gone
+",
+    );
+    for word in ["True", "Unknown"] {
+        check(
+            None,
+            Some(&conditions(word, word)),
+            "shop/crm: at v3, at rest",
+        );
+    }
+}

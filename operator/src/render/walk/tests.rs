@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use dbop_engine::Report;
+use dbop_model::health::Health;
 use dbop_model::{
     Fact, JobFacts, JobName, JobPhase, LoginFacts, MigrationName, ObservedVersion, SchemaVersion,
     Session,
@@ -90,6 +91,8 @@ fn seen(desired: &Desired, facts: &Facts, failure: Option<&str>) -> WalkView {
         facts,
         decision: &decision,
         failure,
+        health: &Health::default(),
+        unsampled: None,
         now: at(0),
     };
     view(&report)
