@@ -139,9 +139,14 @@ async fn a_replica_that_lags_gets_the_credential_back_until_it_has_replayed() {
 /// The condition Healthy, as `status reason: message`.
 fn healthy(site: &Site) -> String {
     let status = site.status();
-    let conditions = status["conditions"].as_array().unwrap();
+    let conditions = status["conditions"].as_array().expect("a list");
     let one = conditions.iter().find(|one| one["type"] == "Healthy");
-    let text = |field: &str| one.unwrap()[field].as_str().unwrap().to_owned();
+    let text = |field: &str| {
+        one.expect("it is there")[field]
+            .as_str()
+            .expect("a text")
+            .to_owned()
+    };
     format!("{} {}: {}", text("status"), text("reason"), text("message"))
 }
 

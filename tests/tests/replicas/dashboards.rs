@@ -1,5 +1,10 @@
 //! Dashboards and recording rules on a real Prometheus that scrapes an operator after a walk: each query finds something.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a dashboard that cannot be read should fail"
+)]
+
 use std::path::Path;
 use std::time::Duration;
 
