@@ -84,7 +84,8 @@ async fn one_that_panics_leaves_twenty_at_work() {
     }
     assert_eq!(site.status("poison").await.current_version, None);
     let panics = panics.load(Ordering::Relaxed);
-    let most = 1 + begun.elapsed().as_secs() / PAUSE.as_secs();
+    // Whoever looks at its health beside the worker panics as well, and is begun again with a pass.
+    let most = 2 * (1 + begun.elapsed().as_secs() / PAUSE.as_secs());
     assert!(
         (1..=most).contains(&u64::from(panics)),
         "it is taken up again with pauses, and not {panics} times in {:?}",
