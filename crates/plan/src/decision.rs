@@ -537,6 +537,14 @@ impl WaitingOn {
     }
 
     /// Does it need somebody outside the operator (a person, an application), not just time?
+    ///
+    /// ```
+    /// use dbop_plan::WaitingOn;
+    ///
+    /// assert!(WaitingOn::Paused.needs_somebody());
+    /// let why = dbop_model::Why::passing("no answer");
+    /// assert!(!WaitingOn::Database { why }.needs_somebody());
+    /// ```
     pub fn needs_somebody(&self) -> bool {
         match self {
             WaitingOn::Paused
@@ -580,6 +588,8 @@ impl Action {
     /// };
     /// assert!(keeping("v2", 3).is_same_step(&keeping("v2", 4)));
     /// assert!(!keeping("v2", 3).is_same_step(&keeping("v1", 3)));
+    /// assert!(Action::TakeOver.is_same_step(&Action::TakeOver));
+    /// assert!(!Action::TakeOver.is_same_step(&keeping("v2", 3)));
     /// ```
     pub fn is_same_step(&self, other: &Action) -> bool {
         use DeletionStep::Finish;

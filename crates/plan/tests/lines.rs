@@ -21,6 +21,16 @@ fn check(case: Case, expect: &str) {
         assert!(*wake_at >= case.now, "{wake_at}");
     }
     assert!(!decision.to_string().contains('\n'));
+    // A condition's reason is a word in CamelCase (Kubernetes API conventions).
+    let reason = decision.reason();
+    assert!(
+        reason.starts_with(|c: char| c.is_ascii_uppercase()),
+        "{reason:?}"
+    );
+    assert!(
+        reason.chars().all(|c| c.is_ascii_alphanumeric()),
+        "{reason}"
+    );
 }
 
 fn version(text: &str) -> SchemaVersion {
@@ -491,6 +501,14 @@ fn line_04_a_recorded_run_is_let_go() {
     check(
         recorded().unreachable(),
         "let Job shop-v3-# go: its outcome stands in the status",
+    );
+    // lastRun names another one, that began at the same moment: this one is not recorded yet.
+    check(
+        rest(3, 3)
+            .finished("v1", "v2", true)
+            .ran("v2", "v3", Outcome::Completed)
+            .with(|c| c.facts.object.last_run.as_mut().unwrap().started_at = c.now),
+        "record the run of v2: it succeeded, and the database says so",
     );
     // lastRun names a later one.
     check(
