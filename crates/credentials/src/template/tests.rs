@@ -250,6 +250,16 @@ fn what_a_format_cannot_say_is_left_out() {
         check_own(text, &binding, None);
         check_own("{username}", &binding, Some("shop_v2"));
     }
+    // The longest line that libpq reads, and one byte more.
+    for (bytes, is_there) in [
+        (SERVICE_LINE_BYTES_MAX, true),
+        (SERVICE_LINE_BYTES_MAX + 1, false),
+    ] {
+        let password = "x".repeat(bytes - "password=".len());
+        let binding = binding(Engine::PostgreSql, TlsMode::Require, &password);
+        let keys = shown(&with(&[Preset::PgService], &[]), &binding);
+        assert_eq!(keys.contains_key("pg_service.conf"), is_there);
+    }
     let long = binding(Engine::PostgreSql, TlsMode::Require, &"x".repeat(1100));
     let keys = shown(&with(&[Preset::PgService, Preset::PgPass], &[]), &long);
     assert_eq!(keys.keys().collect::<Vec<_>>(), ["pgpass"]);
