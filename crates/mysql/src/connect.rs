@@ -161,7 +161,7 @@ impl Connector for MySql {
         let hold = link.hold("connect").await?;
         let server = greeted(&hold, &dsn, false).await;
         let server = hold.release(server)?;
-        Ok(Box::new(Session::new(link, server.engine, self.clock)))
+        Ok(Box::new(Session::new(link, server.engine)))
     }
 
     async fn prove(&self, target: &Target, login: &LoginName, password: &SecretString) -> Proof {

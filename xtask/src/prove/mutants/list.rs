@@ -479,21 +479,6 @@ pub(super) const ALL: &[Mutant] = &[
     },
     Mutant {
         row: "Users' metric SQL is harmless",
-        without: "a metric's query is cut off on MySQL, too, where SLEEP gives a number then",
-        file: "crates/mysql/src/reader.rs",
-        take: "took.unsigned_abs() >= limit",
-        put: "took.unsigned_abs() >= limit * 1000",
-        seen_by: &[
-            "-p",
-            "dbop-mysql",
-            "--test",
-            "reader",
-            "a_hostile_query_reaches_nothing",
-        ],
-        needs: Needs::MySql,
-    },
-    Mutant {
-        row: "Users' metric SQL is harmless",
         without: "no metric's query is asked while a migration runs",
         file: "crates/engine/src/queries.rs",
         take: "        if jobs.iter().any(",
