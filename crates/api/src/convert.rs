@@ -325,6 +325,23 @@ mod tests {
     }
 
     #[test]
+    fn queries_of_one_name_differ_in_their_labels_alone() {
+        let query = |help: &str, shop: &str| json!({ "name": "orders", "help": help, "query": "SELECT 1", "labels": { "shop": shop } });
+        let of = |queries: &[Value]| {
+            DatabaseSpec::try_from(&database(&[("metrics", json!({ "sqlQuery": queries }))]))
+        };
+        assert!(of(&[query("h", "a"), query("h", "b")]).is_ok());
+        let refused = of(&[query("h", "a"), query("h", "b"), query("other", "b")]);
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            "ManagedDatabase shop/shop: spec.metrics.sqlQuery[2].help: is not that of sqlQuery[0], which has the same \
+             name; write the same help for both, or call the metric something else\n\
+             ManagedDatabase shop/shop: spec.metrics.sqlQuery[2].labels: are those of sqlQuery[1], which has the same \
+             name; give them different labels, or call the metric something else",
+        );
+    }
+
+    #[test]
     fn hints_are_operations() {
         let hints = json!([
             { "op": "addColumn", "table": "users", "columns": [{ "name": "a", "type": "text", "nullable": false }] },

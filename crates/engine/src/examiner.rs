@@ -4,7 +4,6 @@
 //! ([`Vitals`](crate::vitals::Vitals)): a slow look holds up neither a reconcile nor a migration. What it finds shows with
 //! the worker's next pass, which comes by itself within the heartbeat.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,18 +11,13 @@ use dbop_database::DatabaseError;
 use dbop_model::health::{HealthFacts, ReplicaLag};
 use dbop_model::table::TableName;
 use dbop_model::{DatabaseSpec, Fact, ObjectRef, ServerRole, Why};
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
+use crate::beside::{self, LOOK_TIME_MAX, LookError, connect};
 use crate::observe::dsn_error;
 use crate::platform::Read;
-use crate::sampler::{SampleError, connect, random};
 use crate::worker::Engine;
-
-/// A look takes some connections and a dozen statements, each with a limit; one that takes longer is given up.
-const LOOK_TIME_MAX: Duration = Duration::from_secs(30);
-/// The first look comes within so long, so that the looks of many databases do not come together.
-const FIRST_WITHIN: Duration = Duration::from_secs(10);
 
 /// Examines one database.
 pub struct Examiner {
@@ -47,12 +41,9 @@ impl Examiner {
     ///
     /// A turn is in a box: a database between two looks costs a small future, and ten thousand of them rest.
     pub async fn run(self) {
-        let first = FIRST_WITHIN.mul_f64(random(&self.engine));
-        self.engine.clock.sleep(first).await;
+        beside::first(&self.engine).await;
         while let Some(pause) = Box::pin(self.turn()).await {
-            // A tenth more or less: what began together does not stay together.
-            let pause = pause.mul_f64(0.9 + 0.2 * random(&self.engine));
-            self.engine.clock.sleep(pause).await;
+            beside::pause(&self.engine, pause).await;
         }
     }
 
@@ -67,22 +58,14 @@ impl Examiner {
         let Ok(_permit) = self.permits.clone().acquire_owned().await else {
             return None;
         };
-        let limit = pin!(self.engine.clock.sleep(LOOK_TIME_MAX));
-        let looked = match select(pin!(self.look(&spec)), limit).await {
-            Either::Left((looked, _)) => looked,
-            Either::Right(_) => Err(SampleError::Slow),
-        };
+        let looked = beside::bounded(&self.engine, &self.database, self.look(&spec)).await;
+        let observer = &self.engine.observer;
         let found = match looked {
             Ok(facts) => {
-                let observer = &self.engine.observer;
                 observer.examined(&self.database, &facts.numbers());
                 Ok(dbop_health::judge(&facts, &spec.health, &own(&spec)))
             }
             Err(error) => {
-                if let SampleError::Database(error, _) = &error {
-                    self.engine.observer.out_of_reach(&self.database, error);
-                }
-                let observer = &self.engine.observer;
                 observer.examined(&self.database, &Default::default());
                 Err(Why::new(error.to_string()))
             }
@@ -91,12 +74,9 @@ impl Examiner {
         Some(spec.health.interval)
     }
 
-    async fn look(&self, spec: &DatabaseSpec) -> Result<HealthFacts, SampleError> {
+    async fn look(&self, spec: &DatabaseSpec) -> Result<HealthFacts, LookError> {
         let (admin, _) = connect(&self.engine, spec).await?;
-        let mut facts = admin.health().await.map_err(|error: DatabaseError| {
-            let text = error.to_string();
-            SampleError::Database(error, text)
-        })?;
+        let mut facts = admin.health().await?;
         drop(admin);
         let asked = (0..spec.replicas.len()).map(|nth| self.ask(spec, nth));
         add(&mut facts.replicas, join_all(asked).await);
@@ -126,7 +106,7 @@ impl Examiner {
             Err(error) => return unknown(role.to_string(), of_dsn(&error)),
         };
         if servers.is_dead(&replica) {
-            return unknown(replica, SampleError::Dead.to_string());
+            return unknown(replica, LookError::Dead.to_string());
         }
         let connection = match connector.connect_replica(&target).await {
             Ok(connection) => connection,

@@ -25,6 +25,7 @@ pub mod vitals;
 mod wanted;
 pub mod worker;
 
+mod beside;
 mod execute;
 mod judge;
 mod observe;

@@ -6,42 +6,22 @@
 //! spec that asks for it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbop_database::{Administer, DatabaseError, Target};
 use dbop_model::sample::{MetricsSpec, Sample, TableSize};
 use dbop_model::table::{FactRequest, TableFactsSet, TableName, TableState};
 use dbop_model::writes::WriteWatch;
-use dbop_model::{DatabaseSpec, Fact, ObjectRef, ServerRole, Why};
-use futures_util::future::{Either, select};
+use dbop_model::{Fact, ObjectRef, Why};
 use tokio::sync::Semaphore;
 
-use crate::observe::dsn_error;
-use crate::platform::{PlatformError, Read, Subject};
+use crate::beside::{self, LOOK_TIME_MAX, LookError, connect};
+use crate::platform::{Read, Subject};
 use crate::queries::{Asking, Queries};
 use crate::worker::Engine;
 
-/// A look takes a connection and some statements about the catalogue; one that takes longer is given up.
-const SAMPLE_TIME_MAX: Duration = Duration::from_secs(30);
-/// The first look comes within so long, so that the looks of many databases do not come together.
-const FIRST_WITHIN: Duration = Duration::from_secs(10);
 /// No row is probed for a sample.
 const NO_PROBES: Duration = Duration::ZERO;
-
-/// Why there is no sample, or no look at the health.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SampleError {
-    #[error("{0}")]
-    Platform(#[from] PlatformError),
-    #[error("{}", .1)]
-    Database(DatabaseError, String),
-    #[error("the server does not answer")]
-    Dead,
-    #[error("the look took longer than {} s", SAMPLE_TIME_MAX.as_secs())]
-    Slow,
-}
 
 /// Samples one database.
 pub struct Sampler {
@@ -69,12 +49,9 @@ impl Sampler {
 
     /// Samples for as long as the object is there and `spec.metrics` wants it.
     pub async fn run(mut self) {
-        let first = FIRST_WITHIN.mul_f64(random(&self.engine));
-        self.engine.clock.sleep(first).await;
+        beside::first(&self.engine).await;
         while let Some(pause) = self.turn().await {
-            // A tenth more or less: what began together does not stay together.
-            let pause = pause.mul_f64(0.9 + 0.2 * random(&self.engine));
-            self.engine.clock.sleep(pause).await;
+            beside::pause(&self.engine, pause).await;
         }
     }
 
@@ -83,7 +60,7 @@ impl Sampler {
         let subject = self.engine.platform.subject(&self.database, Read::Cached);
         // The worker tells what is wrong with the object.
         let Ok(subject) = subject.await else {
-            return Some(SAMPLE_TIME_MAX);
+            return Some(LOOK_TIME_MAX);
         };
         let subject = subject?;
         let wanted = subject.desired.database.metrics.as_ref()?;
@@ -95,23 +72,15 @@ impl Sampler {
         let Ok(_permit) = self.permits.clone().acquire_owned().await else {
             return;
         };
-        let (clock, look) = (self.engine.clock.clone(), self.look(subject, wanted));
-        let limit = pin!(clock.sleep(SAMPLE_TIME_MAX));
-        let looked = match select(pin!(look), limit).await {
-            Either::Left((looked, _)) => looked,
-            Either::Right(_) => Err(SampleError::Slow),
-        };
+        let engine = self.engine.clone();
+        let look = self.look(subject, wanted);
+        let looked = beside::bounded(&engine, &subject.desired.database.id, look).await;
         let problems = match looked {
             Ok(sample) => {
                 self.engine.observer.sampled(&self.database, &sample);
                 sample.problems(wanted)
             }
-            Err(error) => {
-                if let SampleError::Database(error, _) = &error {
-                    self.engine.observer.out_of_reach(&self.database, error);
-                }
-                vec![format!("spec.metrics: {error}")]
-            }
+            Err(error) => vec![format!("spec.metrics: {error}")],
         };
         self.tell(problems).await;
     }
@@ -128,16 +97,8 @@ impl Sampler {
         self.told = problems;
     }
 
-    async fn look(
-        &mut self,
-        subject: &Subject,
-        wanted: &MetricsSpec,
-    ) -> Result<Sample, SampleError> {
+    async fn look(&mut self, subject: &Subject, wanted: &MetricsSpec) -> Result<Sample, LookError> {
         let (admin, target) = connect(&self.engine, &subject.desired.database).await?;
-        let failed = |error: DatabaseError| {
-            let text = error.to_string();
-            SampleError::Database(error, text)
-        };
         let clock = self.engine.clock.clone();
         let began = clock.now();
         let requests = wanted.sizes.iter();
@@ -151,15 +112,12 @@ impl Sampler {
             .collect();
         let mut tables = TableFactsSet::new(began);
         if !requests.is_empty() {
-            tables = admin
-                .table_facts(&requests, NO_PROBES)
-                .await
-                .map_err(failed)?;
+            tables = admin.table_facts(&requests, NO_PROBES).await?;
         }
         self.writes.look(&mut tables);
         let between = clock.now();
         let next_ids: BTreeSet<TableName> = wanted.next_ids.iter().cloned().collect();
-        let next_ids = admin.next_ids(&next_ids).await.map_err(failed)?;
+        let next_ids = admin.next_ids(&next_ids).await?;
         let taken_at = clock.now();
         let with = Asking {
             engine: &self.engine,
@@ -180,39 +138,6 @@ impl Sampler {
             queries,
         })
     }
-}
-
-/// A connection of its own, unless the worker knows the server to be dead.
-pub(crate) async fn connect(
-    engine: &Engine,
-    spec: &DatabaseSpec,
-) -> Result<(Box<dyn Administer>, Target), SampleError> {
-    let of_dsn = |error: DatabaseError| {
-        let text = dsn_error(spec, ServerRole::Primary, &error);
-        SampleError::Database(error, text)
-    };
-    let Engine {
-        platform,
-        connector,
-        servers,
-        ..
-    } = engine;
-    let target = platform
-        .target(spec, ServerRole::Primary, Read::Cached)
-        .await?;
-    let endpoint = connector.endpoint(&target).map_err(of_dsn)?;
-    if servers.is_dead(&format!("{}:{}", endpoint.host, endpoint.port)) {
-        return Err(SampleError::Dead);
-    }
-    let admin = connector.connect(&target).await.map_err(of_dsn)?;
-    Ok((admin, target))
-}
-
-/// From 0 to 1.
-pub(crate) fn random(engine: &Engine) -> f64 {
-    let mut byte = [0];
-    engine.entropy.fill(&mut byte);
-    f64::from(byte[0]) / f64::from(u8::MAX)
 }
 
 fn sizes(wanted: &[TableName], seen: &TableFactsSet) -> BTreeMap<TableName, Fact<TableSize>> {

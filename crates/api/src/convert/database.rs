@@ -406,8 +406,11 @@ fn metric_query(query: &database::SqlQuery) -> MetricQuery {
 /// A metric has one help, and a series one value.
 fn refuse_twins(queries: &[Arc<MetricQuery>], gather: &mut Gather) {
     for (nth, query) in queries.iter().enumerate() {
-        let mut before = queries.iter().take(nth).enumerate();
-        let Some((other, first)) = before.find(|(_, before)| before.name == query.name) else {
+        let namesakes = queries.iter().take(nth).enumerate();
+        let mut namesakes = namesakes
+            .filter(|(_, before)| before.name == query.name)
+            .peekable();
+        let Some((other, first)) = namesakes.peek() else {
             continue;
         };
         if first.help != query.help {
@@ -417,11 +420,7 @@ fn refuse_twins(queries: &[Arc<MetricQuery>], gather: &mut Gather) {
                 "write the same help for both, or call the metric something else",
             );
         }
-        let twin = queries.iter().take(nth);
-        let mut twin = twin.enumerate();
-        if let Some((other, _)) =
-            twin.find(|(_, before)| before.name == query.name && before.labels == query.labels)
-        {
+        if let Some((other, _)) = namesakes.find(|(_, before)| before.labels == query.labels) {
             gather.refuse(
                 &format!("spec.metrics.sqlQuery[{nth}].labels"),
                 format!("are those of sqlQuery[{other}], which has the same name"),
