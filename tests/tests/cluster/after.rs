@@ -16,6 +16,8 @@ const IDLE: Duration = Duration::from_secs(60);
 const IDLE_IN_PROOF: Duration = Duration::from_secs(300);
 /// How often it looks meanwhile: so often that a minute has many looks.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How often their health is looked at: so often that the last look during a walk is soon followed by one at rest.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
 /// How many databases are at rest.
 const DATABASES: usize = 3;
 /// What is asked on behalf of no rule: whether one is there, and what the server is.
@@ -135,14 +137,17 @@ async fn idle_it_writes_nothing_and_reads_at_most_once_a_look() {
     for nth in 0..DATABASES {
         let site = Site::without_operator(api.clone(), &format!("idle-{nth}")).await;
         site.chain(&["CREATE TABLE t (id int)", "SELECT 1"]).await;
-        site.database("v2", json!({})).await;
+        let interval = format!("{}s", HEALTH_INTERVAL.as_secs());
+        site.database("v2", json!({ "health": { "interval": interval } }))
+            .await;
         sites.push(site);
     }
     for site in &sites {
         site.at_rest("v2").await;
     }
-    // What the end of the walks still causes is over.
-    tokio::time::sleep(2 * HEARTBEAT).await;
+    // What the end of the walks still causes is over: health may have been looked at before there was a table, and what the
+    // next look finds shows with the pass after it.
+    tokio::time::sleep(2 * HEALTH_INTERVAL + 2 * HEARTBEAT).await;
     let (from, states) = (
         audit::length(),
         sites
