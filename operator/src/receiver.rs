@@ -7,6 +7,7 @@
 //! run's outcome is never read from here.
 
 mod exposition;
+mod gateways;
 mod group;
 mod relay;
 mod store;
@@ -28,6 +29,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::metrics::Series;
+pub(crate) use gateways::Gateways;
 pub(crate) use relay::Relay;
 pub use store::RunMetrics;
 use store::Store;

@@ -28,7 +28,7 @@ use crate::commands::{Done, Exit};
 use crate::http::{Health, Server};
 use crate::memory;
 use crate::metrics::{Census, Series};
-use crate::receiver::{Metrics, Relay};
+use crate::receiver::{Gateways, Metrics, Relay};
 use crate::render::Failure;
 use crate::shell::{SystemClock, SystemEntropy};
 
@@ -199,7 +199,7 @@ impl Operator {
         let connector = Arc::new(connector);
         let client = self.cluster.leading(term).map_err(|e| failure(&e))?;
         let (progress, clock) = (
-            Arc::new(Progress(self.metrics.clone())),
+            Arc::new(Progress(self.metrics.clone(), Gateways::default())),
             Arc::new(SystemClock),
         );
         let (caches, settings) = (self.caches.clone(), self.settings.clone());
@@ -275,15 +275,21 @@ impl Census for Counted {
 }
 
 /// How far migrations are, by what they push.
-struct Progress(Metrics);
+struct Progress(Metrics, Gateways);
 
 impl ProgressSource for Progress {
-    fn completion(&self, job: &JobName) -> Option<f64> {
-        self.0.run(job.as_str())?.completion
+    fn completion(&self, job: &JobName, gateway: Option<&str>) -> Option<f64> {
+        match gateway {
+            None => self.0.run(job.as_str())?.completion,
+            Some(address) => self.1.completion(job.as_str(), address),
+        }
     }
 
-    fn forget(&self, job: &JobName) {
-        self.0.forget(job.as_str());
+    fn forget(&self, job: &JobName, gateway: Option<&str>) {
+        match gateway {
+            None => self.0.forget(job.as_str()),
+            Some(address) => self.1.forget(job.as_str(), address),
+        }
     }
 }
 

@@ -16,11 +16,79 @@ use crate::{http, tool};
 /// How long it may take to begin.
 const START: Duration = Duration::from_secs(60);
 
-/// A Prometheus at work. Dropped, it is killed.
-pub struct Prometheus {
+/// A program that listens. Dropped, it is killed.
+struct Listening {
     address: String,
-    _child: Child,
+    child: Child,
 }
+
+impl Listening {
+    /// Starts it, and waits until it is ready.
+    async fn start(program: &str, log: &Path, arguments: &[String]) -> Listening {
+        let output = File::create(log).expect("a test's folder is writable");
+        let child = Command::new(programs().join(program))
+            .args(arguments)
+            .arg("--log.format=json")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(output)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program} cannot be started: {error}"));
+        let mut address = None;
+        until(&format!("{program} listens"), START, async || {
+            address = listens(log);
+            match &address {
+                Some(address) => http::get(address, "/-/ready").await.is_ok(),
+                None => false,
+            }
+        })
+        .await;
+        Listening {
+            address: address.unwrap_or_default(),
+            child,
+        }
+    }
+}
+
+/// A Pushgateway at work. Dropped, it is killed.
+pub struct Pushgateway(Listening);
+
+impl Pushgateway {
+    /// Starts one that keeps nothing on disk, at this address (`host:port`, or port 0 for any).
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(folder: &Path, address: &str) -> Pushgateway {
+        let log = folder.join("pushgateway.log");
+        let arguments = [format!("--web.listen-address={address}")];
+        Pushgateway(Listening::start("prometheus-pushgateway", &log, &arguments).await)
+    }
+
+    /// Where it listens, as `host:port`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.0.address
+    }
+
+    /// Kills it, and waits for its end.
+    pub async fn kill(mut self) {
+        // It fails only where it has ended by itself.
+        let _ = self.0.child.kill().await;
+    }
+
+    /// What it holds, as it lists it.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn groups(&self) -> String {
+        let answer = http::get(self.address(), "/api/v1/metrics").await;
+        answer.unwrap_or_else(|error| panic!("the Pushgateway: {error}"))
+    }
+}
+
+/// A Prometheus at work. Dropped, it is killed.
+pub struct Prometheus(Listening);
 
 impl Prometheus {
     /// Starts one that keeps its data below `folder`, and scrapes these addresses (`host:port`) by these rules.
@@ -40,34 +108,13 @@ impl Prometheus {
         // JSON is YAML.
         let file = folder.join("prometheus.yaml");
         std::fs::write(&file, config.to_string()).expect("a test's folder is writable");
+        let arguments = [
+            format!("--config.file={}", file.display()),
+            format!("--storage.tsdb.path={}", folder.join("data").display()),
+            "--web.listen-address=127.0.0.1:0".to_owned(),
+        ];
         let log = folder.join("prometheus.log");
-        let output = File::create(&log).expect("a test's folder is writable");
-        let child = Command::new(programs().join("prometheus"))
-            .arg(format!("--config.file={}", file.display()))
-            .arg(format!(
-                "--storage.tsdb.path={}",
-                folder.join("data").display()
-            ))
-            .args(["--web.listen-address=127.0.0.1:0", "--log.format=json"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(output)
-            .kill_on_drop(true)
-            .spawn()
-            .expect("prometheus can be started");
-        let mut address = None;
-        until("Prometheus listens", START, async || {
-            address = listens(&log);
-            match &address {
-                Some(address) => http::get(address, "/-/ready").await.is_ok(),
-                None => false,
-            }
-        })
-        .await;
-        Prometheus {
-            address: address.unwrap_or_default(),
-            _child: child,
-        }
+        Prometheus(Listening::start("prometheus", &log, &arguments).await)
     }
 
     /// What an expression gives now.
@@ -77,7 +124,7 @@ impl Prometheus {
     pub async fn query(&self, expression: &str) -> Vec<Value> {
         let encoded = utf8_percent_encode(expression, NON_ALPHANUMERIC);
         let path = format!("/api/v1/query?query={encoded}");
-        let answer = http::get(&self.address, &path).await;
+        let answer = http::get(&self.0.address, &path).await;
         let answer = answer.unwrap_or_else(|error| panic!("{expression}: {error}"));
         let answer: Value = serde_json::from_str(&answer).expect("it answers in JSON");
         let result = answer["data"]["result"].as_array();

@@ -8,6 +8,8 @@
 mod caches;
 #[path = "replicas/dashboards.rs"]
 mod dashboards;
+#[path = "replicas/gateway.rs"]
+mod gateway;
 #[path = "replicas/metrics.rs"]
 mod metrics;
 #[path = "replicas/moments.rs"]

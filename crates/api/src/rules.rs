@@ -609,7 +609,8 @@ const MIGRATION: &[Rule] = &[
         at: "spec.container.env[]",
         field: "name",
         cel: "!self.name.startsWith('DBA_OP_') || (self.name.startsWith('DBA_OP_LABEL_') \
-              && !(self.name in ['DBA_OP_LABEL_DATABASE', 'DBA_OP_LABEL_MIGRATION']))",
+              && !(self.name in ['DBA_OP_LABEL_DATABASE', 'DBA_OP_LABEL_NAMESPACE', \
+              'DBA_OP_LABEL_MIGRATION']))",
         problem: "begins with DBA_OP_, which the operator sets",
         way_out: "call it something else; DBA_OP_LABEL_ and a name of yours is a label of its metrics",
         holds: Holds::Value(|variable| !is_contract(text(variable, "name"))),
@@ -808,7 +809,7 @@ const MIGRATION: &[Rule] = &[
 fn is_contract(name: &str) -> bool {
     let label = name.strip_prefix("DBA_OP_LABEL_");
     name.starts_with("DBA_OP_")
-        && label.is_none_or(|label| ["DATABASE", "MIGRATION"].contains(&label))
+        && label.is_none_or(|label| ["DATABASE", "NAMESPACE", "MIGRATION"].contains(&label))
 }
 
 fn is_label_key(key: &str) -> bool {

@@ -48,15 +48,16 @@ const READ_SINGLY_MAX: usize = 12;
 
 /// What migrations say of their progress.
 pub trait ProgressSource: Send + Sync {
-    /// How far the run of this Job is by its own account, 0.0 to 1.0; `None`: it has not said.
-    fn completion(&self, job: &JobName) -> Option<f64>;
+    /// How far the run of this Job is by its own account, 0.0 to 1.0; `None`: it has not said. It pushes to the
+    /// Pushgateway at `gateway`; `None`: to the operator's own receiver.
+    fn completion(&self, job: &JobName, gateway: Option<&str>) -> Option<f64>;
 
-    /// The Job's outcome is recorded: nothing more is asked of it.
-    fn forget(&self, _job: &JobName) {}
+    /// The Job's outcome is recorded: nothing more is asked of it, and what it pushed goes.
+    fn forget(&self, _job: &JobName, _gateway: Option<&str>) {}
 }
 
 impl ProgressSource for () {
-    fn completion(&self, _: &JobName) -> Option<f64> {
+    fn completion(&self, _: &JobName, _: Option<&str>) -> Option<f64> {
         None
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use crate::{API_SERVER, MIGRATION, STAGES, WALK, postgres};
 
 const DASHBOARDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/dashboards");
-const RULES: &str = concat!(
+pub(crate) const RULES: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../deploy/alerts/database-operator.rules.yaml"
 );

@@ -94,6 +94,10 @@ fn environment(desired: &Desired, run: &Run) -> BTreeMap<String, String> {
             "DBA_OP_LABEL_DATABASE".to_owned(),
             desired.database.id.name().to_owned(),
         ),
+        (
+            "DBA_OP_LABEL_NAMESPACE".to_owned(),
+            desired.database.id.namespace().to_owned(),
+        ),
         ("DBA_OP_LABEL_MIGRATION".to_owned(), run.to.to_string()),
         ("DBA_OP_TARGET_VERSION".to_owned(), version(&run.to)),
     ]);

@@ -439,7 +439,9 @@ impl KubernetesPlatform {
         database: &ObjectRef,
         name: &JobName,
     ) -> Result<(), PlatformError> {
-        self.progress.forget(name);
+        let seen = self.database(database, Read::Cached).await?;
+        let gateway = seen.and_then(|seen| seen.runs.as_ref()?.pushgateway.clone());
+        self.progress.forget(name, gateway.as_deref());
         let Some(job) = self.job(database, name).await? else {
             return Ok(());
         };

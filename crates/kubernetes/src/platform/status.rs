@@ -40,6 +40,7 @@ impl KubernetesPlatform {
         };
         let live = report.facts.jobs.known();
         let live = live.and_then(|jobs| jobs.iter().find(|job| job.is_live()));
+        let gateway = report.desired.database.runs.pushgateway.as_deref();
         let pass = report::Pass {
             desired: report.desired,
             facts: report.facts,
@@ -48,7 +49,7 @@ impl KubernetesPlatform {
             health: report.health,
             unsampled: report.unsampled,
             generation: seen.generation,
-            progress: live.and_then(|job| self.progress.completion(&job.name)),
+            progress: live.and_then(|job| self.progress.completion(&job.name, gateway)),
             now: report.now,
         };
         let standing = seen.status();
