@@ -25,13 +25,12 @@ async fn a_pushgateway_that_dies_takes_nothing_with_it() {
     let change = json!({ "spec": { "migrations": { "pushgateway": address } } });
     stage.api.change(&at, &change).await;
     let a = stage.operator("a").await;
-    let rules = Path::new(crate::dashboards::RULES);
-    let prometheus = Prometheus::start(stage.folder(), &[a.address()], rules).await;
-
     until("progress is read from the Pushgateway", WALK, async || {
         is_under_way(&stage).await
     })
     .await;
+    let rules = Path::new(crate::dashboards::RULES);
+    let prometheus = Prometheus::start(stage.folder(), &[a.address()], rules).await;
     let groups = gateway.groups().await;
     assert!(
         groups.contains(&stage.namespace),
