@@ -26,7 +26,7 @@ use crate::status::{
     Binding, DatabaseMigrationStatus, FindingStatus, ManagedDatabaseStatus, RunningMigration,
 };
 
-pub use events::{Event, EventKind, action_event, events, unsampled_event};
+pub use events::{Event, EventKind, PROGRESS, action_event, events, unsampled_event};
 
 /// How often a status is written of which nothing but the sessions of a wait has changed.
 pub const SESSIONS_WRITTEN_EVERY: std::time::Duration = std::time::Duration::from_secs(30);
@@ -123,7 +123,7 @@ pub fn managed_database_status(
         desired_version: Some(desired.database.desired.to_string()),
         supported_versions: supported,
         path,
-        migration: running(pass),
+        migration: running(pass, old),
         last_run: old
             .last_run
             .clone()
@@ -269,12 +269,16 @@ fn path(desired: &Desired, current: Option<&MigrationName>) -> Vec<String> {
         .collect()
 }
 
-fn running(pass: &Pass<'_>) -> Option<RunningMigration> {
+/// The run that is under way. How far it was stays while nobody says how far it is: what it pushed may have been lost on its
+/// way, with the Pushgateway or with an operator before this one.
+fn running(pass: &Pass<'_>, old: &ManagedDatabaseStatus) -> Option<RunningMigration> {
     let job = pass.facts.jobs.known()?.iter().find(|job| job.is_live())?;
     let percent = |progress: f64| {
         let percent = (progress.clamp(0.0, 1.0) * 100.0) as i32;
         percent - percent % PROGRESS_STEP
     };
+    let before = old.migration.as_ref();
+    let before = before.filter(|before| before.job == job.name.as_str());
     Some(RunningMigration {
         name: job.to.to_string(),
         job: job.name.to_string(),
@@ -282,7 +286,8 @@ fn running(pass: &Pass<'_>) -> Option<RunningMigration> {
         progress: pass
             .progress
             .filter(|progress| progress.is_finite())
-            .map(percent),
+            .map(percent)
+            .or_else(|| before.and_then(|before| before.progress)),
     })
 }
 
@@ -606,11 +611,23 @@ pub(crate) mod tests {
         assert_eq!(status.desired_version.as_deref(), Some("v3"));
         assert_eq!(status.path, ["v3"]);
         assert_eq!(status.binding.as_ref().unwrap().name, "shop-v2");
-        let migration = status.migration.unwrap();
+        let migration = status.migration.clone().unwrap();
         assert_eq!(
             (migration.name.as_str(), migration.progress),
             ("v3", Some(45))
         );
+        // What nobody says any more stays, for the same run.
+        let decision = in_use(&facts);
+        let mut silent = pass(&desired, &facts, &decision, "00:00:20");
+        silent.progress = None;
+        let after = |job: &str| {
+            let mut before = status.clone();
+            before.migration.as_mut().unwrap().job = job.to_owned();
+            let next = managed_database_status(&silent, Some(&before));
+            next.migration.unwrap().progress
+        };
+        assert_eq!(after("shop-v3-0a1b"), Some(45));
+        assert_eq!(after("shop-v3-0000"), None);
         let [v1, v2] = status.credentials.as_slice() else {
             panic!("two credentials")
         };

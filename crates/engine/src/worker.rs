@@ -236,7 +236,8 @@ impl Worker {
                 wake_at,
             });
         };
-        tracing::info!(database = %self.database, "{decision}");
+        let job = decision.job().map(tracing::field::display);
+        tracing::info!(database = %self.database, reason = decision.reason(), job, "{decision}");
         // It begins with a Job that is suspended, and writes nothing to the object: nobody waits for the status.
         let is_light = matches!(action, Action::StartRun(_)) && seen.is_prepared();
         let freshness = if is_light && !self.memory.told_late {
@@ -282,7 +283,12 @@ impl Worker {
     }
 
     fn failed(&mut self, decision: Option<Decision>, failure: StepError) -> Next {
-        tracing::warn!(database = %self.database, error = %failure, "the step failed");
+        let (reason, job) = (
+            decision.as_ref().map(Decision::reason),
+            decision.as_ref().and_then(Decision::job),
+        );
+        let job = job.map(tracing::field::display);
+        tracing::warn!(database = %self.database, reason, job, error = %failure, "the step failed");
         let wake_at = self.after_failure(failure.is_transient());
         Next {
             decision,

@@ -40,7 +40,6 @@ use crate::cache::Caches;
 use contents::Contents;
 use events::Events;
 use jobs::Logs;
-pub(crate) use subject::object_name;
 
 /// So many objects are read one by one; more of them in one list, which waits until the API server's own cache has
 /// caught up.

@@ -40,6 +40,7 @@ impl EventLog {
             kind,
             reason,
             message,
+            ..
         } = event;
         let now = now.strftime("%Y-%m-%dT%H:%M:%SZ");
         let message = message.replace(['\n', '\r'], " ");
@@ -67,6 +68,7 @@ mod tests {
             kind: EventKind::Warning,
             reason: "MigrationFailed",
             message: "one\ntwo".to_owned(),
+            job: None,
         };
         let now = "2026-01-02T03:04:05.6Z".parse().unwrap();
         log.add(&shop, &event, now).unwrap();

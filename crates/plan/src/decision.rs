@@ -494,6 +494,42 @@ impl Decision {
             Decision::Converged { ahead: true, .. } => "AheadAndCompatible",
         }
     }
+
+    /// The Job of the run that it is about, where it is about one: the id by which logs, Events and what the run pushes
+    /// tell of the same run.
+    ///
+    /// ```
+    /// use dbop_plan::{Blocker, Decision, WaitingOn, decide, example};
+    ///
+    /// let (desired, facts, now) = example::empty_database();
+    /// let start = decide(&desired, &facts, now);
+    /// let Decision::Act { action, .. } = &start else {
+    ///     panic!("the first run starts")
+    /// };
+    /// let job = action.job().expect("a run has a Job").clone();
+    /// assert_eq!(start.job(), Some(&job));
+    /// let on = WaitingOn::Run {
+    ///     job: job.clone(),
+    ///     migration: desired.database.desired.clone(),
+    ///     not_started: None,
+    /// };
+    /// assert_eq!(Decision::Wait { on, wake_at: now }.job(), Some(&job));
+    /// let by = Blocker::TablesWithoutVersion;
+    /// assert_eq!(Decision::Blocked { by }.job(), None);
+    /// ```
+    pub fn job(&self) -> Option<&JobName> {
+        match self {
+            Decision::Act { action, .. } => action.job(),
+            Decision::Wait {
+                on: WaitingOn::Run { job, .. },
+                ..
+            } => Some(job),
+            Decision::Blocked {
+                by: Blocker::RunIncomplete { run, .. },
+            } => Some(&run.job),
+            Decision::Wait { .. } | Decision::Blocked { .. } | Decision::Converged { .. } => None,
+        }
+    }
 }
 
 impl Blocker {
@@ -564,6 +600,23 @@ impl WaitingOn {
 }
 
 impl Action {
+    /// The Job that it starts, deletes, lets go or whose outcome it records.
+    pub fn job(&self) -> Option<&JobName> {
+        match self {
+            Action::StartRun(run) => Some(&run.job),
+            Action::DeleteJob { job } | Action::ReleaseJob { job } => Some(job),
+            Action::RecordRun { record, .. } | Action::AcceptRun { record } => Some(&record.job),
+            Action::Undo(_)
+            | Action::Heal { .. }
+            | Action::Delete(_)
+            | Action::TakeOver
+            | Action::CreateCredential { .. }
+            | Action::Rotate { .. }
+            | Action::RetireReplaced { .. }
+            | Action::Retire(_) => None,
+        }
+    }
+
     /// Is it still the same step, after another look? Who uses what it leaves alone is evidence for people, and
     /// differs from look to look: a session is older each time, and others come and go.
     ///

@@ -8,7 +8,7 @@ use dbop_engine::Report;
 use dbop_model::finding::Verdict;
 use dbop_model::health::{Check, Health, HealthNumbers, State};
 use dbop_model::sample::Sample;
-use dbop_model::{DatabaseFacts, Fact, MigrationName, ObjectRef, Outcome, RunRecord};
+use dbop_model::{DatabaseFacts, Fact, JobName, MigrationName, ObjectRef, Outcome, RunRecord};
 use dbop_plan::{Action, DeletionStep};
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
@@ -65,6 +65,8 @@ pub(super) struct Seen {
     pub(super) state: &'static str,
     pub(super) reason: &'static str,
     pub(super) is_reachable: bool,
+    /// The run that is under way: its migration and its Job.
+    pub(super) run: Option<Box<(MigrationName, JobName)>>,
     /// Sessions by the migration whose credential they use, both logins of a rotation together; a credential whose
     /// sessions cannot be seen is not here.
     pub(super) sessions: Box<[(MigrationName, usize)]>,
@@ -118,6 +120,7 @@ impl Row {
             state: state(report.decision),
             reason: report.decision.reason(),
             is_reachable: database.is_some(),
+            run: run(report),
             sessions: database.map(sessions).unwrap_or_default(),
             findings: findings(report),
             is_healthy: is_healthy(report.health),
@@ -158,6 +161,12 @@ impl Row {
             .get_or_insert_with(|| Histogram::new(MIGRATION_SECONDS));
         durations.observe(took.as_secs_f64().max(0.0));
     }
+}
+
+fn run(report: &Report<'_>) -> Option<Box<(MigrationName, JobName)>> {
+    let jobs = report.facts.jobs.known()?;
+    let job = jobs.iter().find(|job| job.is_live())?;
+    Some(Box::new((job.to.clone(), job.name.clone())))
 }
 
 fn sessions(database: &DatabaseFacts) -> Box<[(MigrationName, usize)]> {

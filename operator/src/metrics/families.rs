@@ -28,7 +28,7 @@ struct Of {
     samples: fn(&Row, Timestamp, Take<'_>),
 }
 
-const FAMILIES: [Of; 23] = [
+const FAMILIES: [Of; 24] = [
     Of {
         name: "dba_operator_migration_jobs_spawned",
         help: "Jobs that were started to run a migration.",
@@ -58,6 +58,22 @@ const FAMILIES: [Of; 23] = [
         samples: |row, _, take| {
             for ((_, result), count) in OUTCOMES.iter().zip(row.runs) {
                 take(&[("result", result)], count as f64);
+            }
+        },
+    },
+    Of {
+        name: "dba_operator_migration_run_info",
+        help: "1 for the migration that is under way; job_id is the id that its logs, its Events and what it pushes bear.",
+        unit: None,
+        kind: MetricType::Gauge,
+        samples: |row, _, take| {
+            let seen = row.seen.as_ref();
+            if let Some(run) = seen.and_then(|seen| seen.run.as_deref()) {
+                let (migration, job) = run;
+                take(
+                    &[("migration", migration.as_str()), ("job_id", job.as_str())],
+                    1.0,
+                );
             }
         },
     },

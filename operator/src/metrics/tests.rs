@@ -6,8 +6,8 @@ use dbop_model::health::{Check, Checked, Health, HealthNumbers, Problem, State, 
 use dbop_model::sample::{MetricKind, MetricQuery, NextId, QueryValue, TableSize};
 use dbop_model::table::{RowEstimate, RowSource, TableName};
 use dbop_model::{
-    Digest, Fact, JobName, LoginFacts, LoginName, LoginTurn, MigrationName, Outcome, RunRecord,
-    Session, Why,
+    Digest, Fact, JobFacts, JobName, JobPhase, LoginFacts, LoginName, LoginTurn, MigrationName,
+    Outcome, RunRecord, Session, Why,
 };
 use dbop_plan::{Facts, WaitingOn, decide};
 use jiff::Timestamp;
@@ -184,6 +184,37 @@ fn a_state_is_one_series_with_its_reason() {
         &series,
         r#"dba_operator_database_reachable{namespace="shop",name="shop"} 1.0"#,
     );
+}
+
+#[test]
+fn a_run_that_is_under_way_is_a_series_with_its_id() {
+    let series = testing::series();
+    let mut facts = dbop_plan::example::facts().unwrap();
+    let line = r#"dba_operator_migration_run_info{namespace="shop",name="shop",migration="v2",job_id="shop-v2-a"} 1.0"#;
+    let job = JobFacts {
+        name: JobName::new("shop-v2-a").unwrap(),
+        from: None,
+        to: MigrationName::new("v2").unwrap(),
+        digest: Digest::new("d2").unwrap(),
+        created_at: Timestamp::UNIX_EPOCH,
+        phase: JobPhase::Running,
+        finalizer: true,
+    };
+    facts.jobs = Fact::Known(vec![job.clone()]);
+    publish(&series, &id("shop"), &facts);
+    shows(&series, line);
+    let complete = JobPhase::Finished {
+        succeeded: true,
+        exit_code: Some(0),
+        message: String::new(),
+        finished_at: Timestamp::UNIX_EPOCH,
+    };
+    facts.jobs = Fact::Known(vec![JobFacts {
+        phase: complete,
+        ..job
+    }]);
+    publish(&series, &id("shop"), &facts);
+    assert!(!series.render().contains("dba_operator_migration_run_info"));
 }
 
 #[test]

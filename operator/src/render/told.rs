@@ -3,7 +3,7 @@
 //! What was done, and what turned, comes as Events. What is waited for comes with each pass, so that a
 //! restarted `local` says it too; where an Event has just said the same, it is not said again.
 
-use dbop_api::report::Event;
+use dbop_api::report::{Event, PROGRESS};
 use dbop_engine::Report;
 use dbop_plan::{Decision, WaitingOn};
 use jiff::{SignedDuration, Timestamp};
@@ -17,8 +17,9 @@ use crate::receiver::RunMetrics;
 const REPEAT_AFTER: SignedDuration = SignedDuration::from_secs(30);
 /// Steps of progress that are worth a line of their own.
 const PERCENT_STEP: u64 = 10;
-/// Events of waits that begin, whose words change with every session: the pass tells them by what they are.
-const BY_THE_PASS: [&str; 2] = ["CredentialInUse", "CredentialRetiring"];
+/// Events that are told better otherwise: of waits that begin, whose words change with every session, by the pass; of a
+/// run's progress by what it pushes.
+const TOLD_OTHERWISE: [&str; 3] = ["CredentialInUse", "CredentialRetiring", PROGRESS];
 
 /// A line to print.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub(crate) struct Told {
 impl Told {
     /// An Event.
     pub(crate) fn event(&mut self, event: &Event, now: Timestamp) -> Option<Line> {
-        if BY_THE_PASS.contains(&event.reason) {
+        if TOLD_OTHERWISE.contains(&event.reason) {
             return None;
         }
         self.event.clone_from(&event.message);
@@ -122,7 +123,7 @@ impl Told {
             text.push_str(&format!(", about {} left", stopwatch(left)));
         }
         Some(Line {
-            reason: "MigrationProgress".to_owned(),
+            reason: PROGRESS.to_owned(),
             text,
         })
     }
@@ -236,6 +237,7 @@ mod tests {
             kind: EventKind::Warning,
             reason: by.reason(),
             message: by.to_string(),
+            job: None,
         };
         assert!(told.event(&event, at(0)).is_some());
         assert_eq!(published(&mut told, &facts, &blocked(), 0), None);

@@ -154,10 +154,11 @@ impl Operator {
     #[must_use]
     pub fn address(&self) -> String {
         let log = self.log();
-        let (_, listens) = log
-            .rsplit_once("listens=")
-            .expect("an operator says where it listens");
-        let address = listens.split_whitespace().next();
+        // As text, or as JSON.
+        let ways = ["listens=", r#""listens":""#];
+        let listens = ways.iter().find_map(|way| Some(log.rsplit_once(way)?.1));
+        let listens = listens.expect("an operator says where it listens");
+        let address = listens.split([' ', '"', '\n']).next();
         address.unwrap_or_default().to_owned()
     }
 

@@ -4,15 +4,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use dbop_tests::kubernetes::{NAME, Stage};
+use dbop_tests::kubernetes::{NAME, Operator, Stage, Way};
 use dbop_tests::local::until;
 use dbop_tests::prometheus::{Prometheus, Pushgateway};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{API_SERVER, STAGES, WALK, postgres};
 
-/// Long enough to be struck at, and for the push of a heartbeat after it.
-const LONG: Duration = Duration::from_secs(25);
+/// How long each file takes: long enough to be struck at, and for the push of a heartbeat after it.
+const LONG: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pushgateway_that_dies_takes_nothing_with_it() {
@@ -20,11 +20,21 @@ async fn a_pushgateway_that_dies_takes_nothing_with_it() {
     let stage = Stage::new(&postgres(), "gateway", LONG).await;
     let gateway = Pushgateway::start(stage.folder(), "127.0.0.1:0").await;
     let address = gateway.address().to_owned();
-    stage.manage("v1").await;
+    stage.add("big", 4, None).await;
+    stage.add("next", 5, Some("big")).await;
+    stage.manage("big").await;
     let at = format!("{}/{NAME}", stage.path("manageddatabases"));
     let change = json!({ "spec": { "migrations": { "pushgateway": address } } });
     stage.api.change(&at, &change).await;
-    let a = stage.operator("a").await;
+    let a = Operator::start(
+        &stage.api,
+        &stage.namespace,
+        stage.folder(),
+        "a",
+        Way::Straight,
+        &["--log-format=json"],
+    )
+    .await;
     until("progress is read from the Pushgateway", WALK, async || {
         is_under_way(&stage).await
     })
@@ -35,6 +45,14 @@ async fn a_pushgateway_that_dies_takes_nothing_with_it() {
     assert!(
         groups.contains(&stage.namespace),
         "its groups bear the namespace: {groups}"
+    );
+    let job = stage.status(NAME).await["migration"]["job"].clone();
+    let job = job.as_str().expect("the status names the Job").to_owned();
+    let is_named = |text: &str| text.contains(&format!(r#"job_id="{job}""#));
+    assert!(groups.contains(&job), "what is pushed bears the run's id");
+    assert!(
+        is_named(&a.metrics().await),
+        "the operator's series name the run that is under way"
     );
     gateway.kill().await;
     drop(prometheus);
@@ -51,8 +69,25 @@ async fn a_pushgateway_that_dies_takes_nothing_with_it() {
         is_under_way(&stage).await,
         "it is the same run, still on its way"
     );
-    stage.at_rest("v1", WALK).await;
+    stage.at_rest("big", WALK).await;
     stage.ran_once();
+    tells_of_progress(&stage, &job).await;
+    let told = [
+        "MigrationStarted",
+        "MigrationProgress",
+        "MigrationSucceeded",
+    ];
+    until("the log tells what the Events tell", WALK, async || {
+        let log = a.log();
+        let named = stage.api.list(&stage.events()).await;
+        told.iter()
+            .all(|reason| is_logged(&log, reason, &job, &named))
+    })
+    .await;
+    assert!(
+        !is_named(&a.metrics().await),
+        "the run is not under way any more"
+    );
     until("nothing of the run is left there", WALK, async || {
         !gateway.groups().await.contains(&stage.namespace)
     })
@@ -60,8 +95,8 @@ async fn a_pushgateway_that_dies_takes_nothing_with_it() {
 
     // Away from beginning to end.
     gateway.kill().await;
-    stage.desire("v2").await;
-    stage.at_rest("v2", WALK).await;
+    stage.desire("next").await;
+    stage.at_rest("next", WALK).await;
     stage.ran_once();
     a.stop().await;
     stage.leave().await;
@@ -72,4 +107,36 @@ async fn is_under_way(stage: &Stage) -> bool {
     let status = stage.status(NAME).await;
     let progress = status["migration"]["progress"].as_i64();
     progress.is_some_and(|progress| (1..100).contains(&progress))
+}
+
+/// Do Events tell how far the migration was, and which Job it was?
+async fn tells_of_progress(stage: &Stage, job: &str) {
+    until("Events tell of progress", WALK, async || {
+        let events = stage.api.list(&stage.events()).await;
+        events.iter().any(|event| {
+            let note = event["note"].as_str().unwrap_or_default();
+            event["reason"] == "MigrationProgress"
+                && event["regarding"]["name"] == NAME
+                && event["related"]["kind"] == "Job"
+                && event["related"]["name"] == job
+                && note.starts_with("big is at ")
+                && note.ends_with(&format!(" % (Job {job})"))
+        })
+    })
+    .await;
+}
+
+/// Is there a line of the log, which is JSON, about this run, with the name of the Event that says the same?
+fn is_logged(log: &str, reason: &str, job: &str, events: &[Value]) -> bool {
+    let lines = log.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).expect("each line of the log is JSON");
+        line["fields"].clone()
+    });
+    lines
+        .filter(|fields| fields["reason"] == reason && fields["job"] == job)
+        .any(|fields| {
+            let same = |event: &&Value| event["metadata"]["name"] == fields["event"];
+            let event = events.iter().find(same);
+            event.is_some_and(|event| event["note"] == fields["message"])
+        })
 }

@@ -92,10 +92,7 @@ async fn samples(stage: &Stage, a: &Operator, of: &str) {
         "spec.metrics.tableEstimatedSize[1]: there is no table gone",
         "spec.metrics.sqlQuery[1] (steps_broken): the query took longer than 5 s",
     ];
-    let events = format!(
-        "/apis/events.k8s.io/v1/namespaces/{}/events",
-        stage.namespace
-    );
+    let events = stage.events();
     until("the Events name the fields", WALK, async || {
         let events = stage.api.list(&events).await;
         let is_of = |event: &Value, note: &str| {

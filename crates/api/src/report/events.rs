@@ -4,12 +4,17 @@
 //! What was said before is read from the status as it stands, so a restarted operator does not
 //! repeat itself.
 
-use dbop_model::{MigrationName, Outcome};
+use dbop_model::{JobName, MigrationName, Outcome};
 use dbop_plan::{Action, Because, Blocker, Decision, WaitingOn};
 
 use super::conditions::{STEP_FAILED, reason};
 use super::{MESSAGE_CHARS_MAX, Pass, cut};
 use crate::status::ManagedDatabaseStatus;
+
+/// The reason of the Events about a running migration.
+pub const PROGRESS: &str = "MigrationProgress";
+/// So much further is worth an Event, in percent: three of them for a run.
+const PROGRESS_TOLD: i32 = 25;
 
 /// Something to tell people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +25,17 @@ pub struct Event {
     pub reason: &'static str,
     /// One line.
     pub message: String,
+    /// The Job of the run that it is about, where it is about one: what the run pushed bears the same id (`job_id`).
+    pub job: Option<JobName>,
+}
+
+impl Event {
+    fn of_job(self, job: Option<&JobName>) -> Event {
+        Event {
+            job: job.cloned(),
+            ..self
+        }
+    }
 }
 
 /// Kubernetes' two kinds of Events.
@@ -46,6 +62,7 @@ fn event(kind: EventKind, reason: &'static str, message: impl Into<String>) -> E
         kind,
         reason,
         message: cut(&message.into(), MESSAGE_CHARS_MAX),
+        job: None,
     }
 }
 
@@ -118,7 +135,7 @@ pub fn action_event(action: &Action, because: &Because) -> Option<Event> {
         }
         Action::DeleteJob { .. } | Action::ReleaseJob { .. } => return None,
     };
-    Some(event)
+    Some(event.of_job(action.job()))
 }
 
 /// What people have not been told yet. The status as it stands is `previous`, and `next` is the one that
@@ -130,7 +147,7 @@ pub fn events(
     previous: Option<&ManagedDatabaseStatus>,
     next: &ManagedDatabaseStatus,
 ) -> Vec<Event> {
-    let mut events = Vec::new();
+    let mut events: Vec<Event> = progressed(previous, next).into_iter().collect();
     if let Some(Decision::Act { action, because }) = last.filter(|last| *last != pass.decision) {
         events.extend(action_event(action, because));
     }
@@ -162,12 +179,30 @@ pub fn events(
         })
         .is_some_and(|ready| ready.reason == reason(pass));
     if !told {
-        events.extend(match pass.failure {
+        let begun = match pass.failure {
             Some(_) => Some(event(EventKind::Warning, STEP_FAILED, pass.summary())),
             None => begins(pass.decision),
-        });
+        };
+        events.extend(begun.map(|event| event.of_job(pass.decision.job())));
     }
     events
+}
+
+/// A running migration has come a quarter further. By what stands in the status: one that another operator has told of is
+/// not told again. Where it ends is told when its outcome is recorded.
+fn progressed(
+    previous: Option<&ManagedDatabaseStatus>,
+    next: &ManagedDatabaseStatus,
+) -> Option<Event> {
+    let running = next.migration.as_ref()?;
+    let before = previous.and_then(|status| status.migration.as_ref());
+    let before = before.filter(|before| before.job == running.job);
+    let before = before.and_then(|before| before.progress).unwrap_or(0);
+    let progress = running.progress?;
+    let is_news = before / PROGRESS_TOLD < progress / PROGRESS_TOLD && progress < 100;
+    let job = JobName::new(&running.job).ok();
+    let text = format!("{} is at {progress} % (Job {})", running.name, running.job);
+    is_news.then(|| event(EventKind::Normal, PROGRESS, text).of_job(job.as_ref()))
 }
 
 /// The Event of a wait or a block that begins.
@@ -383,6 +418,45 @@ mod tests {
     }
 
     #[test]
+    fn each_quarter_of_a_run_is_told_once() {
+        let running = |progress: Option<i32>, job: &str| ManagedDatabaseStatus {
+            migration: Some(crate::status::RunningMigration {
+                name: "v3".to_owned(),
+                job: job.to_owned(),
+                started_at: at("00:00:00"),
+                progress,
+            }),
+            ..Default::default()
+        };
+        let check =
+            |before: Option<(Option<i32>, &str)>, now: Option<i32>, expect: Option<&str>| {
+                let before = before.map(|(progress, job)| running(progress, job));
+                let told = progressed(before.as_ref(), &running(now, "shop-v3"));
+                if let Some(told) = &told {
+                    assert_eq!((told.kind, told.reason), (EventKind::Normal, PROGRESS));
+                    let job = told.job.as_ref().map(JobName::as_str);
+                    assert_eq!(job, Some("shop-v3"));
+                }
+                assert_eq!(told.map(|told| told.message).as_deref(), expect);
+            };
+        let own = |progress| Some((progress, "shop-v3"));
+        check(None, None, None);
+        check(None, Some(20), None);
+        check(None, Some(25), Some("v3 is at 25 % (Job shop-v3)"));
+        check(own(None), Some(30), Some("v3 is at 30 % (Job shop-v3)"));
+        check(own(Some(20)), Some(75), Some("v3 is at 75 % (Job shop-v3)"));
+        check(own(Some(25)), Some(45), None);
+        check(own(Some(75)), Some(95), None);
+        // Its end is told with its outcome.
+        check(own(Some(75)), Some(100), None);
+        // A Pod that begins anew, and another run.
+        check(own(Some(75)), Some(5), None);
+        let other = Some((Some(75), "shop-v2"));
+        check(other, Some(50), Some("v3 is at 50 % (Job shop-v3)"));
+        assert_eq!(progressed(None, &ManagedDatabaseStatus::default()), None);
+    }
+
+    #[test]
     fn blocks_have_their_own_reasons() {
         let (desired, facts) = at_v2();
         let check = |by: Blocker, expect: &[&str]| {
@@ -438,6 +512,7 @@ mod tests {
             "{}",
             started.message
         );
+        assert!(started.job.is_some() && started.job.as_ref() == action.job());
 
         // It is told in the pass after, once: not while it is still to be done.
         let start = Decision::Act { action, because };

@@ -50,7 +50,7 @@ async fn show(platform: &KubernetesPlatform, caches: &Caches, namespace: &str) -
             continue;
         };
         if let Err(error) = platform.show_migration(&id, &seen, &status).await {
-            tracing::warn!(%error, "the status of DatabaseMigration {id} could not be written");
+            tracing::warn!(migration = %id, %error, "the status of a DatabaseMigration could not be written");
             all_written = false;
         }
     }

@@ -18,7 +18,6 @@ use super::Shared;
 use super::sampling::Sampling;
 use crate::cache::seen::DatabaseSeen;
 use crate::cache::wakes::Slot;
-use crate::platform::object_name;
 
 /// What only the status shows (who refers to a credential that nobody waits for) is looked at after this: a
 /// rollout changes many Pods, and is one look.
@@ -188,7 +187,7 @@ impl Task {
             Ok(())
         };
         if let Err(error) = done {
-            tracing::warn!(%error, "{} could not be written", object_name(&self.database));
+            tracing::warn!(database = %self.database, %error, "the object could not be written");
         }
     }
 
@@ -200,8 +199,8 @@ impl Task {
             return Ok(());
         }
         tracing::warn!(
-            "{} is deleted with a spec that cannot be read: its logins and Secrets stay",
-            object_name(&self.database)
+            database = %self.database,
+            "the object is deleted with a spec that cannot be read: its logins and Secrets stay"
         );
         platform.let_go(&self.database).await
     }

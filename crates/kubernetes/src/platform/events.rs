@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use dbop_api::marks::FIELD_MANAGER;
-use dbop_api::report::Event;
+use dbop_api::report::{Event, EventKind};
 use dbop_api::{API_VERSION, MANAGED_DATABASE};
 use dbop_engine::Clock;
 use dbop_model::{JobName, ObjectRef};
@@ -28,74 +28,132 @@ const NOTE_BYTES_MAX: usize = 1024;
 /// Where Events are written to.
 #[derive(Clone)]
 pub(crate) struct Events {
-    queue: mpsc::Sender<(ObjectReference, Event, Timestamp)>,
+    queue: mpsc::Sender<Told>,
     clock: Arc<dyn Clock>,
+}
+
+/// An Event that is to be written.
+struct Told {
+    database: ObjectRef,
+    regarding: ObjectReference,
+    related: Option<ObjectReference>,
+    event: Event,
+    at: Timestamp,
 }
 
 impl Events {
     /// Starts the task that writes them; it ends when nobody can tell any more. `instance` is this operator's
     /// own name, such as its Pod's.
     pub(crate) fn start(client: Client, instance: String, clock: Arc<dyn Clock>) -> Self {
-        let (queue, mut told) = mpsc::channel(QUEUE_MAX);
+        let (queue, mut told) = mpsc::channel::<Told>(QUEUE_MAX);
         tokio::spawn(async move {
             let mut nth: u32 = 0;
-            while let Some((regarding, event, at)) = told.recv().await {
+            while let Some(told) = told.recv().await {
                 nth = nth.wrapping_add(1);
-                let object = object(&regarding, &event, at, &instance, nth);
-                let namespace = regarding.namespace.as_deref().unwrap_or("default");
+                let object = object(&told, &instance, nth);
+                let namespace = told.database.namespace();
                 let api: Api<KubernetesEvent> = Api::namespaced(client.clone(), namespace);
                 let created = call::write(api.create(&PostParams::default(), &object)).await;
-                if let Err(error) = created {
-                    let error = error.of("writing", "an Event");
-                    tracing::warn!(%error, reason = event.reason, "{}", event.message);
+                match created {
+                    Ok(_) => told.log(object.metadata.name.as_deref()),
+                    Err(error) => {
+                        told.log(None);
+                        let error = error.of("writing", "an Event");
+                        tracing::warn!(database = %told.database, %error, reason = told.event.reason, "an Event is not written");
+                    }
                 }
             }
         });
         Self { queue, clock }
     }
 
-    /// Tells of a database.
+    /// Tells of a database; of one of its runs, where the Event is about one.
     pub(crate) fn of_database(&self, id: &ObjectRef, uid: Option<String>, event: Event) {
-        let regarding = ObjectReference {
-            api_version: Some(API_VERSION.to_owned()),
-            kind: Some(MANAGED_DATABASE.to_owned()),
-            name: Some(id.name().to_owned()),
-            namespace: Some(id.namespace().to_owned()),
-            uid,
-            ..ObjectReference::default()
-        };
-        self.tell(regarding, event);
+        let regarding = ObjectReference { uid, ..managed(id) };
+        let related = event.job.as_ref().map(|name| job(id, name));
+        self.tell(id, regarding, related, event);
     }
 
-    /// Tells of a Job.
-    pub(crate) fn of_job(&self, namespace: &str, job: &JobName, uid: Option<String>, event: Event) {
+    /// Tells of the Job of a database's run.
+    pub(crate) fn of_job(&self, id: &ObjectRef, name: &JobName, uid: Option<String>, event: Event) {
         let regarding = ObjectReference {
-            api_version: Some("batch/v1".to_owned()),
-            kind: Some("Job".to_owned()),
-            name: Some(job.to_string()),
-            namespace: Some(namespace.to_owned()),
             uid,
-            ..ObjectReference::default()
+            ..job(id, name)
         };
-        self.tell(regarding, event);
+        self.tell(id, regarding, Some(managed(id)), event);
     }
 
-    fn tell(&self, regarding: ObjectReference, event: Event) {
-        let (reason, message) = (event.reason, event.message.clone());
-        let at = self.clock.now();
-        if self.queue.try_send((regarding, event, at)).is_err() {
-            tracing::warn!(reason, "an Event is not written, too many wait: {message}");
+    fn tell(
+        &self,
+        id: &ObjectRef,
+        regarding: ObjectReference,
+        related: Option<ObjectReference>,
+        event: Event,
+    ) {
+        let told = Told {
+            database: id.clone(),
+            regarding,
+            related,
+            event,
+            at: self.clock.now(),
+        };
+        if let Err(refused) = self.queue.try_send(told) {
+            let told = refused.into_inner();
+            told.log(None);
+            tracing::warn!(database = %told.database, reason = told.event.reason, "an Event is not written: too many wait");
         }
     }
 }
 
-fn object(
-    regarding: &ObjectReference,
-    event: &Event,
-    at: Timestamp,
-    instance: &str,
-    nth: u32,
-) -> KubernetesEvent {
+impl Told {
+    /// Says the same in the log, with the name of the object that says it, and the id of the run.
+    fn log(&self, name: Option<&str>) {
+        let Event {
+            kind,
+            reason,
+            message,
+            job,
+        } = &self.event;
+        let (database, job) = (&self.database, job.as_ref().map(tracing::field::display));
+        match kind {
+            EventKind::Normal => {
+                tracing::info!(%database, reason, job, event = name, "{message}");
+            }
+            EventKind::Warning => {
+                tracing::warn!(%database, reason, job, event = name, "{message}");
+            }
+        }
+    }
+}
+
+fn managed(id: &ObjectRef) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(API_VERSION.to_owned()),
+        kind: Some(MANAGED_DATABASE.to_owned()),
+        name: Some(id.name().to_owned()),
+        namespace: Some(id.namespace().to_owned()),
+        ..ObjectReference::default()
+    }
+}
+
+fn job(id: &ObjectRef, name: &JobName) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("batch/v1".to_owned()),
+        kind: Some("Job".to_owned()),
+        name: Some(name.to_string()),
+        namespace: Some(id.namespace().to_owned()),
+        ..ObjectReference::default()
+    }
+}
+
+fn object(told: &Told, instance: &str, nth: u32) -> KubernetesEvent {
+    let Told {
+        regarding,
+        related,
+        event,
+        at,
+        ..
+    } = told;
     let name = regarding.name.as_deref().unwrap_or_default();
     KubernetesEvent {
         metadata: ObjectMeta {
@@ -108,12 +166,13 @@ fn object(
             namespace: regarding.namespace.clone(),
             ..ObjectMeta::default()
         },
-        event_time: Some(MicroTime(at)),
+        event_time: Some(MicroTime(*at)),
         type_: Some(event.kind.as_str().to_owned()),
         reason: Some(event.reason.to_owned()),
         action: Some(event.reason.to_owned()),
         note: Some(cut(&event.message).to_owned()),
         regarding: Some(regarding.clone()),
+        related: related.clone(),
         reporting_controller: Some(FIELD_MANAGER.to_owned()),
         reporting_instance: Some(instance.to_owned()),
         ..KubernetesEvent::default()
@@ -131,20 +190,31 @@ fn cut(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use dbop_api::report::EventKind;
-
     use super::*;
 
     #[test]
-    fn an_event_has_a_name_of_its_own_and_a_note_that_fits() {
-        let event = Event {
-            kind: EventKind::Warning,
-            reason: "MigrationFailed",
-            message: "é".repeat(1000),
+    fn an_event_has_a_name_of_its_own_and_a_note_that_fits_and_names_its_run() {
+        let shop = ObjectRef::new("shop", "main").unwrap();
+        let run = JobName::new("main-v2-1").unwrap();
+        let told = Told {
+            regarding: managed(&shop),
+            related: Some(job(&shop, &run)),
+            event: Event {
+                kind: EventKind::Warning,
+                reason: "MigrationFailed",
+                message: "é".repeat(1000),
+                job: Some(run),
+            },
+            at: Timestamp::from_second(1).unwrap(),
+            database: shop,
         };
-        let at = Timestamp::from_second(1).unwrap();
-        let of = |nth| object(&ObjectReference::default(), &event, at, "pod-1", nth);
+        let of = |nth| object(&told, "pod-1", nth);
         assert_ne!(of(1).metadata.name, of(2).metadata.name);
-        assert_eq!(of(1).note.unwrap().len(), NOTE_BYTES_MAX);
+        let object = of(1);
+        assert_eq!(object.note.unwrap().len(), NOTE_BYTES_MAX);
+        assert_eq!(object.metadata.namespace.as_deref(), Some("shop"));
+        let name = |of: Option<ObjectReference>| of.unwrap().name.unwrap();
+        assert_eq!(name(object.regarding), "main");
+        assert_eq!(name(object.related), "main-v2-1");
     }
 }

@@ -505,9 +505,9 @@ impl KubernetesPlatform {
             kind,
             reason,
             message: text,
+            job: Some(run.job.clone()),
         };
-        self.events
-            .of_job(database.namespace(), &run.job, job.uid(), event);
+        self.events.of_job(database, &run.job, job.uid(), event);
         Ok(())
     }
 }
