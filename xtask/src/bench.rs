@@ -38,6 +38,14 @@ pub(crate) struct Arguments {
         default_value = "0,1,100,1000,10000"
     )]
     counts: Vec<usize>,
+    /// Numbers of fake databases, each with ten tables in spec.metrics, whose metrics are scraped.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NUMBERS",
+        default_value = "1,100,1000"
+    )]
+    scrapes: Vec<usize>,
     /// Numbers of real databases, on a PostgreSQL server of their own; 1000 take 8 GB of disk.
     #[arg(long, value_delimiter = ',', value_name = "NUMBERS")]
     real: Vec<usize>,
@@ -77,6 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let mut bench = Command::new(programs.join("dbop-bench"));
     bench
         .arg(format!("--counts={}", list(&arguments.counts)))
+        .arg(format!("--scrapes={}", list(&arguments.scrapes)))
         .arg(format!("--outages-at={}", arguments.outages_at))
         .arg(format!("--window={}", arguments.window))
         .arg(format!("--commit={commit}"))

@@ -143,15 +143,19 @@ impl Site {
         Ok(())
     }
 
-    /// Creates databases with their admins' Secrets, at the first version.
-    pub async fn create_databases(&self, databases: &[(String, String)]) -> Result<()> {
+    /// Creates databases with their admins' Secrets, at the first version. `more` is put into each spec.
+    pub async fn create_databases(
+        &self,
+        databases: &[(String, String)],
+        more: &Value,
+    ) -> Result<()> {
         let all = databases.iter().map(|(name, dsn)| async move {
             let secret = json!({
                 "metadata": { "name": format!("{name}-admin") },
                 "stringData": { "dsn": dsn },
             });
             self.create::<Secret>(secret).await?;
-            self.create::<ManagedDatabase>(database(name)).await
+            self.create::<ManagedDatabase>(database(name, more)).await
         });
         stream::iter(all)
             .buffer_unordered(PARALLEL)
@@ -320,8 +324,8 @@ impl Backoff for Often {
     fn reset(&mut self) {}
 }
 
-fn database(name: &str) -> Value {
-    json!({
+fn database(name: &str, more: &Value) -> Value {
+    let mut object = json!({
         "metadata": { "name": name },
         "spec": {
             "connection": { "dsnSecret": { "name": format!("{name}-admin") } },
@@ -329,12 +333,16 @@ fn database(name: &str) -> Value {
             "schemaVersion": { "engine": "Alembic" },
             "credentials": { "quietWindow": "500ms" },
         },
-    })
+    });
+    for (field, value) in more.as_object().into_iter().flatten() {
+        object["spec"][field] = value.clone();
+    }
+    object
 }
 
 /// A database as the benchmark makes them, with everything that it does not say.
 pub fn example() -> Result<ManagedDatabase> {
-    let mut object = database("example");
+    let mut object = database("example", &json!({}));
     object["apiVersion"] = json!(dbop_api::API_VERSION);
     object["kind"] = json!(dbop_api::MANAGED_DATABASE);
     object["metadata"]["namespace"] = json!("bench");

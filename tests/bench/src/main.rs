@@ -22,6 +22,9 @@ struct Arguments {
     /// Numbers of real databases.
     #[arg(long, value_delimiter = ',')]
     real: Vec<usize>,
+    /// Numbers of fake databases whose metrics are scraped.
+    #[arg(long, value_delimiter = ',', default_value = "1,100,1000")]
+    scrapes: Vec<usize>,
     /// Changes of a spec that are timed, 100 at most.
     #[arg(long, default_value_t = dbop_bench::measure::MOVERS)]
     changes: usize,
@@ -87,6 +90,11 @@ async fn main() -> Result<()> {
     for count in &arguments.counts {
         bench.outages = *count == arguments.outages_at;
         results.fakes.push(bench.fakes(*count).await?);
+        write(&arguments, &results)?;
+    }
+    bench.outages = false;
+    for count in &arguments.scrapes {
+        results.scraped.push(bench.scrapes(*count).await?);
         write(&arguments, &results)?;
     }
     for count in &arguments.real {

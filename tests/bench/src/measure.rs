@@ -4,6 +4,7 @@ pub mod changes;
 pub mod idle;
 pub mod outages;
 pub mod restart;
+pub mod scrapes;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use dbop_model::DatabaseSpec;
 use kube::Client;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::audit::Audit;
@@ -62,20 +64,26 @@ impl Bench {
             kubeconfig: self.kubeconfig.clone(),
             namespace: namespace.to_owned(),
             heartbeat: self.heartbeat,
+            listen: "127.0.0.1:0".to_owned(),
             log: self.scratch.join(format!("{namespace}.log")),
         }
     }
 
-    /// Everything about so many databases.
-    pub async fn fakes(&self, count: usize) -> Result<Measured> {
+    /// A server for fake databases as this benchmark makes them.
+    async fn fake_server(&self) -> Result<Arc<FakeServer>> {
         let spec = DatabaseSpec::try_from(&example()?);
         let spec = spec.map_err(|error| anyhow::anyhow!("{error}"))?;
         let server = FakeServer::start(spec.version_source.clone(), spec.access()).await?;
-        let server = Arc::new(server);
+        Ok(Arc::new(server))
+    }
+
+    /// Everything about so many databases.
+    pub async fn fakes(&self, count: usize) -> Result<Measured> {
+        let server = self.fake_server().await?;
         let site = Site::new(self.client.clone(), &format!("bench-{count}")).await?;
         say(&format!("{count} databases: objects are made"));
         let names: Vec<String> = (0..count).map(|nth| format!("db-{nth:05}")).collect();
-        create(&site, &server, &names).await?;
+        create(&site, &server, &names, &json!({})).await?;
 
         let program = self.program(&self.fake_operator, &site.namespace);
         let mut operator = Operator::start(&program)?;
@@ -104,7 +112,7 @@ impl Bench {
 
         let kubelet = Kubelet::start(self.client.clone(), site.namespace.clone(), server.clone());
         let movers: Vec<String> = (0..MOVERS).map(|nth| format!("mover-{nth:03}")).collect();
-        create(&site, &server, &movers).await?;
+        create(&site, &server, &movers, &json!({})).await?;
         at_rest(&site, &mut operator, "v1", count + MOVERS).await?;
         let timed = changes::time(&site, &mut operator, &movers, self.changes).await?;
         say(&format!("{count} databases: {timed}"));
@@ -125,12 +133,13 @@ impl Bench {
     }
 }
 
-async fn create(site: &Site, server: &FakeServer, names: &[String]) -> Result<()> {
+/// `more` is put into each spec.
+async fn create(site: &Site, server: &FakeServer, names: &[String], more: &Value) -> Result<()> {
     let mut all = Vec::new();
     for name in names {
         all.push((name.clone(), server.add(name, "v1")?));
     }
-    site.create_databases(&all).await
+    site.create_databases(&all, more).await
 }
 
 /// Waits until so many databases are at rest at a version.

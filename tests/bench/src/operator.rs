@@ -27,6 +27,8 @@ pub struct Program {
     pub namespace: String,
     /// How often a database at rest is looked at.
     pub heartbeat: Duration,
+    /// Where it listens, as `host:port`.
+    pub listen: String,
     /// Where its log goes.
     pub log: PathBuf,
 }
@@ -64,7 +66,7 @@ impl Operator {
         let started = Instant::now();
         let mut command = Command::new(&program.path);
         command
-            .args(["run", "--listen", "127.0.0.1:0", "--log-level", "warn"])
+            .args(["run", "--listen", &program.listen, "--log-level", "warn"])
             .arg(format!("--kubeconfig={}", program.kubeconfig.display()))
             .arg(format!("--lease-namespace={}", program.namespace))
             .arg(format!("--heartbeat={}s", program.heartbeat.as_secs()))

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls};
@@ -162,7 +163,7 @@ pub async fn real(bench: &Bench, count: usize) -> Result<Real> {
     for name in &names {
         all.push((name.clone(), server.dsn(name)?));
     }
-    site.create_databases(&all).await?;
+    site.create_databases(&all, &json!({})).await?;
     let program = bench.program(&bench.real_operator, &site.namespace);
     let mut operator = Operator::start(&program)?;
     let adoption = at_rest(&site, &mut operator, "v1", count).await?;

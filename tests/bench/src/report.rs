@@ -29,6 +29,8 @@ pub struct Results {
     pub heartbeat_seconds: f64,
     /// With fake databases, by their number.
     pub fakes: Vec<Measured>,
+    /// Scrapes of fake ones that have all metrics.
+    pub scraped: Vec<Scraped>,
     /// With real ones.
     pub real: Vec<Real>,
 }
@@ -150,6 +152,49 @@ pub struct Outages {
     pub database_all_seen_seconds: f64,
 }
 
+/// Scrapes of `/metrics`.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scraped {
+    /// How many databases.
+    pub databases: usize,
+    /// Tables of each that `spec.metrics` names, for sizes and for ids.
+    pub tables: usize,
+    /// Series in all.
+    pub series: usize,
+    /// Of these, series of a database.
+    pub series_of_databases: usize,
+    /// Bytes of an answer.
+    pub bytes: usize,
+    /// From the connection to the last byte.
+    pub times: Times,
+    /// Processor time of all of them, and of what else was done meanwhile.
+    pub processor_seconds: f64,
+    /// Before the first one.
+    pub memory_before: Memory,
+    /// After the last one.
+    pub memory_after: Memory,
+}
+
+impl fmt::Display for Scraped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} scrapes of {} series, {} KiB: median {:.1} ms, p99 {:.1} ms, slowest {:.1} ms; {:.1} MiB before, {:.1} after, \
+             peak {:.1}",
+            self.times.count,
+            self.series,
+            self.bytes / 1024,
+            self.times.median_seconds * 1e3,
+            self.times.p99_seconds * 1e3,
+            self.times.max_seconds * 1e3,
+            self.memory_before.rss as f64 / MIB,
+            self.memory_after.rss as f64 / MIB,
+            self.memory_after.peak as f64 / MIB,
+        )
+    }
+}
+
 /// Real databases.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -220,6 +265,7 @@ impl Results {
         self.at_rest(&mut text);
         self.in_motion(&mut text);
         self.after_outages(&mut text);
+        self.scrapes(&mut text);
         self.real_databases(&mut text);
         text
     }
@@ -336,6 +382,48 @@ impl Results {
                     format!("{:.2}", outages.database_api_requests_per_second),
                     format!("{:.1}", outages.database_recovery_seconds),
                     format!("{:.1}", outages.database_all_seen_seconds),
+                ],
+            );
+        }
+        text.push('\n');
+    }
+
+    fn scrapes(&self, text: &mut String) {
+        if self.scraped.is_empty() {
+            return;
+        }
+        text.push_str("## Scrapes of `/metrics`\n\n");
+        head(
+            text,
+            &[
+                "databases",
+                "series",
+                "of one database",
+                "KiB",
+                "median, ms",
+                "p99, ms",
+                "slowest, ms",
+                "memory before, MiB",
+                "after",
+                "peak",
+            ],
+        );
+        for scraped in &self.scraped {
+            let milliseconds = |seconds: f64| format!("{:.1}", seconds * 1e3);
+            let of_one = scraped.series_of_databases / scraped.databases.max(1);
+            row(
+                text,
+                &[
+                    scraped.databases.to_string(),
+                    scraped.series.to_string(),
+                    of_one.to_string(),
+                    (scraped.bytes / 1024).to_string(),
+                    milliseconds(scraped.times.median_seconds),
+                    milliseconds(scraped.times.p99_seconds),
+                    milliseconds(scraped.times.max_seconds),
+                    mib(scraped.memory_before.rss),
+                    mib(scraped.memory_after.rss),
+                    mib(scraped.memory_after.peak),
                 ],
             );
         }

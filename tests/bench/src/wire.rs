@@ -12,7 +12,12 @@ use dbop_database::{
     Administer, Connector, DatabaseError, Endpoint, Introspect, Look, Reader, Replica, Scope,
 };
 use dbop_model::catalogue::Catalogue;
-use dbop_model::table::{FactRequest, TableFactsSet};
+use dbop_model::health::{Connections, HealthFacts, Lag, Listed, ReplicaLag};
+use dbop_model::sample::NextId;
+use dbop_model::table::{
+    FactRequest, RowEstimate, RowSource, TableFacts, TableFactsSet, TableKind, TableName,
+    TableState, WriteCount,
+};
 use dbop_model::{
     Claim, ClaimId, ClaimOwner, DatabaseFacts, Engine, Fact, LoginFacts, LoginName, LoginTurn,
     MigrationName, MigratorFacts, ObjectRef, ObservedVersion, Proof, Replication, SchemaVersion,
@@ -27,6 +32,8 @@ use tokio::sync::Mutex;
 
 /// A server on this machine that has not greeted within this is taken for absent.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+/// What the names of a database's tables begin with.
+pub const TABLE: &str = "table_";
 /// The fakes' answers are short.
 const BUFFER_BYTES: usize = 1024;
 
@@ -364,12 +371,61 @@ impl Introspect for Connection {
         wanted: &BTreeSet<FactRequest>,
         _probe_timeout: Duration,
     ) -> Result<TableFactsSet, DatabaseError> {
-        // The benchmark's migrations bear no hints: nothing is asked of a table.
         if !wanted.is_empty() {
-            let tables = wanted.len();
-            return Err(unreadable(&format!("{tables} tables were asked for")));
+            self.ask("table_facts", json!({ "do": "table_facts" }))
+                .await?;
         }
-        Ok(TableFactsSet::new(now()))
+        let mut facts = TableFactsSet::new(now());
+        for request in wanted {
+            // The benchmark's migrations bear no hints, and metrics ask for nothing else.
+            let (FactRequest::Size(table) | FactRequest::Writes(table)) = request else {
+                return Err(unreadable(&format!("{request:?} was asked for")));
+            };
+            let state = TableState::Present(Box::new(table_like(table)));
+            facts.tables.insert(table.clone(), Fact::Known(state));
+        }
+        Ok(facts)
+    }
+
+    async fn next_ids(
+        &self,
+        tables: &BTreeSet<TableName>,
+    ) -> Result<BTreeMap<TableName, Fact<Vec<NextId>>>, DatabaseError> {
+        if !tables.is_empty() {
+            self.ask("next_ids", json!({ "do": "next_ids" })).await?;
+        }
+        let id = |table: &TableName| {
+            let id = NextId {
+                column: "id".parse().map_err(|_| unreadable("a column"))?,
+                next: 1_000_001,
+                limit: i128::from(i32::MAX),
+            };
+            Ok((table.clone(), Fact::Known(vec![id])))
+        };
+        tables.iter().map(id).collect()
+    }
+
+    async fn health(&self) -> Result<HealthFacts, DatabaseError> {
+        self.ask("health", json!({ "do": "health" })).await?;
+        Ok(HealthFacts {
+            connections: Fact::Known(vec![Connections {
+                of: "the server",
+                used: 40,
+                max: 100,
+                reserved: 3,
+            }]),
+            replicas: Fact::Known(vec![ReplicaLag {
+                replica: "replica:5432".to_owned(),
+                lag: Fact::Known(Lag::Behind(Duration::from_millis(20))),
+            }]),
+            transactions: Fact::Known(Listed::all(Vec::new())),
+            ids: Fact::Known(Listed::all(Vec::new())),
+            transaction_ids: Fact::Known(Vec::new()),
+            invalid_indexes: Fact::Known(Listed::all(Vec::new())),
+            bloat: Fact::Known(Listed::all(Vec::new())),
+            keyless: Fact::Known(Listed::all(Vec::new())),
+            bytes: Fact::Known(1 << 30),
+        })
     }
 
     async fn catalogue(&self, _tables_max: usize) -> Result<Catalogue, DatabaseError> {
@@ -383,6 +439,27 @@ impl Introspect for Connection {
 )]
 fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// A table of a million rows that is written to.
+fn table_like(table: &TableName) -> TableFacts {
+    let mut facts = TableFacts::new(TableKind::Ordinary);
+    facts.rows = Fact::Known(RowEstimate {
+        rows: 1_000_000,
+        source: RowSource::Statistics,
+        age: None,
+    });
+    facts.bytes = Fact::Known(1 << 27);
+    let at = now();
+    let seconds = u64::try_from(at.as_second()).unwrap_or_default();
+    facts.written = Fact::Known(WriteCount {
+        rows: seconds * 10,
+        at,
+        counting_for: Duration::from_secs(seconds),
+        counter: table.to_string(),
+        source: "the benchmark",
+    });
+    facts
 }
 
 #[async_trait]
