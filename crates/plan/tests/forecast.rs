@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use case::{Case, case, name, rest};
 use dbop_model::finding::{Judgement, Verdict};
-use dbop_model::{Fact, MigrationName, Outcome};
+use dbop_model::{Fact, MigrationName, ObservedVersion, Outcome, SchemaVersion};
 use dbop_plan::forecast::{current, forecast, next, path};
 use dbop_plan::{Decision, RotationAsked};
 
@@ -346,4 +346,31 @@ fn what_is_known_of_a_migration_on_the_way_counts_when_it_is_reached() {
         "{seen:#?}"
     );
     assert!(seen.last().unwrap().starts_with("blocked: "), "{seen:#?}");
+}
+
+#[test]
+fn what_was_judged_just_now_stands() {
+    check(
+        rest(2, 3).judged("v3", true, &[Verdict::WillFail]),
+        &["blocked: v3 would fail: NOT NULL on users.email: a row holds NULL"],
+        &["v3"],
+        Some("v2"),
+    );
+}
+
+#[test]
+fn a_run_that_is_made_again_is_no_way_out_of_every_place() {
+    let several = ["v2", "v9"].map(|version| SchemaVersion::new(version).unwrap());
+    let several = ObservedVersion::Several(several.to_vec());
+    check(
+        rest(2, 4)
+            .version(several)
+            .ran("v2", "v3", Outcome::Failed)
+            .retry(),
+        &[
+            "blocked: the database records several versions at once (v2, v9); merge the heads with the migration tool",
+        ],
+        &[],
+        None,
+    );
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use case::{Case, after_step, issued, name, rest, session};
 use dbop_model::finding::Verdict;
 use dbop_model::{Fact, LoginFacts, LoginName, LoginTurn, ObservedVersion, Outcome, Why};
-use dbop_plan::{Quiet, Reference, RotationAsked, forecast};
+use dbop_plan::{Decision, Quiet, Reference, RotationAsked, forecast};
 use jiff::SignedDuration;
 
 #[track_caller]
@@ -119,6 +119,20 @@ fn what_a_person_asks_for_is_done_once() {
         });
         check(&asked, expect);
     }
+}
+
+#[test]
+fn what_the_walk_waits_for_is_looked_at_as_often_while_a_login_is_watched() {
+    let watched = |case: Case| {
+        let case = quiet(rotated(case, 600), 30);
+        check(&case, &WATCH.replace("01:00Z", "00:30Z"));
+        let Decision::Wait { wake_at, .. } = case.decide() else {
+            panic!("it waits")
+        };
+        wake_at.duration_since(case.now).as_secs()
+    };
+    assert_eq!(watched(rest(2, 2)), 30);
+    assert_eq!(watched(rest(2, 3).session("v1")), 1);
 }
 
 #[test]
