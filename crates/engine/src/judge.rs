@@ -8,7 +8,6 @@ use dbop_model::finding::{HintMode, Judgement, Probes};
 use dbop_model::operation::Statement;
 use dbop_model::spec::SQL_BYTES_MAX;
 use dbop_model::table::TableFactsSet;
-use dbop_model::writes::WriteWatch;
 use dbop_model::{
     Claim, Fact, Migration, MigrationName, ObjectRef, ObservedVersion, ServerInfo, SqlSource, Why,
 };
@@ -47,7 +46,7 @@ pub(crate) async fn judged(
         facts,
         may_try: may_try(desired, facts),
     };
-    let judged = judge(&look, &mut memory.writes, &next).await;
+    let judged = judge(&look, &next).await;
     let hints = Hints {
         migration: next,
         judged,
@@ -82,11 +81,7 @@ pub(crate) struct Look<'a> {
 
 /// Gathers the facts that a migration's hints need, and judges. What is written to its tables is known from the second
 /// look on.
-pub(crate) async fn judge(
-    look: &Look<'_>,
-    writes: &mut WriteWatch,
-    next: &MigrationName,
-) -> Fact<Judgement> {
+pub(crate) async fn judge(look: &Look<'_>, next: &MigrationName) -> Fact<Judgement> {
     let Look {
         engine,
         admin,
@@ -122,7 +117,8 @@ pub(crate) async fn judge(
     let wanted = dbop_hints::facts_wanted(&statements);
     match admin.table_facts(&wanted, policy.probe_timeout).await {
         Ok(mut tables) => {
-            writes.look(&mut tables);
+            // The counters outlive a connection, and say themselves where they are of another server.
+            engine.vitals.watch_writes(id, &mut tables);
             with_lock_timeout(&mut tables, desired.database.runs.lock_timeout);
             if *may_try {
                 let attempts = dbop_hints::trials_wanted(&database.server, &statements, &tables);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use dbop_database::{Administer, Target};
 use dbop_model::finding::{FACTS_AGE_MAX, HintPolicy};
-use dbop_model::writes::WriteWatch;
 use dbop_model::{LoginName, Migration, MigrationName};
 use dbop_plan::{Decision, Hints, Quiet};
 use jiff::{SignedDuration, Timestamp};
@@ -31,9 +30,6 @@ pub struct Memory {
     /// The credentials that worked. A list, for there are two or three.
     pub(crate) proofs: Vec<Worked>,
     pub(crate) judged: Option<Box<Judged>>,
-    /// How much is written to the tables that hints are about. It outlives a connection, which ends between looks:
-    /// counters say themselves where they are of another server.
-    pub(crate) writes: WriteWatch,
     pub(crate) failures: u32,
     /// How many looks in a row came to a decision of this kind.
     pub(crate) looks: u32,

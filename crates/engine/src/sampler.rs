@@ -1,9 +1,9 @@
 //! The sampler of one database's metrics: a loop of its own, on a connection of its own.
 //!
-//! It shares nothing with the worker but the way to the server: a slow look at tables holds up neither a reconcile nor
-//! a migration. It only looks, writes nothing but the login that users' queries run as, and keeps nothing but counters of
-//! writes. What it finds goes to the [`Observer`](crate::Observer); what it cannot find is told once, by the field of the
-//! spec that asks for it.
+//! It shares nothing with the worker but the way to the server and the counters of writes: a slow look at tables holds up
+//! neither a reconcile nor a migration. It only looks, and writes nothing but the login that users' queries run as. What it
+//! finds goes to the [`Observer`](crate::Observer); what it cannot find is told once, by the field of the spec that asks
+//! for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use dbop_model::sample::{MetricsSpec, Sample, TableSize};
 use dbop_model::table::{FactRequest, TableFactsSet, TableName, TableState};
-use dbop_model::writes::WriteWatch;
 use dbop_model::{Fact, ObjectRef, Why};
 use tokio::sync::Semaphore;
 
@@ -29,7 +28,6 @@ pub struct Sampler {
     database: ObjectRef,
     /// How many look at the same moment is bounded, over all databases.
     permits: Arc<Semaphore>,
-    writes: WriteWatch,
     queries: Queries,
     told: Vec<String>,
 }
@@ -41,7 +39,6 @@ impl Sampler {
             engine,
             database,
             permits,
-            writes: WriteWatch::default(),
             queries: Queries::default(),
             told: Vec::new(),
         }
@@ -114,7 +111,8 @@ impl Sampler {
         if !requests.is_empty() {
             tables = admin.table_facts(&requests, NO_PROBES).await?;
         }
-        self.writes.look(&mut tables);
+        let vitals = &self.engine.vitals;
+        vitals.watch_writes(&self.database, &mut tables);
         let between = clock.now();
         let next_ids: BTreeSet<TableName> = wanted.next_ids.iter().cloned().collect();
         let next_ids = admin.next_ids(&next_ids).await?;

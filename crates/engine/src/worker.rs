@@ -469,7 +469,7 @@ impl Worker {
                     facts: &seen.facts,
                     may_try: false,
                 };
-                let judged = judge(&look, &mut self.memory.writes, &migration).await;
+                let judged = judge(&look, &migration).await;
                 if let Fact::Known(judgement) = judged {
                     judgements.insert(migration, judgement);
                 }

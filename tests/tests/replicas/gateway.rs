@@ -69,6 +69,7 @@ async fn a_pushgateway_that_dies_takes_nothing_with_it() {
         is_under_way(&stage).await,
         "it is the same run, still on its way"
     );
+    let prometheus = Prometheus::start(stage.folder(), &[a.address()], rules).await;
     stage.at_rest("big", WALK).await;
     stage.ran_once();
     tells_of_progress(&stage, &job).await;
@@ -88,6 +89,11 @@ async fn a_pushgateway_that_dies_takes_nothing_with_it() {
         !is_named(&a.metrics().await),
         "the run is not under way any more"
     );
+    until("Prometheus scrapes again", WALK, async || {
+        let done = r#"dba_operator_migrations_total{result="succeeded"} == 1"#;
+        !prometheus.query(done).await.is_empty()
+    })
+    .await;
     until("nothing of the run is left there", WALK, async || {
         !gateway.groups().await.contains(&stage.namespace)
     })

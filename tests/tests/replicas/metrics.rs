@@ -126,10 +126,47 @@ async fn samples(stage: &Stage, a: &Operator, of: &str) {
         "{fewest} statements in {SCRAPES} scrapes"
     );
 
+    slow_queries_delay_nothing(stage, &at).await;
+
     let change = json!({ "spec": { "metrics": null } });
     stage.api.change(&at, &change).await;
     until("no more samples are shown", WALK, async || {
         !a.metrics().await.contains(r#"table="steps""#)
     })
     .await;
+}
+
+/// While a user's query is on its way, and has been from before a change to after it, the change is looked at; and a walk
+/// comes to its end beside queries that are slow all the time.
+async fn slow_queries_delay_nothing(stage: &Stage, at: &str) {
+    let slow = |nth: usize| {
+        json!({ "name": format!("steps_slow_{nth}"), "help": "A test.",
+            "query": "SELECT count(*) FROM pg_sleep(60)" })
+    };
+    let queries: Vec<Value> = (0..3).map(slow).collect();
+    let change = json!({ "spec": { "metrics": { "sqlQuery": queries } } });
+    stage.api.change(at, &change).await;
+    let server = stage.database.superuser().await;
+    let asked = async || {
+        let query = "SELECT query_start::text FROM pg_stat_activity WHERE datname = current_database() \
+                     AND state = 'active' AND usename LIKE '%reader%' AND wait_event = 'PgSleep'";
+        let row = server.query_opt(query, &[]).await.expect("it answers");
+        row.map(|row| row.get::<_, String>(0))
+    };
+    let mut nth = 0;
+    until("a change is looked at during a query", WALK, async || {
+        let Some(before) = asked().await else {
+            return false;
+        };
+        nth += 1;
+        let change =
+            json!({ "spec": { "credentials": { "quietWindow": format!("{}ms", 1000 + nth) } } });
+        stage.api.change(at, &change).await;
+        // It is null until a pass has come to it.
+        while stage.status(NAME).await["summary"].is_null() {}
+        asked().await == Some(before)
+    })
+    .await;
+    stage.desire("v3").await;
+    stage.at_rest("v3", WALK).await;
 }
