@@ -6,7 +6,7 @@
 mod case;
 
 use case::{Case, after_step, case, name, rest, shown};
-use dbop_model::finding::{HintMode, Verdict};
+use dbop_model::finding::{HintMode, NotJudged, Verdict};
 use dbop_model::{Engine, Fact, ObservedVersion, Outcome, Proof, SchemaVersion, Why};
 use dbop_plan::Decision;
 
@@ -195,6 +195,15 @@ fn line_02_a_defective_credential_is_repaired() {
     check(
         rest(2, 2).ungranted("v2").proof("v2", no_answer()),
         "repair credential v2: its login lacks grants",
+    );
+    // What a look before said of a password is of no use where one of the two is gone.
+    check(
+        rest(2, 2).no_login("v2").proof("v2", Proof::Refused),
+        "repair credential v2: its login is gone",
+    );
+    check(
+        rest(2, 2).no_secret("v2").proof("v2", Proof::Refused),
+        "repair credential v2: its Secret is gone",
     );
 }
 
@@ -1432,6 +1441,31 @@ fn line_12_hints_that_are_missing() {
         "blocked: v3 says nothing of what it does to the schema, and requireHints is set; add \
          schemaHints or sql to it",
     );
+    let unread = |lines: &[usize]| {
+        rest(2, 3)
+            .judged("v3", false, &[])
+            .hints_required()
+            .with(|case| {
+                let Some(Fact::Known(judged)) = case.facts.hints.as_mut().map(|h| &mut h.judged)
+                else {
+                    panic!("it was judged");
+                };
+                judged.not_judged = lines
+                    .iter()
+                    .map(|line| NotJudged {
+                        operation: format!("line {line}: DO"),
+                        why: "it may do anything".to_owned(),
+                        unread: true,
+                    })
+                    .collect();
+            })
+    };
+    let ending =
+        ", and requireHints is set; say in schemaHints what it does to the schema, [] if nothing";
+    for (lines, others) in [(&[7][..], ""), (&[7, 9, 11], " and 2 more")] {
+        let first = "blocked: not all SQL of v3 can be read: line 7: DO (it may do anything)";
+        check(unread(lines), &format!("{first}{others}{ending}"));
+    }
     check(
         rest(2, 3).quiet("v1", 60).judged("v3", false, &[]),
         "retire credential v1: unused, and its code cannot live with the schema of v3",
