@@ -16,7 +16,7 @@ use dbop_credentials::names;
 use dbop_model::finding::{Finding, Verdict};
 use dbop_model::health::Health;
 use dbop_model::{DatabaseSpec, Fact, Match, MigrationName, ObservedVersion};
-use dbop_plan::{Decision, Desired, Facts};
+use dbop_plan::{Decision, Desired, Facts, WaitingOn};
 use jiff::Timestamp;
 
 use crate::Refusals;
@@ -112,10 +112,11 @@ pub fn managed_database_status(
         (_, Position::Unknown) | (Fact::Unknown(_), _) => old.binding.clone(),
         (Fact::Known(_), Position::Empty | Position::Off(_)) => None,
     };
+    let migration = running(pass, old);
     ManagedDatabaseStatus {
         observed_generation: generation,
         conditions: conditions::of(pass, &old.conditions),
-        summary: Some(line(&pass.summary())),
+        summary: Some(line(&summary(pass, migration.as_ref()))),
         engine: database
             .map(|database| database.server.to_string())
             .or_else(|| old.engine.clone()),
@@ -123,7 +124,7 @@ pub fn managed_database_status(
         desired_version: Some(desired.database.desired.to_string()),
         supported_versions: supported,
         path,
-        migration: running(pass, old),
+        migration,
         last_run: old
             .last_run
             .clone()
@@ -267,6 +268,22 @@ fn path(desired: &Desired, current: Option<&MigrationName>) -> Vec<String> {
         .take(LIST_ITEMS_MAX as usize)
         .map(|step| step.name.to_string())
         .collect()
+}
+
+/// Where the database stands, in one line for tables: with how far a migration is that is waited for.
+fn summary(pass: &Pass<'_>, migration: Option<&RunningMigration>) -> String {
+    let waits = matches!(
+        pass.decision,
+        Decision::Wait {
+            on: WaitingOn::Run { .. },
+            ..
+        }
+    );
+    let progress = migration.and_then(|migration| migration.progress);
+    match progress.filter(|_| waits) {
+        Some(percent) => format!("{}, {percent} %", pass.summary()),
+        None => pass.summary(),
+    }
 }
 
 /// The run that is under way. How far it was stays while nobody says how far it is: what it pushed may have been lost on its
@@ -628,6 +645,21 @@ pub(crate) mod tests {
         };
         assert_eq!(after("shop-v3-0a1b"), Some(45));
         assert_eq!(after("shop-v3-0000"), None);
+        // A table has one line for all of it.
+        let waits = Decision::Wait {
+            on: WaitingOn::Run {
+                job: JobName::new("shop-v3-0a1b").unwrap(),
+                migration: name("v3"),
+                not_started: None,
+            },
+            wake_at: at("00:00:30"),
+        };
+        let pass = pass(&desired, &facts, &waits, "00:00:20");
+        let line = managed_database_status(&pass, Some(&status)).summary;
+        assert_eq!(
+            line.as_deref(),
+            Some("waits: migration v3 is running, 45 %")
+        );
         let [v1, v2] = status.credentials.as_slice() else {
             panic!("two credentials")
         };
