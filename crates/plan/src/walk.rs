@@ -2,9 +2,9 @@
 
 use dbop_credentials::generations::Generation;
 use dbop_credentials::names;
-use dbop_model::finding::{Gate, gate};
+use dbop_model::finding::{Gate, HintMode, gate};
 use dbop_model::{
-    ChainBreak, Engine, Fact, JobFacts, Migration, MigrationName, Orphaned, Outcome, RunRecord,
+    ChainBreak, Engine, Fact, JobFacts, Migration, MigrationName, Orphaned, Outcome, RunRecord, Why,
 };
 
 use crate::decide::{HEARTBEAT, HINTS_LOOK, LOCK_LOOK, SLOT_LOOK, UNKNOWN_LOOK, after, record};
@@ -303,23 +303,16 @@ fn judged(s: &Situation<'_>, next: &MigrationName) -> Option<Decision> {
         })
     };
     let policy = &s.desired.database.hints;
-    let judgement = match &s.facts.hints {
-        Some(hints) if &hints.migration == next => match &hints.judged {
-            Fact::Known(judgement) => judgement,
-            // Only mode Block has a finding stop a migration, so only there a missing one does.
-            Fact::Unknown(_) if policy.mode != dbop_model::finding::HintMode::Block => return None,
-            Fact::Unknown(why) => {
-                let what = format!("the live facts about migration {next}");
-                return wait(WaitingOn::Unknown {
-                    what,
-                    why: why.clone(),
-                });
-            }
-        },
-        _ if policy.mode != dbop_model::finding::HintMode::Block => return None,
-        _ => {
+    let judged = match &s.facts.hints {
+        Some(hints) if &hints.migration == next => hints.judged.as_result().map_err(Clone::clone),
+        _ => Err(Why::new("they have not been gathered")),
+    };
+    let judgement = match judged {
+        Ok(judgement) => judgement,
+        // Only mode Block has a finding stop a migration, so only there a missing one does.
+        Err(_) if policy.mode != HintMode::Block => return None,
+        Err(why) => {
             let what = format!("the live facts about migration {next}");
-            let why = dbop_model::Why::new("they have not been gathered");
             return wait(WaitingOn::Unknown { what, why });
         }
     };
