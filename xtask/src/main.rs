@@ -58,26 +58,7 @@ enum Task {
         check: bool,
     },
     /// Runs what takes long, and writes its result to docs/proof.
-    Prove {
-        /// What to prove.
-        name: prove::Proof,
-        /// Repeat a run with its seed.
-        #[arg(long)]
-        seed: Option<u64>,
-        /// How many random histories the simulation runs.
-        #[arg(long)]
-        histories: Option<u64>,
-        /// The oracle compares nothing and writes no page: it writes down what servers do.
-        #[arg(long)]
-        observe_only: bool,
-        /// Of the mutants only those that are without something that has this in its description; may be repeated.
-        /// No page is written.
-        #[arg(long)]
-        only: Vec<String>,
-        /// How long each function is fuzzed: 3 where nothing is said.
-        #[arg(long)]
-        minutes: Option<u64>,
-    },
+    Prove(prove::Arguments),
     /// Tells a story in five minutes of reading: a column is renamed while an application works.
     ///
     /// In a directory, in less than a minute; with --cluster in Kubernetes, as Deployments, Secrets and Jobs.
@@ -179,14 +160,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test { tiers, list } => test::run(&tiers, list)?,
         Task::Tidy => tidy::run_alone()?,
         Task::Codegen { check } => codegen::run(check)?,
-        Task::Prove {
-            name,
-            seed,
-            histories,
-            observe_only,
-            only,
-            minutes,
-        } => prove::run(name, seed, histories, observe_only, &only, minutes)?,
+        Task::Prove(arguments) => prove::run(&arguments)?,
         Task::Demo(arguments) => demo::run(&arguments)?,
         Task::Bench(arguments) => bench::run(&arguments)?,
         Task::Dist(arguments) => {

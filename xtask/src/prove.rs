@@ -11,7 +11,7 @@ mod size;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
 use crate::cache::Cache;
 use crate::clock;
@@ -144,24 +144,68 @@ struct Page {
     passed: bool,
 }
 
-/// Proves, writes the page, and tells whether it held.
-pub(crate) fn run(
-    proof: Proof,
+/// The arguments of `cargo xtask prove`.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// What to prove.
+    name: Proof,
+    /// Repeat a run with its seed.
+    #[arg(long)]
     seed: Option<u64>,
+    /// How many random histories the simulation runs.
+    #[arg(long)]
     histories: Option<u64>,
+    /// The oracle compares nothing and writes no page: it writes down what servers do.
+    #[arg(long)]
     observe_only: bool,
-    only: &[String],
+    /// Of the mutants only those that are without something that has this in its description; may be repeated.
+    /// No page is written.
+    #[arg(long)]
+    only: Vec<String>,
+    /// Of the changes only those that the run before has not seen, and those of code that is another since.
+    #[arg(long)]
+    again: bool,
+    /// How long each function is fuzzed: 3 where nothing is said.
+    #[arg(long)]
     minutes: Option<u64>,
-) -> Result<bool> {
+}
+
+/// Proves, writes the page, and tells whether it held.
+pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let root = workspace::root()?;
-    if observe_only && !matches!(proof, Proof::Oracle) {
-        bail!("--observe-only is for `prove oracle` alone: the others predict nothing");
-    }
-    if !only.is_empty() && !matches!(proof, Proof::Mutants) {
-        bail!("--only is for `prove mutants` alone");
-    }
-    if minutes.is_some() && !matches!(proof, Proof::Fuzz) {
-        bail!("--minutes is for `prove fuzz` alone");
+    let Arguments {
+        name: proof,
+        seed,
+        histories,
+        observe_only,
+        ref only,
+        again,
+        minutes,
+    } = *arguments;
+    for (flag, is_given, of, is_of) in [
+        (
+            "--observe-only",
+            observe_only,
+            "oracle",
+            matches!(proof, Proof::Oracle),
+        ),
+        (
+            "--only",
+            !only.is_empty(),
+            "mutants",
+            matches!(proof, Proof::Mutants),
+        ),
+        ("--again", again, "changes", matches!(proof, Proof::Changes)),
+        (
+            "--minutes",
+            minutes.is_some(),
+            "fuzz",
+            matches!(proof, Proof::Fuzz),
+        ),
+    ] {
+        if is_given && !is_of {
+            bail!("{flag} is for `prove {of}` alone");
+        }
     }
     let seed = match seed {
         Some(seed) => seed,
@@ -191,7 +235,7 @@ pub(crate) fn run(
     let page = match proof {
         Proof::Size => size::measure(&root)?,
         Proof::Mutants => mutants::prove(&root, only)?,
-        Proof::Changes => changes::prove(&root)?,
+        Proof::Changes => changes::prove(&root, again)?,
         Proof::Fuzz => fuzz::prove(&root, minutes.unwrap_or(fuzz::MINUTES))?,
         Proof::Simulation => {
             let mut environment = vec![];
