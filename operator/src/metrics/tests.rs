@@ -494,3 +494,89 @@ fn numbers_of_a_look_are_shown_as_far_as_they_are_known() {
         assert!(!series.render().contains(family), "{family}");
     }
 }
+
+/// What docs/operate.md says of how many series there are.
+#[test]
+fn a_database_has_as_many_series_as_the_docs_say() {
+    let docs = include_str!("../../../docs/operate.md");
+    let series = testing::series();
+    let database = id("shop");
+    let mut so_far = 0;
+    let mut more = |series: &Series, what: &str| {
+        let text = series.render();
+        let lines = text.lines();
+        let own = lines.filter(|line| line.contains(r#"name="shop""#)).count();
+        let row = format!("| {what} | {} |", own - so_far);
+        so_far = own;
+        assert!(docs.contains(&row), "docs/operate.md says it: {row}");
+    };
+    let mut facts = dbop_plan::example::facts().unwrap();
+    if let Fact::Known(there) = &mut facts.database {
+        there.logins.clear();
+    }
+    let well = |check| Checked {
+        check,
+        state: State::Ok,
+    };
+    let health = Health {
+        checks: Check::ALL.map(well).into(),
+        ..Health::default()
+    };
+    publish_health(&series, &database, &facts, &health);
+    let numbers = HealthNumbers {
+        connections_used: Some(12),
+        connections_max: Some(97),
+        replication_lag: Some(Duration::ZERO),
+        oldest_transaction: Some(Duration::ZERO),
+        bytes: Some(1 << 30),
+    };
+    series.examined(&database, &numbers);
+    more(&series, "a database");
+    if let Fact::Known(there) = &mut facts.database {
+        let v1 = MigrationName::new("v1").unwrap();
+        there
+            .logins
+            .insert(v1, login("a", LoginTurn::First, Fact::Known(2)));
+    }
+    publish_health(&series, &database, &facts, &health);
+    more(&series, "each credential");
+    series.acted(
+        &database,
+        &record(Outcome::Completed, 2),
+        &Because::DoorLeftOpen,
+    );
+    more(&series, "once a migration has run");
+    let mut sample = asked(&[]);
+    series.sampled(&database, &sample);
+    more(&series, "`spec.metrics`");
+    let table: TableName = "orders".parse().unwrap();
+    let size = TableSize {
+        rows: Fact::Known(RowEstimate {
+            rows: 5000,
+            source: RowSource::Statistics,
+            age: None,
+        }),
+        bytes: Fact::Known(1),
+        writes_per_second: Some(0.0),
+    };
+    let an_id = NextId {
+        column: "id".parse().unwrap(),
+        next: 4,
+        limit: 5,
+    };
+    sample.sizes = [(table.clone(), Fact::Known(size.clone()))].into();
+    sample.next_ids = [(table, Fact::Known(vec![an_id.clone()]))].into();
+    series.sampled(&database, &sample);
+    more(&series, "the first table of both lists in it");
+    let other: TableName = "customers".parse().unwrap();
+    sample.sizes.insert(other.clone(), Fact::Known(size));
+    series.sampled(&database, &sample);
+    more(&series, "each further one of `tableEstimatedSize`");
+    sample.next_ids.insert(other, Fact::Known(vec![an_id]));
+    series.sampled(&database, &sample);
+    more(&series, "each further column that counts, of `tableNextId`");
+    let orders = query("orders_open", MetricKind::Gauge, &[]);
+    sample.queries = asked(&[(&orders, Some(7.0))]).queries;
+    series.sampled(&database, &sample);
+    more(&series, "each query");
+}
