@@ -33,6 +33,7 @@ pub mod spec;
 pub mod table;
 pub mod trial;
 pub mod unique;
+pub mod visible;
 pub mod writes;
 
 pub use chain::{Chain, ChainBreak, Match};
