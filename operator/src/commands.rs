@@ -23,12 +23,13 @@ mod version;
 mod wait;
 mod word;
 
-use std::io::{self, Read as _, Write};
+use std::io::{self, IsTerminal, Read as _, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use dbop_database::Connector;
+use dbop_model::visible;
 use serde::Serialize;
 
 use crate::backends;
@@ -97,22 +98,18 @@ impl Console {
                 let json = serde_json::to_string_pretty(json).map_err(|error| {
                     Failure::new(format!("the result cannot be written as JSON: {error}"))
                 })?;
-                print(&json)
+                print(&visible::json(&json))
             }
         }
     }
 
     /// Prints a text for people, with colour where that is wanted.
     pub(crate) fn text(self, text: &str) -> Result<(), Failure> {
-        if paint::wanted(&io::stdout()) {
-            print(&paint::painted(text))
-        } else {
-            print(text)
-        }
+        print(&for_people(text, &io::stdout()))
     }
 }
 
-/// Prints a line, or several, to stdout.
+/// Prints a line, or several, to stdout, as they are: what programs read.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     shell::write_out(&mut io::stdout().lock(), &format!("{text}\n"))
         .map_err(|error| Failure::new(format!("the result cannot be written to stdout: {error}")))
@@ -120,14 +117,20 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 
 /// Shows a failure on stderr.
 pub(crate) fn complain(failure: &Failure) {
-    let text = failure.to_string();
-    let text = if paint::wanted(&io::stderr()) {
-        paint::painted(&text)
-    } else {
-        text
-    };
+    let text = for_people(&failure.to_string(), &io::stderr());
     // There is nowhere to say that stderr is gone.
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// The last look at lines for people, whatever went into them: no terminal does anything but show them. Colour is
+/// ours, and comes after.
+fn for_people(text: &str, stream: &impl IsTerminal) -> String {
+    let text = visible::lines(text);
+    if paint::wanted(stream) {
+        paint::painted(&text)
+    } else {
+        text.into_owned()
+    }
 }
 
 /// Something that a person should know, and need not act on.

@@ -12,6 +12,7 @@ mod group;
 mod relay;
 mod store;
 
+use std::borrow::Cow;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use dbop_model::visible;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -184,7 +186,12 @@ async fn scrape(State(intake): State<Intake>) -> impl IntoResponse {
     let mut text = intake.own.map(|own| own.render()).unwrap_or_default();
     let pushed = intake.metrics.lock().render(&text);
     text.push_str(&pushed);
-    ([(CONTENT_TYPE, TEXT_FORMAT)], text)
+    // Whoever pushed, and whatever a server's names hold, a person may read this on a terminal.
+    let harmless = match visible::metrics(&text) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(harmless) => Some(harmless),
+    };
+    ([(CONTENT_TYPE, TEXT_FORMAT)], harmless.unwrap_or(text))
 }
 
 async fn push(State(intake): State<Intake>, request: Request) -> Response {
@@ -251,7 +258,7 @@ async fn read(body: Body) -> Result<String, Response> {
 }
 
 fn refuse(status: StatusCode, why: &dyn std::fmt::Display) -> Response {
-    (status, format!("{why}\n")).into_response()
+    (status, format!("{}\n", visible::line(&why.to_string()))).into_response()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use dbop_model::visible;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::render::paint;
@@ -93,7 +94,7 @@ impl Screen {
     fn text(&self, lines: &[String]) -> String {
         let text: String = lines
             .iter()
-            .flat_map(|line| [line.as_str(), "\n"])
+            .flat_map(|line| [visible::line(line), "\n".into()])
             .collect();
         if self.colour {
             paint::painted(&text)

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dbop_engine::{Clock, Entropy};
+use dbop_model::visible;
 use jiff::Timestamp;
 use tracing::subscriber::set_global_default;
+use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -92,15 +94,67 @@ where
         filter: wanted.to_owned(),
         reason: error.to_string(),
     })?;
-    let log = tracing_subscriber::fmt::layer().with_writer(writer);
-    let all = tracing_subscriber::registry().with(filter);
     // An embedder that has a subscriber keeps it. Records of the `log` crate are not collected: drivers write
     // whole statements there.
-    let _ = match format {
-        LogFormat::Text => set_global_default(all.with(log.with_ansi(false))),
-        LogFormat::Json => set_global_default(all.with(log.json())),
-    };
+    let _ = set_global_default(subscriber(filter, format, writer));
     Ok(())
+}
+
+fn subscriber<W>(filter: Targets, format: LogFormat, writer: W) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let log = tracing_subscriber::fmt::layer().with_writer(Harmless { writer, format });
+    let all = tracing_subscriber::registry().with(filter);
+    match format {
+        LogFormat::Text => Box::new(all.with(log.with_ansi(false))),
+        LogFormat::Json => Box::new(all.with(log.json())),
+    }
+}
+
+/// The last look at an event of the log, whatever went into it: one line, and no terminal does anything but show it.
+///
+/// tracing-subscriber 0.3.23 lets line breaks in messages through, and marks of direction; its JSON, DEL and C1 too.
+struct Harmless<W> {
+    writer: W,
+    format: LogFormat,
+}
+
+impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for Harmless<W> {
+    type Writer = Harmless<W::Writer>;
+
+    fn make_writer(&'w self) -> Self::Writer {
+        Harmless {
+            writer: self.writer.make_writer(),
+            format: self.format,
+        }
+    }
+
+    fn make_writer_for(&'w self, of: &Metadata<'_>) -> Self::Writer {
+        Harmless {
+            writer: self.writer.make_writer_for(of),
+            format: self.format,
+        }
+    }
+}
+
+impl<W: Write> Write for Harmless<W> {
+    /// Takes one event, whole, as the layer writes it: what of it ends the line is its last character.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let line = match self.format {
+            LogFormat::Text => visible::line(line),
+            LogFormat::Json => visible::json(line),
+        };
+        // In one write, so that lines of several threads do not mix.
+        self.writer.write_all(format!("{line}\n").as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
 }
 
 /// Writes all of it, or says why not; a reader that has gone away is no failure of the command.

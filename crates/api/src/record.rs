@@ -1,7 +1,7 @@
 //! What the planner reads of the object beside its spec: `status.lastRun`, the one fact of the
 //! status that is read back, and the annotations by which a person speaks.
 
-use dbop_model::{Digest, JobName, MigrationName, NameError, Outcome, RunRecord};
+use dbop_model::{Digest, JobName, MigrationName, NameError, Outcome, RunRecord, visible};
 use dbop_plan::ObjectFacts;
 
 use crate::status::{LastRun, RunOutcome};
@@ -68,7 +68,7 @@ impl From<&RunRecord> for LastRun {
             started_at: *started_at,
             finished_at: *finished_at,
             exit_code: *exit_code,
-            message: message.clone(),
+            message: visible::line(message).into_owned(),
         }
     }
 }

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use dbop_model::visible;
+
 /// One thing that is wrong with one object.
 ///
 /// `Display` gives it on one line, for status and logs. Where there is room, the parts are shown
@@ -99,14 +101,14 @@ impl IntoIterator for Refusals {
     }
 }
 
-/// One line for each.
+/// One line for each: nothing that an object holds makes one of its own.
 impl fmt::Display for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (nth, refusal) in self.0.iter().enumerate() {
             if nth > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{refusal}")?;
+            f.write_str(&visible::line(&refusal.to_string()))?;
         }
         Ok(())
     }

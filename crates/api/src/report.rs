@@ -8,14 +8,16 @@ mod conditions;
 mod credentials;
 mod events;
 mod health;
+mod shown;
 mod unmanaged;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use dbop_credentials::names;
 use dbop_model::finding::{Finding, Verdict};
 use dbop_model::health::Health;
-use dbop_model::{DatabaseSpec, Fact, Match, MigrationName, ObservedVersion};
+use dbop_model::{DatabaseSpec, Fact, Match, MigrationName, ObservedVersion, visible};
 use dbop_plan::{Decision, Desired, Facts, WaitingOn};
 use jiff::Timestamp;
 
@@ -113,7 +115,7 @@ pub fn managed_database_status(
         (Fact::Known(_), Position::Empty | Position::Off(_)) => None,
     };
     let migration = running(pass, old);
-    ManagedDatabaseStatus {
+    shown::harmless(ManagedDatabaseStatus {
         observed_generation: generation,
         conditions: conditions::of(pass, &old.conditions),
         summary: Some(line(&summary(pass, migration.as_ref()))),
@@ -133,7 +135,7 @@ pub fn managed_database_status(
         unmanaged_logins: unmanaged::of(facts, &old.unmanaged_logins),
         findings: findings(facts),
         binding,
-    }
+    })
 }
 
 /// The status of an object whose spec is refused: what was last seen stays, and Stalled says why.
@@ -147,7 +149,7 @@ pub fn refused_status(
     status.observed_generation = generation;
     status.summary = Some(line(&format!("blocked: {refusals}")));
     status.conditions = conditions::refused(refusals, generation, now, &status.conditions);
-    status
+    shown::harmless(status)
 }
 
 /// The status of a DatabaseMigration, from its digest and the databases to whose chain it belongs.
@@ -352,6 +354,7 @@ fn finding_status(migration: &MigrationName, finding: &Finding) -> FindingStatus
 
 /// A text as one line of a table. Its last clause is the way out, which stays where it fits into half of the line.
 fn line(text: &str) -> String {
+    let text = &*visible::line(text);
     let way_out = text.rfind("; ").map(|at| &text[at..]);
     let way_out = way_out.filter(|clause| clause.chars().count() <= SUMMARY_CHARS_MAX / 2);
     match way_out {
@@ -366,9 +369,14 @@ fn line(text: &str) -> String {
     }
 }
 
+/// A text of others, harmless and bounded.
 fn cut(text: &str, chars_max: usize) -> String {
+    shortened(visible::line(text), chars_max)
+}
+
+fn shortened(text: Cow<'_, str>, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
-        None => text.to_owned(),
+        None => text.into_owned(),
         Some((end, _)) => format!("{}...", &text[..end]),
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! Secrets are found as they stand, percent-encoded in any way, and in Base64, also in the middle of a
 //! longer text. What a program does to a secret beyond that, nobody can find. No file and no log is read
-//! here.
+//! here. Colours are taken out; what else is harmful is spelled out when no secret is left, because a secret
+//! that is spelled out is not found.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use dbop_model::visible;
 
 /// A line in a table and a status: what is longer is cut.
 pub const LINE_CHARS_MAX: usize = 300;
@@ -30,13 +32,13 @@ pub fn last_line<S: AsRef<str>>(text: &str, secrets: &[S]) -> Option<String> {
         .take(ERROR_WITHIN_LINES)
         .find(|line| is_error(line));
     let line = error.or(lines.first())?;
-    Some(cut(&redacted(line, secrets)))
+    Some(cut(&visible::line(&redacted(line, secrets))))
 }
 
 /// The first line that is not empty; secrets are not looked for.
 pub fn first_line(text: &str) -> Option<String> {
     let line = text.lines().map(printable).find(|line| !line.is_empty());
-    line.map(|line| cut(&line))
+    line.map(|line| cut(&visible::line(&line)))
 }
 
 /// All of a text in one line; secrets are not looked for.
@@ -46,7 +48,7 @@ pub fn one_line(text: &str) -> String {
         .map(printable)
         .filter(|line| !line.is_empty())
         .collect();
-    cut(&lines.join(" "))
+    cut(&visible::line(&lines.join(" ")))
 }
 
 /// Takes secrets out of a text.

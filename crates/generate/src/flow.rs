@@ -1,5 +1,7 @@
 //! Hints as YAML people write: a list's item in one line, `- {op: addColumn, table: users, ...}`.
 
+use dbop_model::visible;
+
 use crate::hints::{Hint, HintColumn, HintIndex};
 
 /// A hint as an item of a list.
@@ -33,11 +35,7 @@ pub(crate) fn hint(hint: &Hint) -> String {
 
 /// A comment, whatever is in it.
 pub(crate) fn comment(text: &str) -> String {
-    let line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    format!("# {line}")
+    format!("# {}", visible::line(text))
 }
 
 fn column(column: &HintColumn) -> String {

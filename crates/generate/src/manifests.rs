@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dbop_model::{Engine, MigrationName, SchemaVersion};
+use dbop_model::{Engine, MigrationName, SchemaVersion, visible};
 use serde::Serialize;
 
 use crate::Tool;
@@ -175,7 +175,7 @@ pub fn yaml(tool: Tool, chain: &Chain, settings: &Settings) -> Result<String, Ge
                 "",
             )
         })?;
-        let source: String = step.source.chars().filter(|c| !c.is_control()).collect();
+        let source = visible::line(&step.source);
         yaml.push_str(&format!("---\n# {source}\n{document}"));
         if let Some(hints) = hints.as_mut().and_then(Iterator::next) {
             yaml.push_str(&block(&hints));

@@ -4,9 +4,9 @@
 
 use jiff::Timestamp;
 
-use dbop_model::ServerInfo;
 use dbop_model::finding::{Evidence, Finding, Verdict};
 use dbop_model::table::TableName;
+use dbop_model::{ServerInfo, visible};
 
 use crate::rules::page;
 use crate::size::age_in_words;
@@ -38,7 +38,8 @@ const LABEL: usize = 11;
 /// assert!(text.starts_with("crm  v8   WILL FAIL\n  there is no table emials\n"));
 /// ```
 pub fn render(finding: &Finding, subject: &str, server: &ServerInfo, now: Timestamp) -> String {
-    let mut lines = vec![format!("{subject}   {}", heading(finding))];
+    let head = format!("{subject}   {}", heading(finding));
+    let mut lines = vec![visible::line(&head).into_owned()];
     wrapped(&mut lines, "  ", "  ", &finding.claim);
     labelled(&mut lines, "for", &finding.operation);
     for (at, evidence) in finding.evidence.iter().enumerate() {
@@ -90,7 +91,7 @@ pub fn line(finding: &Finding) -> String {
     if let Some(reason) = &finding.accepted {
         line.push_str(&format!(", accepted: {reason}"));
     }
-    line
+    visible::line(&line).into_owned()
 }
 
 fn heading(finding: &Finding) -> String {
@@ -118,8 +119,12 @@ fn accept_entry(rule: &str, table: &TableName) -> String {
         .all(|c| c.is_alphanumeric() || "._-".contains(c));
     let table = if plain {
         table
-    } else {
+    } else if visible::line(&table) == table {
         format!("'{}'", table.replace('\'', "''"))
+    } else {
+        // What is spelled out reads back in double quotes alone (YAML 1.2, section 5.7).
+        let quoted = table.replace('\\', r"\\").replace('"', r#"\""#);
+        format!("\"{}\"", visible::json(&quoted))
     };
     format!("accept: [{{rule: {rule}, table: {table}, reason: ...}}]")
 }
@@ -133,7 +138,7 @@ fn labelled(lines: &mut Vec<String>, label: &str, text: &str) {
 fn wrapped(lines: &mut Vec<String>, first: &str, next: &str, text: &str) {
     let mut line = first.to_owned();
     let mut is_bare = true;
-    for word in text.split_whitespace() {
+    for word in visible::line(text).split_whitespace() {
         if !is_bare && line.chars().count() + 1 + word.chars().count() > COLUMNS {
             lines.push(std::mem::replace(&mut line, next.to_owned()));
             is_bare = true;

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use dbop_api::report::Event;
-use dbop_model::ObjectRef;
+use dbop_model::{ObjectRef, visible};
 use jiff::Timestamp;
 
 use crate::file::{self, FileError};
@@ -43,7 +43,7 @@ impl EventLog {
             ..
         } = event;
         let now = now.strftime("%Y-%m-%dT%H:%M:%SZ");
-        let message = message.replace(['\n', '\r'], " ");
+        let message = visible::line(message);
         let line = format!("{now} {database} {} {reason} {message}\n", kind.as_str());
         // In one write, so that a crash leaves whole lines.
         file::append(&self.path)?

@@ -147,7 +147,7 @@ mod tests {
             started_at: "2026-01-02T03:04:05.678901234Z".parse().unwrap(),
             finished_at: "2026-01-02T03:05:00Z".parse().unwrap(),
             exit_code: Some(3),
-            message: "it said: \"no\": 'yes'\tand # more".to_owned(),
+            message: "it said: \"no\": 'yes' and # more".to_owned(),
         };
         let status = ManagedDatabaseStatus {
             summary: Some("yes".to_owned()),

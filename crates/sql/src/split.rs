@@ -4,7 +4,7 @@
 //! for MySQL's client, `DELIMITER` says what does. Lines of `psql` and the data below `COPY ... FROM stdin` are no
 //! SQL. What a migration tool would run to go back (`-- +goose Down`, `-- migrate:down`) is left out.
 
-use dbop_model::Engine;
+use dbop_model::{Engine, visible};
 
 use crate::lex::{Kind, Lexeme, Token, next};
 
@@ -190,11 +190,8 @@ impl<'a> Splitter<'a> {
             Engine::PostgreSql => "psql",
             Engine::MySql | Engine::MariaDb => "the client",
         };
-        let shown: String = command
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(20)
-            .collect();
+        let command: String = command.chars().take(20).collect();
+        let shown = visible::line(&command);
         format!("{shown} is a command of {client}, and no SQL")
     }
 

@@ -1,7 +1,7 @@
 //! What most tools' tables come down to: the version they stand at, and a step that the tool itself counts as
 //! half done. The tools' own files say which rows those are; here they are only read.
 
-use dbop_model::{ObservedVersion, SchemaVersion, Why};
+use dbop_model::{ObservedVersion, SchemaVersion, Why, visible};
 
 use crate::reading::{Row, Statement, engine_statement};
 
@@ -73,10 +73,6 @@ pub(crate) fn number(text: &str) -> Result<i64, Why> {
 
 /// A text of somebody's as people may see it: one short line.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(CHARS_MAX)
-        .collect::<String>()
-        .trim()
-        .to_owned()
+    let text: String = text.trim().chars().take(CHARS_MAX).collect();
+    visible::line(&text).trim().to_owned()
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dbop_local::{DatabaseEnd, End, LocalEnd, LocalPlatform, Runtime, Until};
-use dbop_model::JobName;
+use dbop_model::{JobName, visible};
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -147,7 +147,7 @@ fn tell(
         let json = serde_json::to_string(&result).map_err(|error| {
             Failure::new(format!("the result cannot be written as JSON: {error}"))
         })?;
-        print(&json)?;
+        print(&visible::json(&json))?;
     }
     Ok(match end.exit_status() {
         0 => Exit::Done,

@@ -8,7 +8,7 @@ use dbop_database::{DatabaseError, Introspect};
 use dbop_engine::Clock as _;
 use dbop_model::table::{FactRequest, TableName, TableState, WriteRate};
 use dbop_model::writes::WriteWatch;
-use dbop_model::{Fact, Why};
+use dbop_model::{Fact, Why, visible};
 use dbop_snapshot::Snapshot;
 use serde::Serialize;
 
@@ -59,7 +59,7 @@ pub(super) async fn run(args: SnapshotArgs, console: Console) -> Done {
     let text = dbop_snapshot::write(&snapshot)
         .map_err(|error| Failure::new(format!("the snapshot cannot be written: {error}")))?;
     match &args.out {
-        None => print(text.trim_end())?,
+        None => print(&visible::json(text.trim_end()))?,
         Some(path) => {
             save(path, &text)?;
             let summary = Summary::of(&snapshot, path);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::text::{COLUMNS, wrap};
+use super::text::{COLUMNS, wrap_lines};
 
 /// What stands before the sentence.
 const HEAD: &str = "error: ";
@@ -67,9 +67,10 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let indent = " ".repeat(HEAD.len());
-        let mut lines = wrap(HEAD, &indent, &self.what, COLUMNS);
+        // What is wrong with a manifest may be several things, or show a place in it: further lines are indented.
+        let mut lines = wrap_lines(HEAD, &indent, &self.what, COLUMNS);
         for way_out in &self.ways_out {
-            lines.extend(wrap(&indent, &indent, way_out, COLUMNS));
+            lines.extend(wrap_lines(&indent, &indent, way_out, COLUMNS));
         }
         f.write_str(&lines.join("\n"))
     }

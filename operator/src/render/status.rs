@@ -5,7 +5,7 @@ use dbop_api::status::{CredentialState, CredentialStatus, LastRun, RunOutcome, R
 use dbop_model::ObjectRef;
 use jiff::Timestamp;
 
-use super::text::{COLUMNS, labelled, span, width, wrap};
+use super::text::{COLUMNS, labelled, span, width, wrap, wrap_lines};
 
 /// Columns before a part.
 const INDENT: usize = 2;
@@ -75,7 +75,7 @@ pub(crate) fn lines(
     };
     let mut lines = wrap("", "  ", &headline(id, wanted, status), COLUMNS);
     if let Some(text) = what_goes_on(status) {
-        lines.extend(wrap("  ", "    ", &text, COLUMNS));
+        lines.extend(wrap_lines("  ", "    ", &text, COLUMNS));
     }
     let mut part = |label: &str, text: &str| lines.extend(labelled(INDENT, label, LABEL, text));
     if let Some(running) = &status.migration {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dbop_model::visible;
 use unicode_width::UnicodeWidthStr;
 
 /// Wide enough for a statement, narrow enough for a terminal, and the same wherever output is kept.
@@ -13,10 +14,16 @@ pub(crate) fn width(text: &str) -> usize {
 }
 
 /// Breaks a text at spaces so that lines fit. `first` stands before the first line and `next` before the
-/// others. A word longer than a line stays whole, so that it can be copied; runs of spaces stay too.
+/// others. A word longer than a line stays whole, so that it can be copied; runs of spaces stay too. Whoever
+/// wrote the text, it makes no lines of its own and does nothing to a terminal.
 pub(crate) fn wrap(first: &str, next: &str, text: &str, columns: usize) -> Vec<String> {
+    wrap_lines(first, next, &visible::line(text), columns)
+}
+
+/// The same for a text of several lines, each of which begins anew.
+pub(crate) fn wrap_lines(first: &str, next: &str, text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
-    for paragraph in text.split('\n') {
+    for paragraph in visible::lines(text).split('\n') {
         let mut line = if lines.is_empty() { first } else { next }.to_owned();
         let mut is_bare = true;
         for word in paragraph.split(' ') {

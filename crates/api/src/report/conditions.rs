@@ -1,13 +1,13 @@
 //! The conditions: Ready, Reconciling and Stalled as kstatus has them, DatabaseReachable, HintsClear, and what `health`
 //! says.
 
-use dbop_model::Fact;
 use dbop_model::finding::{Gate, HintMode, gate};
+use dbop_model::{Fact, visible};
 use dbop_plan::Decision;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::{MESSAGE_CHARS_MAX, Pass, cut, health};
+use super::{MESSAGE_CHARS_MAX, Pass, health, shortened};
 use crate::Refusals;
 
 pub(super) const TRUE: &str = "True";
@@ -51,6 +51,13 @@ pub(super) fn of(pass: &Pass<'_>, old: &[Condition]) -> Vec<Condition> {
     ];
     if let Some((status, reason, text)) = &sampled {
         new.push(("MetricsSampled", status, reason, text));
+    }
+    let in_one_line: Vec<_> = new
+        .iter()
+        .map(|(_, _, _, text)| visible::line(text))
+        .collect();
+    for (condition, text) in new.iter_mut().zip(&in_one_line) {
+        condition.3 = text;
     }
     merged(&new, pass.generation, pass.now, old)
 }
@@ -167,7 +174,7 @@ fn merged(
                 type_: (*type_).to_owned(),
                 status: (*status).to_owned(),
                 reason: (*reason).to_owned(),
-                message: cut(message, MESSAGE_CHARS_MAX),
+                message: shortened(visible::lines(message), MESSAGE_CHARS_MAX),
                 observed_generation: generation,
                 last_transition_time: since,
             }

@@ -23,7 +23,7 @@ pub struct Event {
     pub kind: EventKind,
     /// One word, such as `MigrationStarted`.
     pub reason: &'static str,
-    /// One line.
+    /// One line, harmless whoever wrote what it tells.
     pub message: String,
     /// The Job of the run that it is about, where it is about one: what the run pushed bears the same id (`job_id`).
     pub job: Option<JobName>,

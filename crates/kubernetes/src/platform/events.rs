@@ -9,7 +9,7 @@ use dbop_api::marks::FIELD_MANAGER;
 use dbop_api::report::{Event, EventKind};
 use dbop_api::{API_VERSION, MANAGED_DATABASE};
 use dbop_engine::Clock;
-use dbop_model::{JobName, ObjectRef};
+use dbop_model::{JobName, ObjectRef, visible};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event as KubernetesEvent;
@@ -170,7 +170,7 @@ fn object(told: &Told, instance: &str, nth: u32) -> KubernetesEvent {
         type_: Some(event.kind.as_str().to_owned()),
         reason: Some(event.reason.to_owned()),
         action: Some(event.reason.to_owned()),
-        note: Some(cut(&event.message).to_owned()),
+        note: Some(cut(&visible::line(&event.message)).to_owned()),
         regarding: Some(regarding.clone()),
         related: related.clone(),
         reporting_controller: Some(FIELD_MANAGER.to_owned()),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use dbop_api::report::Event;
 use dbop_engine::{Clock, Report};
 use dbop_local::{End, LocalEnd, Manifests, Observer, Problem, Progress, ProgressSource, Until};
-use dbop_model::{JobName, MigrationName, ObjectRef};
+use dbop_model::{JobName, MigrationName, ObjectRef, visible};
 use dbop_plan::{Blocker, Decision, WaitingOn};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -183,7 +183,7 @@ impl Display {
             };
             if let Ok(json) = serde_json::to_string(&line) {
                 // The work goes on without somebody to tell.
-                let _ = print(&json);
+                let _ = print(&visible::json(&json));
             }
             return;
         }
