@@ -196,6 +196,7 @@ fn cut(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use base64::engine::general_purpose::STANDARD;
+    use dbop_model::visible::hostile;
 
     use super::*;
 
@@ -286,6 +287,27 @@ mod tests {
         let url_safe = URL_SAFE_NO_PAD.encode("k?~>correct-horse");
         check(&url_safe, &["k?~>correct-horse"], Some("***U"));
         check("YWJj is short", &["abc"], Some("YWJj is short"));
+    }
+
+    #[test]
+    fn what_was_said_is_harmless_and_bounded() {
+        for text in hostile::texts() {
+            let last = last_line(&text, &["secret"]).unwrap_or_default();
+            for shown in [last, first_line(&text).unwrap_or_default(), one_line(&text)] {
+                assert_eq!(hostile::harm(&shown), [], "{shown}");
+                assert!(shown.chars().count() <= LINE_CHARS_MAX + 3, "{shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_hostile_itself_is_found() {
+        // Spelled out before it is looked for, it would stand there for everybody to read back.
+        check(
+            "login as p\u{202e}w failed",
+            &["p\u{202e}w"],
+            Some("login as *** failed"),
+        );
     }
 
     #[test]

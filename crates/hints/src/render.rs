@@ -160,6 +160,7 @@ mod tests {
     use dbop_model::finding::HintPolicy;
     use dbop_model::operation::Operation;
     use dbop_model::table::TableFacts;
+    use dbop_model::visible::hostile;
 
     use super::*;
     use crate::testing::{NOW, column, findings, large, present, server};
@@ -185,6 +186,34 @@ mod tests {
         let now = NOW + SignedDuration::from_secs(5);
         let got = render(finding, "crm  v8", &server(18), now);
         assert_eq!(got, expect.trim_matches('\n'), "\n{got}");
+    }
+
+    #[test]
+    fn whatever_a_server_or_a_manifest_says_is_harmless() {
+        for text in hostile::texts() {
+            let mut finding = only("not-null-over-nulls", alter("phone"), large());
+            finding.table = "users\u{202e}\u{9}x".replace('\t', "'").parse().unwrap();
+            finding.operation.clone_from(&text);
+            finding.claim.clone_from(&text);
+            finding.evidence[0].value.clone_from(&text);
+            finding.evidence[0].source.clone_from(&text);
+            finding.advice = vec![text.clone()];
+            for accepted in [None, Some(text.clone())] {
+                finding.accepted = accepted;
+                let shown = render(&finding, &format!("crm  {text}"), &server(18), NOW);
+                for one in shown.split('\n').chain([line(&finding).as_str()]) {
+                    assert_eq!(hostile::harm(one), [], "{one}");
+                    assert!(!one.starts_with(hostile::FORGED), "{shown}");
+                }
+                if finding.accepted.is_none() {
+                    // To be copied: in double quotes YAML reads it back as what it was.
+                    assert!(
+                        shown.contains(r#"table: "users\u202e'x", reason"#),
+                        "{shown}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -55,6 +55,7 @@ impl EventLog {
 #[cfg(test)]
 mod tests {
     use dbop_api::report::EventKind;
+    use dbop_model::visible::hostile;
 
     use super::*;
     use crate::scratch::Scratch;
@@ -76,5 +77,31 @@ mod tests {
         let text = fs::read_to_string(scratch.path().join("events.log")).unwrap();
         let line = "2026-01-02T03:04:05Z shop/shop Warning MigrationFailed one two\n";
         assert_eq!(text, line.repeat(2));
+    }
+
+    #[test]
+    fn an_event_is_one_harmless_line_whatever_it_tells() {
+        let scratch = Scratch::new();
+        let log = EventLog::new(scratch.path());
+        let shop = ObjectRef::new("shop", "shop").unwrap();
+        let texts = hostile::texts();
+        for message in texts.clone() {
+            let event = Event {
+                kind: EventKind::Warning,
+                reason: "MigrationFailed",
+                message,
+            };
+            log.add(&shop, &event, Timestamp::UNIX_EPOCH).unwrap();
+        }
+        let log = fs::read_to_string(scratch.path().join("events.log")).unwrap();
+        let lines: Vec<&str> = log.trim_end_matches('\n').split('\n').collect();
+        assert_eq!(lines.len(), texts.len(), "{log}");
+        for line in lines {
+            assert!(
+                line.starts_with("1970-01-01T00:00:00Z shop/shop "),
+                "{line}"
+            );
+            assert_eq!(hostile::harm(line), [], "{line}");
+        }
     }
 }

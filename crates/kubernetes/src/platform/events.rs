@@ -190,24 +190,30 @@ fn cut(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use dbop_model::visible::hostile;
+
     use super::*;
 
-    #[test]
-    fn an_event_has_a_name_of_its_own_and_a_note_that_fits_and_names_its_run() {
+    fn told(message: String) -> Told {
         let shop = ObjectRef::new("shop", "main").unwrap();
         let run = JobName::new("main-v2-1").unwrap();
-        let told = Told {
+        Told {
             regarding: managed(&shop),
             related: Some(job(&shop, &run)),
             event: Event {
                 kind: EventKind::Warning,
                 reason: "MigrationFailed",
-                message: "é".repeat(1000),
+                message,
                 job: Some(run),
             },
             at: Timestamp::from_second(1).unwrap(),
             database: shop,
-        };
+        }
+    }
+
+    #[test]
+    fn an_event_has_a_name_of_its_own_and_a_note_that_fits_and_names_its_run() {
+        let told = told("é".repeat(1000));
         let of = |nth| object(&told, "pod-1", nth);
         assert_ne!(of(1).metadata.name, of(2).metadata.name);
         let object = of(1);
@@ -216,5 +222,14 @@ mod tests {
         let name = |of: Option<ObjectReference>| of.unwrap().name.unwrap();
         assert_eq!(name(object.regarding), "main");
         assert_eq!(name(object.related), "main-v2-1");
+    }
+
+    #[test]
+    fn a_note_is_harmless_and_fits_whatever_is_told() {
+        for message in hostile::texts() {
+            let note = object(&told(message), "pod-1", 1).note.unwrap();
+            assert_eq!(hostile::harm(&note), [], "{note}");
+            assert!(note.len() <= NOTE_BYTES_MAX, "{note}");
+        }
     }
 }
