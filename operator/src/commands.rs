@@ -23,7 +23,7 @@ mod version;
 mod wait;
 mod word;
 
-use std::io::{self, IsTerminal, Read as _, Write};
+use std::io::{self, Read as _, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -98,14 +98,14 @@ impl Console {
                 let json = serde_json::to_string_pretty(json).map_err(|error| {
                     Failure::new(format!("the result cannot be written as JSON: {error}"))
                 })?;
-                print(&visible::json(&json))
+                print_json(&json)
             }
         }
     }
 
     /// Prints a text for people, with colour where that is wanted.
     pub(crate) fn text(self, text: &str) -> Result<(), Failure> {
-        print(&for_people(text, &io::stdout()))
+        print(&for_people(text, paint::wanted(&io::stdout())))
     }
 }
 
@@ -115,21 +115,25 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("the result cannot be written to stdout: {error}")))
 }
 
+/// Prints finished JSON, which somebody may look at on a terminal.
+pub(crate) fn print_json(json: &str) -> Result<(), Failure> {
+    print(&visible::json(json))
+}
+
 /// Shows a failure on stderr.
 pub(crate) fn complain(failure: &Failure) {
-    let text = for_people(&failure.to_string(), &io::stderr());
+    let text = for_people(&failure.to_string(), paint::wanted(&io::stderr()));
     // There is nowhere to say that stderr is gone.
     let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// The last look at lines for people, whatever went into them: no terminal does anything but show them. Colour is
 /// ours, and comes after.
-fn for_people(text: &str, stream: &impl IsTerminal) -> String {
+fn for_people(text: &str, coloured: bool) -> String {
     let text = visible::lines(text);
-    if paint::wanted(stream) {
-        paint::painted(&text)
-    } else {
-        text.into_owned()
+    match coloured {
+        true => paint::painted(&text),
+        false => text.into_owned(),
     }
 }
 
@@ -241,7 +245,21 @@ fn block_on(command: impl Future<Output = Done>) -> Done {
 
 #[cfg(test)]
 mod tests {
+    use dbop_model::visible::hostile;
+
     use super::*;
+
+    #[test]
+    fn lines_for_people_are_harmless_whatever_went_into_them() {
+        for text in hostile::texts() {
+            let shown = for_people(&format!("ours\n  error: {text}"), false);
+            assert_eq!(hostile::harm(&shown.replace('\n', "")), "", "{shown}");
+            // Colours are ours, and nothing else on such a line is.
+            let coloured = for_people(&format!("ours\n  error: {text}"), true);
+            let ours = coloured.replace("\x1b[31m", "").replace("\x1b[0m", "");
+            assert_eq!(ours, shown);
+        }
+    }
 
     #[test]
     fn each_end_has_the_status_that_the_documentation_names() {

@@ -6,7 +6,7 @@
 //! routes stand behind the port of `run`, and a replica that does not lead hands on to the one that does. A
 //! run's outcome is never read from here.
 
-mod exposition;
+pub(crate) mod exposition;
 mod gateways;
 mod group;
 mod relay;
@@ -183,15 +183,21 @@ pub(crate) fn router(metrics: Metrics, relay: Option<Relay>, own: Option<Series>
 }
 
 async fn scrape(State(intake): State<Intake>) -> impl IntoResponse {
-    let mut text = intake.own.map(|own| own.render()).unwrap_or_default();
-    let pushed = intake.metrics.lock().render(&text);
+    let text = exposed(intake.own.as_ref(), &intake.metrics);
+    ([(CONTENT_TYPE, TEXT_FORMAT)], text)
+}
+
+/// Everything that a scrape gets. Whoever pushed, and whatever a server's names hold, a person may read it on a
+/// terminal.
+pub(crate) fn exposed(own: Option<&Series>, pushed: &Metrics) -> String {
+    let mut text = own.map(Series::render).unwrap_or_default();
+    let pushed = pushed.lock().render(&text);
     text.push_str(&pushed);
-    // Whoever pushed, and whatever a server's names hold, a person may read this on a terminal.
     let harmless = match visible::metrics(&text) {
         Cow::Borrowed(_) => None,
         Cow::Owned(harmless) => Some(harmless),
     };
-    ([(CONTENT_TYPE, TEXT_FORMAT)], harmless.unwrap_or(text))
+    harmless.unwrap_or(text)
 }
 
 async fn push(State(intake): State<Intake>, request: Request) -> Response {

@@ -175,6 +175,8 @@ impl<'w> MakeWriter<'w> for LogWriter {
 
 #[cfg(test)]
 mod tests {
+    use dbop_model::visible::hostile;
+
     use super::*;
 
     #[derive(Clone, Default)]
@@ -236,6 +238,20 @@ mod tests {
         tape.take();
         screen.draw(lines("y"));
         assert_eq!(tape.take(), "\x1b[3A\r\x1b[Jy\n");
+    }
+
+    #[test]
+    fn a_line_of_a_block_stays_one_whatever_is_in_it() {
+        let tape = Tape::default();
+        let screen = screen(&tape);
+        for text in hostile::texts() {
+            screen.draw(vec![format!("a{text}")]);
+            let shown = tape.take();
+            // Ours is the way back to the line before.
+            let shown = shown.rsplit("\x1b[J").next().unwrap();
+            let line = shown.strip_suffix('\n').unwrap();
+            assert_eq!(hostile::harm(line), "", "{line}");
+        }
     }
 
     #[test]

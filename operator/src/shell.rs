@@ -167,6 +167,10 @@ pub(crate) fn write_out(to: &mut dyn Write, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use dbop_model::visible::hostile;
+
     use super::*;
 
     #[test]
@@ -175,6 +179,66 @@ mod tests {
         SystemEntropy.fill(&mut one);
         SystemEntropy.fill(&mut two);
         assert_ne!(one, two);
+    }
+
+    #[derive(Clone, Default)]
+    struct Tape(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Tape {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines of the log of one event, which tells a text in every way in which ours do.
+    fn logged(format: LogFormat, text: &str) -> Vec<String> {
+        let tape = Tape::default();
+        let writer = tape.clone();
+        let subscriber = subscriber("info".parse().unwrap(), format, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(error = %text, debug = ?text, plain = text, "no sample: {text}");
+        });
+        let log = String::from_utf8(tape.0.lock().unwrap().clone()).unwrap();
+        let log = log.strip_suffix('\n').expect("a line has an end");
+        log.split('\n').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn an_event_of_the_log_is_one_harmless_line_whatever_it_tells() {
+        for text in hostile::texts() {
+            let lines = logged(LogFormat::Text, &text);
+            let [line] = lines.as_slice() else {
+                panic!("{} lines: {lines:?}", lines.len())
+            };
+            assert_eq!(hostile::harm(line), "", "{line}");
+            assert!(line.contains(" WARN database_operator::shell"), "{line}");
+        }
+        let [line] = &logged(LogFormat::Text, "a shop")[..] else {
+            panic!("one line")
+        };
+        let end = r#"no sample: a shop error=a shop debug="a shop" plain="a shop""#;
+        assert!(line.ends_with(end), "{line}");
+    }
+
+    #[test]
+    fn an_event_in_json_is_one_harmless_line_and_loses_nothing() {
+        for text in hostile::texts() {
+            let lines = logged(LogFormat::Json, &text);
+            let [line] = lines.as_slice() else {
+                panic!("{} lines: {lines:?}", lines.len())
+            };
+            assert_eq!(hostile::harm(line), "", "{line}");
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            let fields = &event["fields"];
+            assert_eq!(fields["message"], format!("no sample: {text}"));
+            assert_eq!(
+                (&fields["error"], &fields["plain"]),
+                (&text.as_str().into(), &text.as_str().into())
+            );
+        }
     }
 
     #[test]

@@ -202,7 +202,7 @@ mod tests {
                 finding.accepted = accepted;
                 let shown = render(&finding, &format!("crm  {text}"), &server(18), NOW);
                 for one in shown.split('\n').chain([line(&finding).as_str()]) {
-                    assert_eq!(hostile::harm(one), [], "{one}");
+                    assert_eq!(hostile::harm(one), "", "{one}");
                     assert!(!one.starts_with(hostile::FORGED), "{shown}");
                 }
                 if finding.accepted.is_none() {

@@ -178,9 +178,10 @@ pub mod hostile {
         texts().join("")
     }
 
-    /// What of a text that is shown is harmful.
-    pub fn harm(shown: &str) -> Vec<char> {
-        shown.chars().filter(|c| HARMFUL.contains(c)).collect()
+    /// What of a text that is shown is harmful, spelled out.
+    pub fn harm(shown: &str) -> String {
+        let harmful = shown.chars().filter(|c| HARMFUL.contains(c));
+        harmful.flat_map(char::escape_unicode).collect()
     }
 }
 
@@ -236,7 +237,7 @@ mod tests {
     #[test]
     fn each_hostile_text_is_harmless() {
         for text in hostile::texts() {
-            assert_eq!(hostile::harm(&line(&text)), [], "{text:?}");
+            assert_eq!(hostile::harm(&line(&text)), "", "{text:?}");
         }
     }
 
@@ -246,7 +247,7 @@ mod tests {
             let text = format!("{odd}{text}");
             let shown = line(&text).into_owned();
             prop_assert!(!shown.chars().any(char::is_control), "{shown:?}");
-            prop_assert_eq!(hostile::harm(&shown), Vec::<char>::new());
+            prop_assert_eq!(hostile::harm(&shown), "");
             prop_assert_eq!(shown.lines().count(), usize::from(!shown.is_empty()));
             // Twice is once: what is shown by one and handed on by another does not change on its way.
             prop_assert_eq!(&*line(&shown), shown.as_str());

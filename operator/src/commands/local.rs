@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dbop_local::{DatabaseEnd, End, LocalEnd, LocalPlatform, Runtime, Until};
-use dbop_model::{JobName, visible};
+use dbop_model::JobName;
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::directory::{opening, problem};
-use super::{Console, Done, Exit, complain, engine, note, print};
+use super::{Console, Done, Exit, complain, engine, note, print_json};
 use crate::backends;
 use crate::cli::{self, LocalArgs, Output};
 use crate::receiver::{Metrics, Receiver};
@@ -147,7 +147,7 @@ fn tell(
         let json = serde_json::to_string(&result).map_err(|error| {
             Failure::new(format!("the result cannot be written as JSON: {error}"))
         })?;
-        print(&visible::json(&json))?;
+        print_json(&json)?;
     }
     Ok(match end.exit_status() {
         0 => Exit::Done,

@@ -8,11 +8,11 @@ use dbop_database::{DatabaseError, Introspect};
 use dbop_engine::Clock as _;
 use dbop_model::table::{FactRequest, TableName, TableState, WriteRate};
 use dbop_model::writes::WriteWatch;
-use dbop_model::{Fact, Why, visible};
+use dbop_model::{Fact, Why};
 use dbop_snapshot::Snapshot;
 use serde::Serialize;
 
-use super::{Console, Done, Exit, dsn_file, note, print};
+use super::{Console, Done, Exit, dsn_file, note, print_json};
 use crate::backends;
 use crate::cli::SnapshotArgs;
 use crate::render::Failure;
@@ -59,7 +59,7 @@ pub(super) async fn run(args: SnapshotArgs, console: Console) -> Done {
     let text = dbop_snapshot::write(&snapshot)
         .map_err(|error| Failure::new(format!("the snapshot cannot be written: {error}")))?;
     match &args.out {
-        None => print(&visible::json(text.trim_end()))?,
+        None => print_json(text.trim_end())?,
         Some(path) => {
             save(path, &text)?;
             let summary = Summary::of(&snapshot, path);

@@ -12,7 +12,10 @@ use dbop_model::{
 use dbop_plan::{Facts, WaitingOn, decide};
 use jiff::Timestamp;
 
+use dbop_model::visible::hostile;
+
 use super::*;
+use crate::receiver;
 
 fn id(namespace: &str) -> ObjectRef {
     ObjectRef::new(namespace, "shop").unwrap()
@@ -416,6 +419,40 @@ fn users_numbers_are_families_of_their_own_whatever_their_labels_hold() {
     let text = series.render();
     assert!(!text.lines().any(|line| line.starts_with("up ")), "{text}");
     assert_eq!(text.matches("# TYPE orders_open ").count(), 1, "{text}");
+}
+
+#[test]
+fn whatever_names_and_labels_hold_each_line_of_a_scrape_is_harmless() {
+    let facts = dbop_plan::example::facts().unwrap();
+    for text in hostile::texts() {
+        let series = testing::series();
+        publish(&series, &id("a"), &facts);
+        let odd = query("orders_open", MetricKind::Gauge, &[("shop", &text)]);
+        series.sampled(&id("a"), &asked(&[(&odd, Some(7.0))]));
+        let lines = series.render().matches('\n').count();
+        let shown = receiver::exposed(Some(&series), &receiver::Metrics::default());
+        assert_eq!(shown.matches('\n').count(), lines, "{shown}");
+        for line in shown.split('\n') {
+            assert_eq!(hostile::harm(line), "", "{line}");
+            assert!(!line.starts_with(hostile::FORGED), "{shown}");
+        }
+        // A reader of the format finds the value, with what was harmful spelled out.
+        let families = receiver::exposition::parse(&shown).unwrap();
+        let labels = &families["orders_open"].samples[0].labels;
+        let expect = text.replace(['\t', '\r'], " ");
+        let expect: Vec<String> = expect
+            .split('\n')
+            .map(|one| {
+                one.chars()
+                    .map(|c| match hostile::HARMFUL.contains(&c) {
+                        true => format!("\\u{{{:x}}}", u32::from(c)),
+                        false => c.to_string(),
+                    })
+                    .collect()
+            })
+            .collect();
+        assert_eq!(labels["shop"], expect.join("\n"));
+    }
 }
 
 #[test]

@@ -14,6 +14,9 @@ const SUFFIXES: [&str; 5] = ["_total", "_created", "_bucket", "_sum", "_count"];
 /// What the operator's own series begin with.
 const OWN_PREFIX: &str = "dba_operator_";
 
+/// The types of the text format.
+const KINDS: [&str; 5] = ["counter", "gauge", "histogram", "summary", "untyped"];
+
 /// Labels by name.
 pub(crate) type Labels = BTreeMap<String, String>;
 
@@ -91,7 +94,8 @@ pub(crate) fn parse(body: &str) -> Result<Families, FormatError> {
 }
 
 /// Writes families of one or several groups, each family once. Those that the text `behind` which they will stand has
-/// already are left out, and whatever bears the operator's own prefix.
+/// already are left out, and whatever bears the operator's own prefix. So is what the text format cannot say, such as
+/// a name with a space: one line that cannot be read costs a scraper all of them.
 pub(crate) fn render<'a>(groups: impl Iterator<Item = &'a Families>, behind: &str) -> String {
     let taken: BTreeSet<&str> = behind
         .lines()
@@ -107,18 +111,34 @@ pub(crate) fn render<'a>(groups: impl Iterator<Item = &'a Families>, behind: &st
     }
     let mut text = String::new();
     for (name, families) in merged {
+        let samples = families.iter().flat_map(|family| &family.samples);
+        let mut samples = samples.filter(|sample| is_plain(sample)).peekable();
+        if samples.peek().is_none() {
+            continue;
+        }
         // Groups may describe a family differently; a body that does is no longer the format.
         if let Some(help) = families.iter().find_map(|family| family.help.as_ref()) {
             let _ = writeln!(text, "# HELP {name} {help}");
         }
-        if let Some(kind) = families.iter().find_map(|family| family.kind.as_ref()) {
+        let mut kinds = families.iter().filter_map(|family| family.kind.as_deref());
+        if let Some(kind) = kinds.find(|kind| KINDS.contains(kind)) {
             let _ = writeln!(text, "# TYPE {name} {kind}");
         }
-        for sample in families.iter().flat_map(|family| &family.samples) {
+        for sample in samples {
             let _ = writeln!(text, "{}", line(sample));
         }
     }
     text
+}
+
+/// Has it names that stand without quotes (Prometheus documentation, "Data model")?
+fn is_plain(sample: &Sample) -> bool {
+    let word = |text: &str, colon: bool| {
+        let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || "_:".contains(c));
+        let goes_on = |c: char| c.is_ascii_alphanumeric() || c == '_' || colon && c == ':';
+        begins && text.chars().all(goes_on)
+    };
+    word(&sample.name, true) && sample.labels.keys().all(|name| word(name, false))
 }
 
 /// The family among these that a sample of this name would belong to; else the name.
@@ -321,6 +341,8 @@ impl Cursor<'_> {
 
 #[cfg(test)]
 mod tests {
+    use dbop_model::visible::{self, hostile};
+
     use super::*;
 
     #[track_caller]
@@ -427,5 +449,38 @@ mod tests {
     fn too_much_is_refused() {
         let body = "a 1\n".repeat(SAMPLES_MAX + 1);
         refused(&body, "line 2001: too many samples, 2,000 are taken");
+    }
+
+    #[test]
+    fn no_push_makes_a_body_that_cannot_be_read() {
+        let quoted = |text: &str| {
+            let text = text.replace('\\', r"\\").replace('"', "\\\"");
+            text.replace('\n', "\\n")
+        };
+        for text in hostile::texts() {
+            let value = quoted(&text);
+            let one_line = text.replace(['\n', '\r'], " ");
+            let body = format!(
+                "# HELP m {one_line}\n# TYPE m {one_line}\nm{{a=\"{value}\"}} 1\nm{{\"a {value}\"=\"x\"}} 2\n\
+                 m{{a.b=\"x\"}} 3\n{{\"x {value}\"}} 4\n"
+            );
+            // Control characters in names are refused; the rest has to be harmless where it is shown.
+            let plain = format!("# TYPE m {one_line}\nm{{a=\"{value}\"}} 1\n");
+            let families = parse(&body).or_else(|_| parse(&plain)).unwrap();
+            let shown = render([&families].into_iter(), "");
+            let shown = visible::metrics(&shown);
+            let lines: Vec<&str> = shown.lines().collect();
+            let (samples, comments): (Vec<&str>, Vec<&str>) =
+                lines.iter().partition(|line| !line.starts_with('#'));
+            let [sample] = samples[..] else {
+                panic!("{shown}")
+            };
+            assert!(sample.starts_with("m{a=\""), "{sample}");
+            assert!(
+                comments.iter().all(|line| line.starts_with("# HELP m ")),
+                "{shown}"
+            );
+            assert_eq!(hostile::harm(&lines.concat()), "", "{shown}");
+        }
     }
 }

@@ -89,6 +89,8 @@ impl From<&dbop_api::Refusal> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use dbop_model::visible::hostile;
+
     use super::*;
 
     #[test]
@@ -121,6 +123,19 @@ mod tests {
             failure.to_string(),
             "error: ManagedDatabase a/b: it is gone"
         );
+    }
+
+    #[test]
+    fn a_failure_is_harmless_whoever_it_quotes() {
+        for text in hostile::texts() {
+            let shown = Failure::about("ManagedDatabase a/b", &text)
+                .or(text)
+                .to_string();
+            for line in shown.split('\n') {
+                assert_eq!(hostile::harm(line), "", "{line}");
+                assert!(!line.starts_with(hostile::FORGED), "{shown}");
+            }
+        }
     }
 
     #[test]

@@ -133,6 +133,7 @@ pub(crate) fn list(words: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dbop_model::visible::hostile;
     use proptest::prelude::*;
 
     #[test]
@@ -178,6 +179,20 @@ mod tests {
         assert_eq!(cut("v1 ✓  v2", 8), "v1 ✓  v2");
         assert_eq!(cut("v1 ✓  v2 ✓", 8), "v1 ✓  v…");
         assert_eq!(cut("", 0), "");
+    }
+
+    #[test]
+    fn whoever_wrote_a_text_its_lines_are_ours() {
+        for text in hostile::texts() {
+            let shown = wrap("", "  ", &text, COLUMNS);
+            assert_eq!(hostile::harm(&shown.concat()), "", "{shown:?}");
+            let forged = |line: &String| line.starts_with(hostile::FORGED);
+            assert!(!shown.iter().any(forged), "{shown:?}");
+            // Where lines are wanted, those after the first stay below it.
+            let shown = wrap_lines("error: ", "       ", &text, COLUMNS);
+            assert_eq!(hostile::harm(&shown.concat()), "", "{shown:?}");
+            assert!(!shown.iter().any(forged), "{shown:?}");
+        }
     }
 
     proptest! {

@@ -9,14 +9,14 @@ use std::time::Duration;
 use dbop_api::report::Event;
 use dbop_engine::{Clock, Report};
 use dbop_local::{End, LocalEnd, Manifests, Observer, Problem, Progress, ProgressSource, Until};
-use dbop_model::{JobName, MigrationName, ObjectRef, visible};
+use dbop_model::{JobName, MigrationName, ObjectRef};
 use dbop_plan::{Blocker, Decision, WaitingOn};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::Output;
 use crate::commands::directory::{passed_over, problem};
-use crate::commands::{Console, complain, note, print};
+use crate::commands::{Console, complain, note, print_json};
 use crate::receiver::{Metrics, RunMetrics};
 use crate::render::text::{COLUMNS, width, wrap};
 use crate::render::told::{Line, Told};
@@ -183,7 +183,7 @@ impl Display {
             };
             if let Ok(json) = serde_json::to_string(&line) {
                 // The work goes on without somebody to tell.
-                let _ = print(&visible::json(&json));
+                let _ = print_json(&json);
             }
             return;
         }
