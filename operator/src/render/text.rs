@@ -184,7 +184,9 @@ mod tests {
     #[test]
     fn whoever_wrote_a_text_its_lines_are_ours() {
         for text in hostile::texts() {
-            let shown = wrap("", "  ", &text, COLUMNS);
+            let shown = wrap("", "", &text, COLUMNS);
+            let fits = width(&visible::line(&text)) <= COLUMNS;
+            assert!(shown.len() == 1 || !fits, "{shown:?}");
             assert_eq!(hostile::harm(&shown.concat()), "", "{shown:?}");
             let forged = |line: &String| line.starts_with(hostile::FORGED);
             assert!(!shown.iter().any(forged), "{shown:?}");
