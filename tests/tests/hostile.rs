@@ -1,8 +1,6 @@
 //! What anybody may have written: a role, a table, a migration's last words and manifests that want to own the
 //! terminal, forge a line or read otherwise than they are. Nothing that the operator shows does any of it.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
-
 use std::time::Duration;
 
 use dbop_tests::local::{Finished, Site, Step, until};
