@@ -90,6 +90,7 @@ mod tests {
                 kind: EventKind::Warning,
                 reason: "MigrationFailed",
                 message,
+                job: None,
             };
             log.add(&shop, &event, Timestamp::UNIX_EPOCH).unwrap();
         }
