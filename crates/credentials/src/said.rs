@@ -109,17 +109,18 @@ impl Needle<'_> {
 
 fn replaced(text: Vec<u8>, needle: &Needle<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while at < text.len() {
+    // What lies before is redacted already. It goes on by one byte each time, whatever is found: no needle makes it endless.
+    let mut redacted_to = 0;
+    for at in 0..text.len() {
+        if at < redacted_to {
+            continue;
+        }
         match needle.begins(&text[at..]) {
             Some(length) => {
                 out.extend_from_slice(REDACTED.as_bytes());
-                at += length;
+                redacted_to = at + length;
             }
-            None => {
-                out.push(text[at]);
-                at += 1;
-            }
+            None => out.push(text[at]),
         }
     }
     out

@@ -196,6 +196,11 @@ fn line_02_a_defective_credential_is_repaired() {
         rest(2, 2).ungranted("v2").proof("v2", no_answer()),
         "repair credential v2: its login lacks grants",
     );
+    let untried = rest(2, 2).ungranted("v2");
+    check(
+        untried.with(|case| case.facts.proofs.clear()),
+        "repair credential v2: its login lacks grants",
+    );
     // What a look before said of a password is of no use where one of the two is gone.
     check(
         rest(2, 2).no_login("v2").proof("v2", Proof::Refused),
@@ -1065,6 +1070,15 @@ fn line_10_a_failed_run_to_the_next_stops_the_walk() {
     );
     check(
         without_v1(failed().retry()),
+        "run v3 on v2: a person said retry of shop-v3-#",
+    );
+    // It goes on from where the database is, wherever the run before began.
+    check(
+        rest(2, 3)
+            .no_login("v1")
+            .no_secret("v1")
+            .ran("empty", "v3", Outcome::Failed)
+            .retry(),
         "run v3 on v2: a person said retry of shop-v3-#",
     );
     check(
