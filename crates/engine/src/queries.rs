@@ -12,6 +12,7 @@ use dbop_credentials::password;
 use dbop_database::{Administer, DatabaseError, Look, Reader, Scope, Target};
 use dbop_model::sample::{MetricQuery, QueryValue};
 use dbop_model::{Fact, LoginName, Why};
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::observe::claim_owner;
@@ -22,6 +23,8 @@ use crate::worker::Engine;
 const QUERY_TIME_MAX: Duration = Duration::from_secs(5);
 /// All queries of a sample together.
 const ALL_TIME_MAX: Duration = Duration::from_secs(20);
+/// Where a query fails for the same reason each time, the login is made sure of so rarely: that writes to the database.
+const ENSURED_AGAIN: Duration = Duration::from_secs(600);
 
 /// What queries gave, in the order of the spec.
 type Given = Vec<(Arc<MetricQuery>, Fact<QueryValue>)>;
@@ -42,6 +45,7 @@ pub(crate) enum Unasked {
 pub(crate) struct Queries {
     /// The login, with its password. Dropped, it is made sure of again.
     login: Option<(LoginName, SecretString)>,
+    ensured_at: Option<Timestamp>,
     last: Given,
 }
 
@@ -68,12 +72,22 @@ impl Queries {
                 wanted.iter().map(unknown).collect()
             }
         };
-        if given.iter().any(|(_, value)| value.unknown().is_some()) {
-            // It may lack a table that came since, or a person has changed it.
+        if self.may_help(&*with.engine.clock, &given) {
             self.login = None;
         }
         self.last.clone_from(&given);
         given
+    }
+
+    /// May it help to make sure of the login? It may lack a table that came since, or a person has changed it.
+    fn may_help(&self, clock: &dyn Clock, given: &Given) -> bool {
+        let mut failed = given.iter().filter(|(_, value)| value.unknown().is_some());
+        match self.ensured_at {
+            Some(at) if since(clock, at) < ENSURED_AGAIN => {
+                failed.any(|failed| !self.last.iter().any(|last| is_same(last, failed)))
+            }
+            _ => failed.next().is_some(),
+        }
     }
 
     async fn asked(
@@ -148,12 +162,21 @@ impl Queries {
             }
         }
         let (login, password) = ensured(with).await?;
+        self.ensured_at = Some(with.engine.clock.now());
         let opened = connector
             .connect_reader(with.target, &login, &password)
             .await;
         self.login = Some((login, password));
         Ok(opened?)
     }
+}
+
+/// Did the same query fail for the same reason?
+fn is_same(
+    (last, before): &(Arc<MetricQuery>, Fact<QueryValue>),
+    (query, now): &(Arc<MetricQuery>, Fact<QueryValue>),
+) -> bool {
+    last == query && before.unknown() == now.unknown()
 }
 
 /// Makes sure of the login: the one thing that sampling writes.
@@ -194,6 +217,6 @@ async fn ensured(with: &Asking<'_>) -> Result<(LoginName, SecretString), Unasked
     Ok((login, password))
 }
 
-fn since(clock: &dyn Clock, began: jiff::Timestamp) -> Duration {
+fn since(clock: &dyn Clock, began: Timestamp) -> Duration {
     Duration::try_from(clock.now().duration_since(began)).unwrap_or_default()
 }

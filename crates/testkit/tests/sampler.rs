@@ -21,7 +21,7 @@ use dbop_model::{DeletionPolicy, Fact, ObjectRef};
 use dbop_testkit::sim::Sim;
 use dbop_testkit::sim::clock::{SimClock, SimEntropy};
 use dbop_testkit::sim::platform::SimPlatform;
-use support::{HOUR, story, world};
+use support::{HOUR, MINUTE, story, world};
 use tokio::sync::Semaphore;
 
 /// What it was told.
@@ -199,6 +199,27 @@ fn a_query_that_fails_costs_the_others_nothing() {
         text.contains("no sample: spec.metrics.sqlQuery[1] (of_3): the session ended"),
         "{text}"
     );
+}
+
+#[test]
+fn a_query_that_always_fails_does_not_write_each_time() {
+    let (mut sim, mut sampler, heard) = asking(&["SELECT NULL"]);
+    let mut wrote = |sim: &Sim| {
+        let before = sim.world().writes;
+        now(sampler.turn());
+        assert!(given(&heard)[0].is_err());
+        let after = sim.world().writes;
+        after > before
+    };
+    // The login may be what it lacked.
+    assert!(wrote(&sim) && wrote(&sim));
+    for _ in 0..3 {
+        assert!(!wrote(&sim));
+    }
+    sim.pass(MINUTE * 11);
+    // It fails once more first.
+    assert!(!wrote(&sim) && wrote(&sim));
+    assert!(!wrote(&sim));
 }
 
 #[test]
