@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use dbop_api::report::STEP_FAILED;
 use dbop_engine::Report;
 use dbop_model::finding::Verdict;
 use dbop_model::health::{Check, Health, HealthNumbers, State};
@@ -118,7 +119,11 @@ impl Row {
         self.seen = Some(Seen {
             at: report.now,
             state: state(report.decision),
-            reason: report.decision.reason(),
+            // As the condition has it.
+            reason: match report.failure {
+                Some(_) => STEP_FAILED,
+                None => report.decision.reason(),
+            },
             is_reachable: database.is_some(),
             run: run(report),
             sessions: database.map(sessions).unwrap_or_default(),

@@ -28,13 +28,28 @@ fn publish(series: &Series, database: &ObjectRef, facts: &Facts) {
 
 /// Likewise, with this health.
 fn publish_health(series: &Series, database: &ObjectRef, facts: &Facts, health: &Health) {
+    tell(series, database, facts, health, None);
+}
+
+/// Likewise, where the decided step failed.
+fn publish_failure(series: &Series, database: &ObjectRef, facts: &Facts, failure: &str) {
+    tell(series, database, facts, &Health::default(), Some(failure));
+}
+
+fn tell(
+    series: &Series,
+    database: &ObjectRef,
+    facts: &Facts,
+    health: &Health,
+    failure: Option<&str>,
+) {
     let desired = dbop_plan::example::desired(2).unwrap();
     let now = Timestamp::UNIX_EPOCH;
     let report = Report {
         desired: &desired,
         facts,
         decision: &decide(&desired, facts, now),
-        failure: None,
+        failure,
         health,
         unsampled: None,
         now,
@@ -183,6 +198,17 @@ fn a_state_is_one_series_with_its_reason() {
         .filter(|line| line.starts_with("dba_operator_database_state{"))
         .count();
     assert_eq!(states, 1, "the one before is gone");
+    let failed = "the server says no";
+    publish_failure(
+        &series,
+        &id("shop"),
+        &dbop_plan::example::facts().unwrap(),
+        failed,
+    );
+    shows(
+        &series,
+        r#"dba_operator_database_state{namespace="shop",name="shop",state="acting",reason="StepFailed"} 1.0"#,
+    );
     shows(
         &series,
         r#"dba_operator_database_reachable{namespace="shop",name="shop"} 1.0"#,

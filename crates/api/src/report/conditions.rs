@@ -14,7 +14,7 @@ pub(super) const TRUE: &str = "True";
 pub(super) const FALSE: &str = "False";
 pub(super) const UNKNOWN: &str = "Unknown";
 /// The reason while a step is tried again.
-pub(super) const STEP_FAILED: &str = "StepFailed";
+pub const STEP_FAILED: &str = "StepFailed";
 
 /// Every condition of a pass, in a fixed order.
 pub(super) fn of(pass: &Pass<'_>, old: &[Condition]) -> Vec<Condition> {
