@@ -71,14 +71,7 @@ pub(crate) async fn table_facts(
     clock: fn() -> Timestamp,
     way: &Way,
 ) -> Result<TableFactsSet, DatabaseError> {
-    let look = Look {
-        hold,
-        server,
-        clock,
-        probe_timeout,
-        started_at: clock(),
-        way,
-    };
+    let look = Look::new(hold, server, clock, probe_timeout, way);
     look.limit(CATALOGUE_TIMEOUT, PROBE_LOCK_TIMEOUT).await?;
     let mut set = TableFactsSet::new(clock());
     if !wanted.is_empty() {
@@ -120,14 +113,8 @@ pub(crate) async fn catalogue(
     tables_max: usize,
     clock: fn() -> Timestamp,
 ) -> Result<Catalogue, DatabaseError> {
-    let look = Look {
-        hold,
-        server,
-        clock,
-        probe_timeout: Duration::ZERO,
-        started_at: clock(),
-        way: &Way::default(),
-    };
+    let way = Way::default();
+    let look = Look::new(hold, server, clock, Duration::ZERO, &way);
     look.whole(tables_max).await
 }
 
@@ -141,14 +128,8 @@ pub(crate) async fn next_ids(
     tables: &BTreeSet<TableName>,
     clock: fn() -> Timestamp,
 ) -> Result<BTreeMap<TableName, Fact<Vec<NextId>>>, DatabaseError> {
-    let look = Look {
-        hold,
-        server,
-        clock,
-        probe_timeout: Duration::ZERO,
-        started_at: clock(),
-        way: &Way::default(),
-    };
+    let way = Way::default();
+    let look = Look::new(hold, server, clock, Duration::ZERO, &way);
     look.next_ids(tables).await
 }
 
@@ -161,14 +142,8 @@ pub(crate) async fn health(
     server: &Server,
     clock: fn() -> Timestamp,
 ) -> Result<HealthFacts, DatabaseError> {
-    let look = Look {
-        hold,
-        server,
-        clock,
-        probe_timeout: Duration::ZERO,
-        started_at: clock(),
-        way: &Way::default(),
-    };
+    let way = Way::default();
+    let look = Look::new(hold, server, clock, Duration::ZERO, &way);
     look.limit(CATALOGUE_TIMEOUT, PROBE_LOCK_TIMEOUT).await?;
     let facts = look.health().await?;
     look.limit(STATEMENT_TIMEOUT, LOCK_TIMEOUT).await?;
@@ -182,6 +157,25 @@ struct Look<'a> {
     probe_timeout: Duration,
     started_at: Timestamp,
     way: &'a Way,
+}
+
+impl<'a> Look<'a> {
+    fn new(
+        hold: &'a Hold<'a>,
+        server: &'a Server,
+        clock: fn() -> Timestamp,
+        probe_timeout: Duration,
+        way: &'a Way,
+    ) -> Self {
+        Self {
+            hold,
+            server,
+            clock,
+            probe_timeout,
+            started_at: clock(),
+            way,
+        }
+    }
 }
 
 impl Look<'_> {

@@ -79,13 +79,7 @@ pub(crate) async fn facts_giving_way(
     clock: fn() -> Timestamp,
     way: &Way,
 ) -> Result<TableFactsSet, DatabaseError> {
-    let look = Look {
-        client,
-        clock,
-        probe_timeout,
-        started_at: clock(),
-        way,
-    };
+    let look = Look::new(client, clock, probe_timeout, way);
     let mut set = TableFactsSet::new(clock());
     if !wanted.is_empty() {
         set.settings = fact(look.settings().await)?;
@@ -134,13 +128,8 @@ pub(crate) async fn catalogue(
     tables_max: usize,
     clock: fn() -> Timestamp,
 ) -> Result<Catalogue, DatabaseError> {
-    let look = Look {
-        client,
-        clock,
-        probe_timeout: Duration::ZERO,
-        started_at: clock(),
-        way: &Way::default(),
-    };
+    let way = Way::default();
+    let look = Look::new(client, clock, Duration::ZERO, &way);
     look.whole(tables_max).await
 }
 
@@ -153,13 +142,8 @@ pub async fn next_ids(
     tables: &BTreeSet<TableName>,
     clock: fn() -> Timestamp,
 ) -> Result<BTreeMap<TableName, Fact<Vec<NextId>>>, DatabaseError> {
-    let look = Look {
-        client,
-        clock,
-        probe_timeout: Duration::ZERO,
-        started_at: clock(),
-        way: &Way::default(),
-    };
+    let way = Way::default();
+    let look = Look::new(client, clock, Duration::ZERO, &way);
     look.next_ids(tables).await
 }
 
@@ -171,13 +155,8 @@ pub async fn health(
     client: &Client,
     clock: fn() -> Timestamp,
 ) -> Result<HealthFacts, DatabaseError> {
-    let look = Look {
-        client,
-        clock,
-        probe_timeout: Duration::ZERO,
-        started_at: clock(),
-        way: &Way::default(),
-    };
+    let way = Way::default();
+    let look = Look::new(client, clock, Duration::ZERO, &way);
     look.health().await
 }
 
@@ -187,6 +166,23 @@ struct Look<'a> {
     probe_timeout: Duration,
     started_at: Timestamp,
     way: &'a Way,
+}
+
+impl<'a> Look<'a> {
+    fn new(
+        client: &'a Client,
+        clock: fn() -> Timestamp,
+        probe_timeout: Duration,
+        way: &'a Way,
+    ) -> Self {
+        Self {
+            client,
+            clock,
+            probe_timeout,
+            started_at: clock(),
+            way,
+        }
+    }
 }
 
 impl Look<'_> {
