@@ -255,6 +255,9 @@ async fn writes_are_counted_between_two_looks() {
 const SLOW_KEY: &str =
     "(sha2(rpad(sha2(rpad(sha2(rpad(hex(a), 4000, 'x'), 512), 4000, 'x'), 512), 4000, 'x'), 512))";
 
+/// So much more than its limit may something take on a machine that does other things as well.
+const BUSY: Duration = Duration::from_secs(5);
+
 #[tokio::test]
 async fn a_probe_ends_in_time_and_holds_nobody_up() {
     support::on_each(async |server| {
@@ -287,10 +290,10 @@ async fn a_probe_ends_in_time_and_holds_nobody_up() {
         let took = begin.elapsed();
         let reason = written::duplicates(&present(&facts, "big"), SLOW_KEY);
         assert!(reason.contains("took longer than 1 s"), "{reason}");
-        assert!(took < timeout + Duration::from_secs(1), "{took:?}");
+        assert!(took < timeout + BUSY, "{took:?}");
         let (longest, count) = writes.await.unwrap();
         assert!(count > 10, "{count} writes beside the probe");
-        assert!(longest < Duration::from_millis(700), "{longest:?}");
+        assert!(longest < timeout, "{longest:?}");
 
         // DDL waits for the probe as for any reader: no longer than its limit, and no lock outlives it.
         let mut ddl = person(&site).await;
@@ -307,7 +310,7 @@ async fn a_probe_ends_in_time_and_holds_nobody_up() {
         });
         admin.table_facts(&wanted, timeout).await.unwrap();
         let waited = altered.await.unwrap();
-        assert!(waited < timeout + Duration::from_secs(1), "{waited:?}");
+        assert!(waited < timeout + BUSY, "{waited:?}");
         assert!(admin.try_lock().await.unwrap(), "the connection lives");
     })
     .await;
