@@ -157,7 +157,12 @@ async fn proven(
     let dsn = dsn::parse(&target.dsn)?;
     let link = open(&dsn, target, login.as_str(), Some(password)).await?;
     let hold = link.hold("prove a login").await?;
-    let is_granted = has_grants(&hold).await;
+    // Its session is one of the login's, and would hold the credential in use for as long as a process that was stopped
+    // in the middle stands still: it ends by itself like all of ours.
+    let is_granted = match greeted(&hold, &dsn, false).await {
+        Ok(_) => has_grants(&hold).await,
+        Err(error) => Err(error),
+    };
     let is_granted = hold.release(is_granted)?;
     link.close().await;
     Ok(is_granted)

@@ -11,7 +11,9 @@ use dbop_model::{LoginTurn, Privilege, Proof};
 use dbop_testkit::conformance::{Site, Stage};
 use dbop_tests::majors;
 use secrecy::SecretString;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 use support::{PgSite, quoted, target};
 
@@ -206,6 +208,62 @@ async fn a_server_that_falls_silent_is_unreachable_in_time() {
         }
     }
     silence.abort();
+}
+
+/// A way to the server for one client that stands still after its first statement: nothing more of it comes through. Tells
+/// whether the server has ended the session meanwhile.
+#[expect(
+    clippy::unwrap_used,
+    reason = "a test that has no way to its server should fail"
+)]
+async fn stands_still_after_a_statement(server: (String, u16)) -> (u16, JoinHandle<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let ended = tokio::spawn(async move {
+        let (client, _) = listener.accept().await.unwrap();
+        let inside = TcpStream::connect(server).await.unwrap();
+        let (mut from_client, mut to_client) = client.into_split();
+        let (mut from_server, mut to_server) = inside.into_split();
+        let answers =
+            tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+        // The startup packet has no type; a statement is of type Q (manual, 55.7 "Message Formats").
+        let (mut kind, mut statements) = (None, 0);
+        while statements < 2 {
+            let length = from_client.read_u32().await.unwrap();
+            let mut body = vec![0; length as usize - 4];
+            from_client.read_exact(&mut body).await.unwrap();
+            statements += usize::from(kind == Some(b'Q'));
+            if statements < 2 {
+                let message = [kind.as_slice(), &length.to_be_bytes(), &body].concat();
+                to_server.write_all(&message).await.unwrap();
+                kind = Some(from_client.read_u8().await.unwrap());
+            }
+        }
+        tokio::time::timeout(Duration::from_secs(20), answers)
+            .await
+            .is_ok()
+    });
+    (port, ended)
+}
+
+/// The session of a proof is one of the application's login: left behind it would hold the credential in use.
+#[tokio::test]
+async fn the_session_of_a_proof_that_stands_still_is_ended() {
+    let major = majors().into_iter().max().unwrap();
+    let site = PgSite::new(major).await;
+    let stage = Stage::at_v1(&site).await;
+    let login = stage.login("v1").await;
+    let (port, ended) = stands_still_after_a_statement(site.database.server().address()).await;
+    let place = target(&format!(
+        "postgresql://nobody@127.0.0.1:{port}/{}?sslmode=disable",
+        site.database.name()
+    ));
+    let proof = site
+        .connector()
+        .prove(&place, &login, &secret("password-of-v1"))
+        .await;
+    assert!(matches!(proof, Proof::Unknown(_)), "{proof:?}");
+    assert!(ended.await.unwrap(), "the server ends it by itself");
 }
 
 #[tokio::test]
