@@ -178,24 +178,7 @@ mod tests {
     use dbop_model::visible::hostile;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Tape(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Tape {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Tape {
-        fn take(&self) -> String {
-            String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
-        }
-    }
+    use crate::shell::testing::Tape;
 
     fn screen(tape: &Tape) -> Screen {
         let drawn = Mutex::new(Drawn {

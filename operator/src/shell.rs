@@ -166,23 +166,14 @@ pub(crate) fn write_out(to: &mut dyn Write, text: &str) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod testing {
     use std::sync::{Arc, Mutex};
-
-    use dbop_model::visible::hostile;
 
     use super::*;
 
-    #[test]
-    fn randomness_differs() {
-        let (mut one, mut two) = ([0; 32], [0; 32]);
-        SystemEntropy.fill(&mut one);
-        SystemEntropy.fill(&mut two);
-        assert_ne!(one, two);
-    }
-
+    /// Keeps what is written. Clones see the same.
     #[derive(Clone, Default)]
-    struct Tape(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Tape(Arc<Mutex<Vec<u8>>>);
 
     impl Write for Tape {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -193,6 +184,28 @@ mod tests {
         }
     }
 
+    impl Tape {
+        pub(crate) fn take(&self) -> String {
+            String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dbop_model::visible::hostile;
+
+    use super::testing::Tape;
+    use super::*;
+
+    #[test]
+    fn randomness_differs() {
+        let (mut one, mut two) = ([0; 32], [0; 32]);
+        SystemEntropy.fill(&mut one);
+        SystemEntropy.fill(&mut two);
+        assert_ne!(one, two);
+    }
+
     /// The lines of the log of one event, which tells a text in every way in which ours do.
     fn logged(format: LogFormat, text: &str) -> Vec<String> {
         let tape = Tape::default();
@@ -201,7 +214,7 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(error = %text, debug = ?text, plain = text, "no sample: {text}");
         });
-        let log = String::from_utf8(tape.0.lock().unwrap().clone()).unwrap();
+        let log = tape.take();
         let log = log.strip_suffix('\n').expect("a line has an end");
         log.split('\n').map(str::to_owned).collect()
     }

@@ -28,7 +28,7 @@ use crate::status::{
     Binding, DatabaseMigrationStatus, FindingStatus, ManagedDatabaseStatus, RunningMigration,
 };
 
-pub use conditions::STEP_FAILED;
+pub use conditions::reason;
 pub use events::{Event, EventKind, PROGRESS, action_event, events, unsampled_event};
 
 /// How often a status is written of which nothing but the sessions of a wait has changed.

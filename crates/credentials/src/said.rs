@@ -32,13 +32,13 @@ pub fn last_line<S: AsRef<str>>(text: &str, secrets: &[S]) -> Option<String> {
         .take(ERROR_WITHIN_LINES)
         .find(|line| is_error(line));
     let line = error.or(lines.first())?;
-    Some(cut(&visible::line(&redacted(line, secrets))))
+    Some(shown(&redacted(line, secrets)))
 }
 
 /// The first line that is not empty; secrets are not looked for.
 pub fn first_line(text: &str) -> Option<String> {
     let line = text.lines().map(printable).find(|line| !line.is_empty());
-    line.map(|line| cut(&visible::line(&line)))
+    line.map(|line| shown(&line))
 }
 
 /// All of a text in one line; secrets are not looked for.
@@ -48,7 +48,7 @@ pub fn one_line(text: &str) -> String {
         .map(printable)
         .filter(|line| !line.is_empty())
         .collect();
-    cut(&visible::line(&lines.join(" ")))
+    shown(&lines.join(" "))
 }
 
 /// Takes secrets out of a text.
@@ -187,9 +187,11 @@ fn printable(line: &str) -> String {
     out.trim().to_owned()
 }
 
-fn cut(line: &str) -> String {
+/// Harmless, and cut.
+fn shown(line: &str) -> String {
+    let line = visible::line(line);
     match line.char_indices().nth(LINE_CHARS_MAX) {
-        None => line.to_owned(),
+        None => line.into_owned(),
         Some((end, _)) => format!("{}...", &line[..end]),
     }
 }

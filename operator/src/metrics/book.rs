@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use dbop_api::report::STEP_FAILED;
+use dbop_api::report::reason;
 use dbop_engine::Report;
 use dbop_model::finding::Verdict;
 use dbop_model::health::{Check, Health, HealthNumbers, State};
@@ -119,11 +119,7 @@ impl Row {
         self.seen = Some(Seen {
             at: report.now,
             state: state(report.decision),
-            // As the condition has it.
-            reason: match report.failure {
-                Some(_) => STEP_FAILED,
-                None => report.decision.reason(),
-            },
+            reason: reason(report.decision, report.failure),
             is_reachable: database.is_some(),
             run: run(report),
             sessions: database.map(sessions).unwrap_or_default(),

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::exposition::Labels;
+use super::store::{COMPLETION, mean};
 
 /// Between two questions to one gateway.
 const ASK_EVERY: Duration = Duration::from_secs(2);
@@ -33,7 +34,6 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// Where it lists its groups (Pushgateway, README, "Query API").
 const GROUPS: &str = "/api/v1/metrics";
-const COMPLETION: &str = "migration_completion_percent";
 
 /// The gateways that runs push to. Clones see the same.
 #[derive(Clone, Default)]
@@ -177,13 +177,12 @@ impl Gateways {
     }
 }
 
-/// How far a run is: where several Pods push for it, as far as they are on average.
+/// How far a run is.
 fn completion(groups: &[Group], job_id: &str) -> Option<f64> {
     let samples = groups.iter().flat_map(|group| &group.samples);
     let own =
         samples.filter(|(name, of, value)| name == COMPLETION && of == job_id && value.is_finite());
-    let values: Vec<f64> = own.map(|(_, _, value)| value.clamp(0.0, 1.0)).collect();
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    mean(&own.map(|(_, _, value)| *value).collect::<Vec<f64>>())
 }
 
 impl Group {

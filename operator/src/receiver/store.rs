@@ -15,6 +15,9 @@ const WEIGHT_MAX: usize = 4 * 1024 * 1024;
 /// What a sample weighs besides its texts: its value, its place in the maps.
 const SAMPLE_WEIGHT: usize = 128;
 
+/// The metric that says how far a run is.
+pub(super) const COMPLETION: &str = "migration_completion_percent";
+
 /// What a migration run says of itself, as far as it has.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct RunMetrics {
@@ -99,7 +102,7 @@ impl Store {
                 .filter(|value| value.is_finite())
                 .collect()
         };
-        let completion = values("migration_completion_percent");
+        let completion = values(COMPLETION);
         let items = values("migration_items_complete_total");
         let complete = values("migration_complete_total");
         let failed = values("migration_failed_total");
@@ -109,10 +112,6 @@ impl Store {
         {
             return None;
         }
-        let mean = |values: &[f64]| {
-            let sum: f64 = values.iter().map(|value| value.clamp(0.0, 1.0)).sum();
-            (!values.is_empty()).then(|| sum / values.len() as f64)
-        };
         Some(RunMetrics {
             completion: mean(&completion),
             items: (!items.is_empty()).then(|| items.iter().sum::<f64>().max(0.0) as u64),
@@ -142,6 +141,12 @@ impl Store {
         };
         self.groups.insert(labels, group);
     }
+}
+
+/// How far a run is for which several Pods push: as far as they are on average.
+pub(super) fn mean(completions: &[f64]) -> Option<f64> {
+    let sum: f64 = completions.iter().map(|value| value.clamp(0.0, 1.0)).sum();
+    (!completions.is_empty()).then(|| sum / completions.len() as f64)
 }
 
 fn is_of(sample: &exposition::Sample, job_id: &str) -> bool {

@@ -14,7 +14,7 @@ pub(super) const TRUE: &str = "True";
 pub(super) const FALSE: &str = "False";
 pub(super) const UNKNOWN: &str = "Unknown";
 /// The reason while a step is tried again.
-pub const STEP_FAILED: &str = "StepFailed";
+pub(super) const STEP_FAILED: &str = "StepFailed";
 
 /// Every condition of a pass, in a fixed order.
 pub(super) fn of(pass: &Pass<'_>, old: &[Condition]) -> Vec<Condition> {
@@ -23,7 +23,7 @@ pub(super) fn of(pass: &Pass<'_>, old: &[Condition]) -> Vec<Condition> {
         Decision::Act { .. } | Decision::Wait { .. } => (FALSE, TRUE, FALSE),
         Decision::Blocked { .. } => (FALSE, FALSE, TRUE),
     };
-    let reason = reason(pass);
+    let reason = reason(pass.decision, pass.failure);
     let text = pass.summary();
     let (reachable, reachable_reason, reachable_text) = match &pass.facts.database {
         Fact::Known(database) => (
@@ -85,11 +85,11 @@ pub(super) fn refused(
     conditions
 }
 
-/// The reason of a pass in one word.
-pub(super) fn reason(pass: &Pass<'_>) -> &'static str {
-    match pass.failure {
+/// The reason of a pass in one word, as the condition `Ready` has it: what was decided, unless its step failed.
+pub fn reason(decision: &Decision, failure: Option<&str>) -> &'static str {
+    match failure {
         Some(_) => STEP_FAILED,
-        None => pass.decision.reason(),
+        None => decision.reason(),
     }
 }
 

@@ -177,7 +177,7 @@ pub fn events(
                 .iter()
                 .find(|condition| condition.type_ == "Ready")
         })
-        .is_some_and(|ready| ready.reason == reason(pass));
+        .is_some_and(|ready| ready.reason == reason(pass.decision, pass.failure));
     if !told {
         let begun = match pass.failure {
             Some(_) => Some(event(EventKind::Warning, STEP_FAILED, pass.summary())),
